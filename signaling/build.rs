@@ -1,4 +1,4 @@
-//! Compiles the signal protocol without a system `protoc`, lists its fields for `src/wire.rs`, and says whether a built web app is there
+//! Compiles the signal protocol without a system `protoc`, lists its fields for `src/protocol/bounds.rs`, and says whether a built web app is there
 //! to embed.
 
 use prost_types::field_descriptor_proto::{Label, Type};
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A table of `wire::Message`s, the first of which is `Signal`: the fields that hold messages or are repeated.
+/// A table of `bounds::Message`s, the first of which is `Signal`: the fields that hold messages or are repeated.
 fn fields(descriptors: &FileDescriptorSet) -> String {
     let mut messages = Vec::new();
     for file in &descriptors.file {

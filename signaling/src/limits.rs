@@ -25,7 +25,7 @@ pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes that the kernel keeps for a client, before it doubles them: enough for 2 MB/s at 100 ms.
 pub const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// What a client that was refused for want of room is told to wait.
-pub const FULL_PAUSE: Duration = Duration::from_secs(5);
+pub const QUOTA_PAUSE: Duration = Duration::from_secs(5);
 /// Between two lines in the log about refused clients.
 pub const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -36,9 +36,9 @@ pub const SESSION_URI_BYTES_MAX: usize = 512;
 /// Bytes of a namespace's name that is answered: there is only `/`. A longer one ends the session.
 pub const NAMESPACE_BYTES_MAX: usize = 64;
 /// How long a client that has connected may take to join, before its session is closed: clients join at once, and a join
-/// waits [`SETTLE_TIMEOUT`] at most. One that has left a room may take up to twice as long to join again.
+/// waits [`FIRST_SNAPSHOT_TIMEOUT`] at most. One that has left a room may take up to twice as long to join again.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(15);
-const _: () = assert!(JOIN_TIMEOUT.as_secs() > 2 * SETTLE_TIMEOUT.as_secs());
+const _: () = assert!(JOIN_TIMEOUT.as_secs() > 2 * FIRST_SNAPSHOT_TIMEOUT.as_secs());
 
 /// Bytes of one serialised `Signal` from a client: a browser's capabilities take 6 KiB, a resume with 1 000 consumers 21 KiB. A longer one is
 /// answered with `BAD_MESSAGE`; one so long that Socket.IO refuses to buffer it ([`PAYLOAD_BYTES_MAX`]) ends the session.
@@ -59,11 +59,11 @@ const _: () = assert!(PAYLOAD_BYTES_MAX as usize > MESSAGE_BYTES_MAX / 3 * 4 + 4
 pub const ATTACHMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of requests that a client which has not joined may have unanswered: its JoinRoom, and another. More are answered with `LIMIT`.
-pub const REQUEST_BYTES_BEFORE_JOIN: usize = 2 * MESSAGE_BYTES_MAX;
+pub const UNANSWERED_BYTES_BEFORE_JOIN: usize = 2 * MESSAGE_BYTES_MAX;
 /// The same once it has joined: everybody in a full room consumed at once, with a browser's capabilities each.
-pub const REQUEST_BYTES_UNDER_WAY: usize = 8 * 1024 * 1024;
+pub const UNANSWERED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// When to try again.
-pub const UNDER_WAY_PAUSE: Duration = Duration::from_millis(200);
+pub const UNANSWERED_PAUSE: Duration = Duration::from_millis(200);
 
 /// Messages a second from one connection: 40 peers' audio and video consumed and resumed at once are 160. Above it,
 /// each message is answered with `LIMIT` and when to try again.
@@ -85,15 +85,15 @@ pub const JOINS_PER_SECOND_OF_USER: f64 = 20.0;
 pub const JOINS_BURST_OF_USER: usize = 100;
 
 /// Bytes of a `POST /leave`: an id, a secret and room for fields to come. A longer one is answered with 413.
-pub const GOODBYE_BYTES_MAX: usize = 1024;
+pub const LEAVE_BEACON_BYTES_MAX: usize = 1024;
 /// Goodbyes a second from one IPv4 address or IPv6 /64. Above it they are answered with 429, and a peer that says one stays for
 /// [`AWAY_TIMEOUT`].
-pub const GOODBYES_PER_SECOND: f64 = 50.0;
+pub const LEAVE_BEACONS_PER_SECOND: f64 = 50.0;
 /// How many may come at once: a full room behind one address whose pages close together.
-pub const GOODBYES_BURST: f64 = PEERS_PER_ROOM_MAX as f64;
-/// Addresses and users whose rates are remembered. While so many use up their bursts at a time, goodbyes and joins of others are refused for
+pub const LEAVE_BEACONS_BURST: f64 = PEERS_PER_ROOM_MAX as f64;
+/// Addresses and users whose rates are remembered. While so many use up their bursts at a time, leave_beacons and joins of others are refused for
 /// the moment.
-pub const RATED_MAX: usize = 16_384;
+pub const BUCKETS_MAX: usize = 16_384;
 
 /// Rooms of one signaling process. A join that would make another is answered with `LIMIT`.
 pub const ROOMS_MAX: usize = 10_000;
@@ -119,7 +119,7 @@ pub const BACKUP_ASK_AGAIN: Duration = Duration::from_secs(60);
 /// Consumers of one peer: everything that a full room with camera and microphone produces. One more is answered with `LIMIT`.
 pub const CONSUMERS_PER_PEER_MAX: usize = 2 * PEERS_PER_ROOM_MAX;
 /// Objects a returning client may claim of each kind. A longer list is answered with `BAD_MESSAGE`.
-pub const HELD_MAX: usize = CONSUMERS_PER_PEER_MAX;
+pub const RESUME_OBJECTS_MAX: usize = CONSUMERS_PER_PEER_MAX;
 
 /// Bytes of a room's name; `BAD_MESSAGE` beyond.
 pub const ROOM_LEN_MAX: usize = 64;
@@ -164,12 +164,12 @@ pub const MESSAGE_OVERHEAD: usize = 256;
 pub const OUTBOX_LEN: usize = 2_048;
 
 /// How long a client may take to close its session once it was told that it is over, before it is closed from here.
-pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// When to connect again to a server that goes down: its successor is up by then.
 pub const DRAINING_PAUSE: Duration = Duration::from_millis(500);
 /// How long a process that is asked to end waits until its clients have been told. A supervisor kills it after 3 s.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-const _: () = assert!(DRAIN_TIMEOUT.as_millis() > FAREWELL_TIMEOUT.as_millis());
+const _: () = assert!(DRAIN_TIMEOUT.as_millis() > CLOSE_TIMEOUT.as_millis());
 
 /// Peers of a room beyond which more of them go to other workers, unless told otherwise. A room of 32 in which everybody watches 16 others costs
 /// about a fifth of a core: below that, spreading it would only make every packet cross.
@@ -186,9 +186,9 @@ pub const TELL_PAUSE: Duration = Duration::from_millis(100);
 pub const TELL_RETRIES_MAX: u32 = 50;
 const _: () = assert!(TELL_PAUSE.as_millis() * TELL_RETRIES_MAX as u128 > ANSWER_TIMEOUT.as_millis());
 
-/// News of the engine that wait for the hall. When full, reading the ring waits; then the ring fills, and the engine
+/// NodeEvent of the engine that wait for the rooms. When full, reading the ring waits; then the ring fills, and the engine
 /// coalesces and says so.
-pub const NEWS_LEN: usize = 1_024;
+pub const NODE_EVENTS_LEN: usize = 1_024;
 /// Events kept back while a worker's snapshot arrives. More means a broken engine: the link is dropped.
 pub const SNAPSHOT_BACKLOG_MAX: usize = 65_536;
 /// Objects in a worker's snapshot: ten full rooms. More means a broken engine: the link is dropped.
@@ -211,7 +211,7 @@ pub const ATTACH_PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// How long a new process makes joins wait for the engine's first snapshot: a returning client must find its objects. After that,
 /// everybody is new.
-pub const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
+pub const FIRST_SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a peer whose socket was lost keeps its place and its media: longer than a change of network
 /// takes, shorter than others bear a frozen picture.

@@ -4,13 +4,16 @@
 
 use anyhow::Context;
 use leat_log::Format;
+use signaling::config::cli;
 use signaling::config::{Config, ConfigError};
 use signaling::engine::{self, Engine};
-use signaling::hall::{self, Admission, Hall, Patience};
-use signaling::media::LOW_PRIORITY_MAX;
-use signaling::{LOG_FILTER, cli, edge, http, limits, up};
+use signaling::ortc::media_config::LOW_PRIORITY_MAX;
+use signaling::rooms::{self, Admission, Rooms, Timeouts};
+use signaling::server::{edge, http};
+use signaling::{LOG_FILTER, limits, supervisor};
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -19,10 +22,11 @@ const PROGRAM: &str = "leat-signaling";
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let options: cli::Signaling = match leat_log::command_line(PROGRAM, &arguments, Format::for_stderr()) {
-        Ok(options) => options,
-        Err(code) => return code,
-    };
+    let options: cli::SignalingOptions =
+        match leat_log::command_line(PROGRAM, &arguments, Format::for_stderr()) {
+            Ok(options) => options,
+            Err(code) => return code,
+        };
     let format = options.log.unwrap_or_else(Format::for_stderr);
     leat_log::start(format, LOG_FILTER);
     let config = match Config::try_from(options) {
@@ -45,9 +49,9 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(config: Config) -> anyhow::Result<()> {
     if config.die_with_parent {
-        up::die_with_parent().context("--die-with-parent")?;
+        supervisor::die_with_parent().context("--die-with-parent")?;
     }
-    let ended = up::termination().context("cannot listen for signals")?;
+    let ended = supervisor::termination().context("cannot listen for signals")?;
     if config.media.has_only_low_priorities {
         tracing::warn!(
             "--media: all priorities are {LOW_PRIORITY_MAX} or less; the highest number is now preferred, \
@@ -55,28 +59,28 @@ async fn run(config: Config) -> anyhow::Result<()> {
         );
     }
     let listener = http::bind(config.http).await?;
-    if matches!(config.admission, Admission::Everybody { .. }) {
+    if matches!(config.admission, Admission::Development { .. }) {
         tracing::warn!(
             "development mode: no key is configured, everybody on this machine gets in without a token"
         );
     }
     let engine = Engine::new();
-    let settings = hall::Settings {
+    let settings = rooms::RoomSettings {
         admission: config.admission,
         media: config.media,
         turn: config.turn,
-        patience: Patience::default(),
+        timeouts: Timeouts::default(),
         spread_above: config.spread_above,
         peers_per_user: config.peers_per_user,
     };
-    let hall = Hall::new(engine.clone(), settings);
-    let (news, heard) = mpsc::channel(limits::NEWS_LEN);
+    let rooms = Rooms::new(Arc::new(engine.clone()), settings);
+    let (news, heard) = mpsc::channel(limits::NODE_EVENTS_LEN);
     engine::start(engine, config.control_socket, news).context("cannot start a thread")?;
-    tokio::spawn(hall.clone().follow(heard));
+    tokio::spawn(rooms.clone().follow(heard));
     let mut settings = config.http_settings;
     settings.edge.connections = edge::allow_descriptors(settings.edge.connections);
     tracing::info!(address = %listener.local_addr()?, "listening");
-    let serving = http::serve(listener, hall.clone(), settings);
+    let serving = http::serve(listener, rooms.clone(), settings);
     tokio::pin!(serving);
     tokio::select! {
         () = &mut serving => return Ok(()),
@@ -87,16 +91,16 @@ async fn run(config: Config) -> anyhow::Result<()> {
     // A client that polls asks for the news that it is to leave by a connection of its own.
     tokio::select! {
         () = serving => {}
-        () = drain(&hall) => {}
+        () = drain(&rooms) => {}
     }
     Ok(())
 }
 
 /// Tells the clients that this process ends, and waits until they know.
-async fn drain(hall: &Hall) {
-    hall.drain();
+async fn drain(rooms: &Rooms) {
+    rooms.drain();
     let all_told = async {
-        while hall.connection_count() > 0 {
+        while rooms.connection_count() > 0 {
             sleep(DRAIN_POLL).await;
         }
     };

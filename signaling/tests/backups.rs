@@ -5,12 +5,12 @@ mod harness;
 use control::{Codec, Command, ProducerId};
 use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, consume, join, produce, transport_id};
-use signaling::hall::Admission;
 use signaling::proto::{self, ErrorCode, signal::Payload};
+use signaling::rooms::Admission;
 
 fn start() -> (Engine, Signaling) {
     let engine = Engine::start(&socket_path());
-    let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let signaling = Signaling::start(&engine.path, Admission::Development { verifier: None });
     (engine, signaling)
 }
 
@@ -156,7 +156,7 @@ async fn a_new_signaling_process_knows_a_backup_for_one() {
     first.kill().await;
     drop(ada);
 
-    let second = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let second = Signaling::start(&engine.path, Admission::Development { verifier: None });
     let bob = second.client();
     let joined = bob.join(join("r", "Bob")).await;
     let ids: Vec<_> = joined.peers[0].producers.iter().map(|producer| producer.id.as_str()).collect();

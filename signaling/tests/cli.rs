@@ -1,6 +1,6 @@
 //! The binaries, as an operator meets them.
 
-use signaling::token::Verifier;
+use signaling::auth::token::Verifier;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;

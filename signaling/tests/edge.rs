@@ -6,11 +6,12 @@ use harness::engine::{Engine, socket_path};
 use harness::polling::{HANDSHAKE, Http, PollingClient, frame};
 use harness::{Signaling, join, settings};
 use prost::Message;
-use signaling::edge::address::Trusted;
-use signaling::hall::{self, Admission};
+use signaling::auth::token::{self, Claims, NumericDate, Permissions, Verifier};
+use signaling::limits;
 use signaling::proto::{ErrorCode, Signal, signal::Payload};
-use signaling::token::{self, Claims, NumericDate, Permissions, Verifier};
-use signaling::{edge, http, limits, socket};
+use signaling::rooms::{self, Admission};
+use signaling::server::edge::address::TrustedProxies;
+use signaling::server::{edge, http, socket};
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -22,24 +23,24 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// How long something may take that should happen soon: the machine may be busy with all the other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUTS: Duration = Duration::from_secs(60);
 
 /// A server that asks for tokens, with these settings.
-async fn serve(settings_of: impl FnOnce(&mut http::Settings)) -> (Engine, Signaling, SocketAddr) {
+async fn serve(settings_of: impl FnOnce(&mut http::HttpSettings)) -> (Engine, Signaling, SocketAddr) {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET.as_bytes(), Duration::ZERO).expect("a good secret");
-    let admission = Admission::Tokens(verifier);
-    let signaling = Signaling::start_with(&engine.path, hall::Settings { admission, ..settings() });
+    let admission = Admission::TokenRequired(verifier);
+    let signaling = Signaling::start_with(&engine.path, rooms::RoomSettings { admission, ..settings() });
     let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
     let address = listener.local_addr().expect("bound");
-    let mut settings = http::Settings::default();
+    let mut settings = http::HttpSettings::default();
     settings_of(&mut settings);
-    tokio::spawn(http::serve(listener, signaling.hall.clone(), settings));
+    tokio::spawn(http::serve(listener, signaling.rooms.clone(), settings));
     (engine, signaling, address)
 }
 
-fn trusting(networks: &[&str]) -> Trusted {
-    Trusted(networks.iter().map(|network| network.parse().expect("a network")).collect())
+fn trusting(networks: &[&str]) -> TrustedProxies {
+    TrustedProxies(networks.iter().map(|network| network.parse().expect("a network")).collect())
 }
 
 /// A JoinRoom that admits this user.
@@ -59,9 +60,9 @@ fn entry(user: &str) -> Vec<u8> {
 }
 
 async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUTS;
     while !is_so().await {
-        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        assert!(Instant::now() < deadline, "{what}: not within {TIMEOUTS:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -130,7 +131,7 @@ async fn a_connection_without_a_whole_head_is_closed() {
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("send");
     connections.push(idle);
     for mut stream in connections {
-        let closed = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
+        let closed = tokio::time::timeout(TIMEOUTS, stream.read_to_end(&mut Vec::new())).await;
         let _ = closed.expect("closed");
     }
 }
@@ -144,7 +145,7 @@ async fn a_body_that_does_not_come_ends_its_request() {
         .await
         .expect("send");
     let mut answer = Vec::new();
-    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    let read = tokio::time::timeout(TIMEOUTS, stream.read_to_end(&mut answer)).await;
     let _ = read.expect("closed");
     assert!(answer.starts_with(b"HTTP/1.1 408 "), "{:?}", String::from_utf8_lossy(&answer));
 }
@@ -170,7 +171,7 @@ async fn engine_io_is_given_no_header_that_it_does_not_read() {
     let router = axum::Router::new().fallback(given).layer(admit);
     let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
     let server = listener.local_addr().expect("bound");
-    tokio::spawn(edge::serve(listener, router, edge::Settings::default()));
+    tokio::spawn(edge::serve(listener, router, edge::EdgeSettings::default()));
     let client = Http::to(server).with("X-Long: x").with("Cookie: a=b").with("User-Agent: test");
     assert_eq!(client.get(HANDSHAKE).await.body, "content-type");
     assert!(client.get("/").await.body.contains("x-long"), "others keep theirs");
@@ -184,14 +185,14 @@ async fn a_session_that_does_not_join_is_closed_with_its_connection() {
     let (mut connected, _) = Http::to(server).upgrade().await;
     connected.write_all(&[frame(1, b"40"), frame(1, b"3")].concat()).await.expect("send");
     let polling = PollingClient::connect(Http::to(server)).await;
-    assert_eq!(signaling.hall.connection_count(), 3);
+    assert_eq!(signaling.rooms.connection_count(), 3);
     let closing = async |stream: &mut tokio::net::TcpStream| {
-        let closed = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
+        let closed = tokio::time::timeout(TIMEOUTS, stream.read_to_end(&mut Vec::new())).await;
         let _ = closed.expect("closed");
     };
     tokio::join!(closing(&mut silent), closing(&mut connected));
     eventually("polling ends", async || polling.http.get(&polling.path).await.status == 400).await;
-    eventually("all is forgotten", async || signaling.hall.connection_count() == 0).await;
+    eventually("all is forgotten", async || signaling.rooms.connection_count() == 0).await;
 }
 
 #[tokio::test]
@@ -226,11 +227,11 @@ async fn a_message_of_more_than_64_kib_is_refused_before_it_is_decoded() {
 /// There is no engine, for whose snapshot joins wait.
 #[tokio::test]
 async fn requests_beyond_the_unanswered_ones_are_refused_before_a_client_joins() {
-    let patience = hall::Patience { settle: Duration::from_secs(3_600), ..harness::PATIENCE };
-    let signaling = Signaling::start_with(&socket_path(), hall::Settings { patience, ..settings() });
+    let timeouts = rooms::Timeouts { settle: Duration::from_secs(3_600), ..harness::TIMEOUTS };
+    let signaling = Signaling::start_with(&socket_path(), rooms::RoomSettings { timeouts, ..settings() });
     let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
     let server = listener.local_addr().expect("bound");
-    tokio::spawn(http::serve(listener, signaling.hall.clone(), http::Settings::default()));
+    tokio::spawn(http::serve(listener, signaling.rooms.clone(), http::HttpSettings::default()));
     let client = PollingClient::connect(Http::to(server)).await;
     let mut message = entry("ada");
     // Field 99, which is skipped.
@@ -243,7 +244,7 @@ async fn requests_beyond_the_unanswered_ones_are_refused_before_a_client_joins()
         (padding >> 14) as u8,
     ]);
     message.resize(message.len() + padding, 0);
-    let fit = limits::REQUEST_BYTES_BEFORE_JOIN / message.len();
+    let fit = limits::UNANSWERED_BYTES_BEFORE_JOIN / message.len();
     for id in 0..=fit {
         let head = format!("451-{id}[\"signal\",{{\"_placeholder\":true,\"num\":0}}]");
         client.post(&format!("{head}\x1eb{}", harness::polling::to_base64(&message))).await;
@@ -314,7 +315,7 @@ async fn what_a_stranger_says_of_its_address_is_not_believed() {
     stream.write_all(&header).await.expect("send");
     let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
     let mut answer = Vec::new();
-    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("closed");
+    let _ = tokio::time::timeout(TIMEOUTS, stream.read_to_end(&mut answer)).await.expect("closed");
     assert!(!answer.starts_with(b"HTTP/1.1 200"), "{:?}", String::from_utf8_lossy(&answer));
 }
 
@@ -324,9 +325,9 @@ async fn development_mode_admits_nobody_whom_a_trusted_proxy_says_to_be_elsewher
     let signaling = Signaling::start_with(&engine.path, settings());
     let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
     let server = listener.local_addr().expect("bound");
-    let mut edge = http::Settings::default();
+    let mut edge = http::HttpSettings::default();
     edge.edge.trusted = trusting(&["127.0.0.1"]);
-    tokio::spawn(http::serve(listener, signaling.hall.clone(), edge));
+    tokio::spawn(http::serve(listener, signaling.rooms.clone(), edge));
     for (source, status) in [([203, 0, 113, 7], "403"), ([127, 0, 0, 5], "200")] {
         let mut stream = Http::from(server, "127.0.0.1").connect().await;
         let header =
@@ -334,7 +335,7 @@ async fn development_mode_admits_nobody_whom_a_trusted_proxy_says_to_be_elsewher
         let request = format!("GET {HANDSHAKE} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(&[&header, request.as_bytes()].concat()).await.expect("send");
         let mut answer = String::new();
-        let read = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
+        let read = tokio::time::timeout(TIMEOUTS, stream.read_to_string(&mut answer)).await;
         read.expect("closed").expect("text");
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{source:?}: {answer}");
     }
@@ -355,7 +356,7 @@ async fn a_session_has_one_websocket() {
     let (mut websocket, _) = client.upgrade().await;
     let mut open = Vec::new();
     while !open.ends_with(b"\",") {
-        let read = tokio::time::timeout(PATIENCE, websocket.read_u8()).await;
+        let read = tokio::time::timeout(TIMEOUTS, websocket.read_u8()).await;
         open.push(read.expect("in time").expect("its open packet"));
     }
     let open = String::from_utf8_lossy(&open).into_owned();
@@ -377,7 +378,7 @@ async fn further_websockets(client: &Http, path: &str) -> usize {
         );
         stream.write_all(head.as_bytes()).await.expect("send");
         let mut status = [0; 12];
-        let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut status)).await;
+        let read = tokio::time::timeout(TIMEOUTS, stream.read_exact(&mut status)).await;
         let _ = read.expect("an answer").expect("a head");
         upgraded += usize::from(&status == b"HTTP/1.1 101");
         held.push(stream);
@@ -412,7 +413,7 @@ impl Program {
 
     /// The first line of the log from now on in which this is.
     fn await_line(&mut self, text: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUTS;
         loop {
             let rest = deadline.saturating_duration_since(Instant::now());
             let Ok(line) = self.lines.recv_timeout(rest) else {
@@ -426,7 +427,7 @@ impl Program {
     }
 
     fn await_end(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUTS;
         loop {
             if let Some(status) = self.process.try_wait().expect("a child") {
                 return status;

@@ -7,16 +7,16 @@ use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, consume, dtls, join, produce, transport_id};
 use proptest::prelude::*;
 use prost::Message;
-use signaling::hall::Admission;
+use signaling::auth::token::{self, Claims, NumericDate, Permissions, Verifier};
+use signaling::auth::turn::TurnServer;
 use signaling::limits;
 use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
-use signaling::token::{self, Claims, NumericDate, Permissions, Verifier};
-use signaling::turn::Turn;
+use signaling::rooms::Admission;
 use std::time::Duration;
 
 fn start() -> (Engine, Signaling) {
     let engine = Engine::start(&socket_path());
-    let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let signaling = Signaling::start(&engine.path, Admission::Development { verifier: None });
     (engine, signaling)
 }
 
@@ -26,7 +26,7 @@ async fn a_new_transport_and_an_ice_restart_bring_a_fresh_turn_credential() {
     const TTL: Duration = Duration::from_secs(600);
     let engine = Engine::start(&socket_path());
     let urls = vec!["turn:192.0.2.1:3478?transport=udp".to_owned()];
-    let turn = Turn::new(urls.clone(), "north", TTL).unwrap_or_else(|error| panic!("{error}"));
+    let turn = TurnServer::new(urls.clone(), "north", TTL).unwrap_or_else(|error| panic!("{error}"));
     let signaling = Signaling::start_with_turn(&engine.path, turn);
     let ada = signaling.client();
     let expiry = |servers: &[proto::IceServer], user: &str| -> u64 {
@@ -261,7 +261,7 @@ async fn the_engines_news_reach_those_whom_they_concern() {
     // Each reason for which the engine closes a transport by itself, and news that were lost.
     let reasons = [
         Some((Closed::ConsentLost, "the client stopped answering (RFC 7675)")),
-        Some((Closed::KeysUsedUp, "its keys have protected as many streams as they may")),
+        Some((Closed::KeysUsedUp, "its keys have protected the maximum number of streams")),
         Some((Closed::Fault, "the media engine had an internal error; connect again")),
         None,
     ];
@@ -329,7 +329,7 @@ const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 async fn tokens_open_their_room_and_no_more() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let ada = signaling.client();
     let with = |room: &str, token: String| proto::JoinRoom { token, ..join(room, "") };
     let all = Permissions::default();
@@ -355,7 +355,7 @@ async fn tokens_open_their_room_and_no_more() {
 async fn a_call_outlives_its_token() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let mute = Permissions { can_publish: false, ..Permissions::default() };
     let first = signaling.client();
     let joined = first.join(proto::JoinRoom { token: token("r", mute), ..join("r", "") }).await;
@@ -395,7 +395,7 @@ async fn a_call_outlives_its_token() {
 async fn a_token_that_permits_less_ends_what_it_does_not_permit() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let with = |permissions| proto::JoinRoom { token: token("r", permissions), ..join("r", "") };
     let ada = signaling.client();
     let joined = ada.join(with(Permissions::default())).await;
@@ -423,7 +423,7 @@ async fn a_peer_that_a_new_token_demoted_is_no_more_after_a_restart() {
     let engine = Engine::start(&socket_path());
     let admission = || {
         let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-        Admission::Tokens(verifier)
+        Admission::TokenRequired(verifier)
     };
     let first = Signaling::start(&engine.path, admission());
     let all = Permissions { can_use_plain_transports: true, ..Permissions::default() };
@@ -459,7 +459,7 @@ async fn a_peer_that_a_new_token_demoted_is_no_more_after_a_restart() {
 async fn a_user_is_in_a_room_a_few_times_at_most() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let of = |user: &str, room: &str| {
         let token = token_of(user, u64::MAX, room, Permissions::default());
         proto::JoinRoom { token, ..join(room, "") }
@@ -505,7 +505,7 @@ async fn a_user_is_in_a_room_a_few_times_at_most() {
 async fn a_user_who_joins_and_leaves_in_turn_uses_up_nobody_elses_joins() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let of = |user: &str| {
         let token = token_of(user, u64::MAX, "r", Permissions::default());
         Payload::JoinRoom(proto::JoinRoom { token, ..join("r", "") })
@@ -563,7 +563,7 @@ async fn a_router_that_no_request_got_is_closed_and_made_again() {
 async fn strangers_use_up_nobodys_joins() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let stranger = signaling.client();
     for _ in 0..2 * limits::JOINS_BURST as usize {
         assert_eq!(stranger.fails(Payload::JoinRoom(join("r", ""))).await, ErrorCode::TokenMissing);
@@ -576,7 +576,7 @@ async fn strangers_use_up_nobodys_joins() {
 async fn development_mode_asks_for_no_token_but_holds_who_shows_one_to_it() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-    let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: Some(verifier) });
+    let signaling = Signaling::start(&engine.path, Admission::Development { verifier: Some(verifier) });
     let with = |token: String| proto::JoinRoom { token, ..join("r", "") };
     let all = Permissions::default();
     let guest = signaling.client();
@@ -660,7 +660,7 @@ async fn any_bytes_get_an_answer() {
 async fn a_name_in_the_token_counts_more_than_the_clients() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let signed = |name: Option<&str>| {
         let (sub, room, name) = ("ada".into(), "r".into(), name.map(str::to_owned));
         let permissions = Permissions::default();

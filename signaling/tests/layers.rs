@@ -5,13 +5,13 @@ mod harness;
 use control::{Codec, Command, ConsumerId, ContentHint, Event, Layers, PlayoutDelay, ProducerId};
 use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, consume, join, produce, settings, transport_id};
-use signaling::hall::Settings;
-use signaling::media::MediaConfig;
+use signaling::ortc::media_config::MediaConfig;
 use signaling::proto::{self, ErrorCode, signal::Payload};
+use signaling::rooms::RoomSettings;
 
 fn start(media: MediaConfig) -> (Engine, Signaling) {
     let engine = Engine::start(&socket_path());
-    let signaling = Signaling::start_with(&engine.path, Settings { media, ..settings() });
+    let signaling = Signaling::start_with(&engine.path, RoomSettings { media, ..settings() });
     (engine, signaling)
 }
 
@@ -149,7 +149,7 @@ async fn who_comes_back_hears_what_changed_meanwhile() {
     for spatial in [0b111, 0] {
         engine.tell(Event::LayersWanted { producer, spatial });
     }
-    // By then the hall knows all that the engine said before.
+    // By then the rooms knows all that the engine said before.
     engine.tell(Event::LayersChanged { consumer, layers: None });
     while !matches!(bob.hears().await, Payload::LayersChanged(_)) {}
 
@@ -172,7 +172,7 @@ async fn who_comes_back_hears_what_changed_meanwhile() {
     }
     ada.heard_all();
 
-    // News was lost: everything may be wanted again.
+    // NodeEvent was lost: everything may be wanted again.
     engine.overflow(transport_id(&bob.transport("recv").await.id));
     match ada.hears().await {
         Payload::LayersWanted(wanted) => {

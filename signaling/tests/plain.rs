@@ -5,16 +5,16 @@ mod harness;
 use control::{Command, Event, IpFamily, SrtpProfile};
 use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, join, produce, transport_id};
-use signaling::hall::Admission;
+use signaling::auth::token::{self, Claims, NumericDate, Permissions, Verifier};
 use signaling::proto::{self, ErrorCode, signal::Payload};
-use signaling::token::{self, Claims, NumericDate, Permissions, Verifier};
+use signaling::rooms::Admission;
 use std::time::Duration;
 
 const SECRET: &[u8] = b"a secret of thirty-two bytes at least";
 
 fn start() -> (Engine, Signaling) {
     let engine = Engine::start(&socket_path());
-    let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let signaling = Signaling::start(&engine.path, Admission::Development { verifier: None });
     (engine, signaling)
 }
 
@@ -174,7 +174,7 @@ async fn what_makes_no_sense_is_refused_before_the_engine_hears_of_it() {
 async fn they_need_a_token_that_says_so() {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
-    let signaling = Signaling::start(&engine.path, Admission::Tokens(verifier));
+    let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let with = |permissions| proto::JoinRoom { token: token(permissions), ..join("r", "") };
     let allowed = Permissions { can_use_plain_transports: true, ..Permissions::default() };
 
@@ -220,7 +220,7 @@ async fn they_outlive_the_signaling_process() {
     first.kill().await;
     drop(program);
 
-    let second = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let second = Signaling::start(&engine.path, Admission::Development { verifier: None });
     let resume = proto::Resume {
         peer_id: joined.peer_id,
         secret: joined.resume_secret,

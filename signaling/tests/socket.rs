@@ -6,20 +6,20 @@ use harness::engine::{Engine, socket_path};
 use harness::polling::{Http, PollingClient, frame, frame_header, from_base64, to_base64};
 use harness::{HERE, Signaling, join};
 use prost::Message;
-use signaling::hall::Admission;
-use signaling::http;
 use signaling::limits;
 use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
+use signaling::rooms::Admission;
+use signaling::server::http;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 async fn serve() -> (Engine, Signaling, SocketAddr) {
     let engine = Engine::start(&socket_path());
-    let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let signaling = Signaling::start(&engine.path, Admission::Development { verifier: None });
     let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
     let address = listener.local_addr().expect("bound");
-    tokio::spawn(http::serve(listener, signaling.hall.clone(), http::Settings::default()));
+    tokio::spawn(http::serve(listener, signaling.rooms.clone(), http::HttpSettings::default()));
     (engine, signaling, address)
 }
 
@@ -99,10 +99,10 @@ async fn nothing_of_a_closed_connection_stays() {
         let stranger = PollingClient::connect(Http::to(address)).await;
         let ada = PollingClient::connect(Http::to(address)).await;
         ada.ask(0, &request.encode_to_vec()).await;
-        assert_eq!(signaling.hall.connection_count(), 2);
+        assert_eq!(signaling.rooms.connection_count(), 2);
         stranger.post(goodbye).await;
         ada.post(goodbye).await;
-        eventually(|| signaling.hall.connection_count() == 0).await;
+        eventually(|| signaling.rooms.connection_count() == 0).await;
     }
 }
 
@@ -126,7 +126,7 @@ async fn a_page_that_is_gone_leaves_over_http() {
     assert_eq!(say_goodbye(address, "nobody", &joined.resume_secret).await, 400);
     let http = Http::to(address);
     assert_eq!(http.ask("POST", "/leave", b"not a goodbye").await.status, 400);
-    assert_eq!(http.ask("POST", "/leave", &[b'x'; limits::GOODBYE_BYTES_MAX + 1]).await.status, 413);
+    assert_eq!(http.ask("POST", "/leave", &[b'x'; limits::LEAVE_BEACON_BYTES_MAX + 1]).await.status, 413);
     assert_eq!(http.get("/leave").await.status, 405);
     ada.heard_all();
 
@@ -161,9 +161,9 @@ async fn who_leaves_and_closes_in_one_breath_has_left() {
 async fn goodbyes_of_one_address_are_bounded_and_others_are_not_concerned() {
     let (_engine, signaling, address) = serve().await;
     let goodbye = proto::Goodbye { peer_id: "a5".repeat(8), secret: vec![0; 32] }.encode_to_vec();
-    let is_taken = |_: &u32| signaling.hall.on_goodbye(HERE, &goodbye).is_ok();
-    let taken = (0..limits::GOODBYES_BURST as u32 * 2).filter(is_taken).count();
-    assert!(taken < limits::GOODBYES_BURST as usize * 3 / 2, "the burst, and what a slow machine adds");
+    let is_taken = |_: &u32| signaling.rooms.on_leave_beacon(HERE, &goodbye).is_ok();
+    let taken = (0..limits::LEAVE_BEACONS_BURST as u32 * 2).filter(is_taken).count();
+    assert!(taken < limits::LEAVE_BEACONS_BURST as usize * 3 / 2, "the burst, and what a slow machine adds");
     assert_eq!(Http::to(address).ask("POST", "/leave", &goodbye).await.status, 429);
     assert_eq!(Http::from(address, "127.0.0.2").ask("POST", "/leave", &goodbye).await.status, 204);
 }
@@ -175,7 +175,7 @@ async fn a_signal_has_one_attachment() {
     let head = "452-0[\"signal\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1}]";
     // The answer to this request, if there is one, is that the session is over.
     let _ = client.http.try_ask("POST", &client.path, format!("{head}\x1ebAA==").as_bytes()).await;
-    eventually(|| signaling.hall.connection_count() == 0).await;
+    eventually(|| signaling.rooms.connection_count() == 0).await;
 }
 
 #[tokio::test]
@@ -184,11 +184,11 @@ async fn a_websocket_buffers_no_more_than_polling_does() {
     let (mut stream, status) = Http::to(address).upgrade().await;
     assert_eq!(status, 101);
     stream.write_all(&frame(1, b"40")).await.expect("send");
-    eventually(|| signaling.hall.connection_count() == 1).await;
+    eventually(|| signaling.rooms.connection_count() == 1).await;
     let len = usize::try_from(limits::PAYLOAD_BYTES_MAX).expect("it fits") + 1;
     stream.write_all(&frame_header(2, len)).await.expect("send");
     // Nothing of it has to come: its header says enough.
-    eventually(|| signaling.hall.connection_count() == 0).await;
+    eventually(|| signaling.rooms.connection_count() == 0).await;
 }
 
 /// Joins, and asks for more and more without reading any answer, while it answers pings that it has not read.
@@ -213,7 +213,7 @@ async fn a_client_that_does_not_read_its_acknowledgements_is_cut_off() {
                 let request = [frame(1, head(sent).as_bytes()), frame(2, &ask), frame(1, b"3")].concat();
                 is_open = stream.write_all(&request).await.is_ok();
             }
-            eventually(|| signaling.hall.connection_count() == 0).await;
+            eventually(|| signaling.rooms.connection_count() == 0).await;
         } else {
             let client = PollingClient::connect(Http::to(address)).await;
             client.ask(0, &enter).await;
@@ -224,7 +224,7 @@ async fn a_client_that_does_not_read_its_acknowledgements_is_cut_off() {
                 let answer = client.http.ask("POST", &client.path, requests.join("\x1e").as_bytes()).await;
                 is_open = answer.status == 200;
             }
-            eventually(|| signaling.hall.connection_count() == 0).await;
+            eventually(|| signaling.rooms.connection_count() == 0).await;
         }
     }
 }
@@ -265,7 +265,7 @@ async fn a_client_that_does_not_read_its_room_is_cut_off() {
     client.ask(0, &request.encode_to_vec()).await;
     // More visits than fit would take as long as a client may leave a ping unanswered, for a server lets only so many join in a second.
     let name = "\u{1f98a}".repeat(limits::DISPLAY_NAME_LEN_MAX);
-    while signaling.hall.connection_count() > 0 {
+    while signaling.rooms.connection_count() > 0 {
         let visitor = signaling.client();
         while !matches!(visitor.ask(Payload::JoinRoom(join("r", &name))).await, Payload::Joined(_)) {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -283,7 +283,7 @@ async fn a_server_that_goes_down_tells_every_client_and_takes_no_request() {
     client.ask(0, &request.encode_to_vec()).await;
     let outside = PollingClient::connect(Http::to(address)).await;
     let late = signaling.client();
-    signaling.hall.drain();
+    signaling.rooms.drain();
     let (head, told) = client.next_binary().await;
     assert!(head.starts_with("451-[\"signal\""), "{head}");
     match told.payload {
@@ -293,7 +293,7 @@ async fn a_server_that_goes_down_tells_every_client_and_takes_no_request() {
         other => panic!("{other:?}"),
     }
     assert_eq!(late.fails(Payload::JoinRoom(join("r", "Bob"))).await, ErrorCode::Draining);
-    eventually(|| signaling.hall.connection_count() == 1).await;
+    eventually(|| signaling.rooms.connection_count() == 1).await;
     assert_eq!(outside.http.get(&outside.path).await.status, 400, "there is no such session");
 }
 
@@ -311,7 +311,7 @@ async fn eventually(is_so: impl Fn() -> bool) {
 async fn http_tells_its_health_and_serves_the_app() {
     let (_engine, signaling, address) = serve().await;
     let http = Http::to(address);
-    eventually(|| signaling.hall.is_media_ready()).await;
+    eventually(|| signaling.rooms.is_media_ready()).await;
     let health = http.get("/healthz").await;
     assert_eq!((health.status, health.body.as_str()), (200, "{\"status\":\"ok\",\"engine\":\"ready\"}\n"));
     for page in ["/", "/room/stage"] {

@@ -5,8 +5,8 @@ mod harness;
 use control::{Closed, Command, CreatePipe, Event, ProducerId, RouterId, TransportId, Volume};
 use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, join, transport_id};
-use signaling::hall::Admission;
 use signaling::proto::{self, signal::Payload};
+use signaling::rooms::Admission;
 use std::time::Duration;
 
 /// A peer with both its transports.
@@ -26,7 +26,7 @@ impl Member {
     }
 
     /// Comes back to another process, with what it holds.
-    async fn come_back(
+    async fn resume_peer(
         &self,
         signaling: &Signaling,
         producers: &[&String],
@@ -78,7 +78,7 @@ fn routers(engine: &Engine) -> Vec<(usize, RouterId)> {
 #[tokio::test]
 async fn a_small_room_stays_together_and_a_large_one_does_not() {
     let engine = Engine::start(&socket_path());
-    let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let signaling = Signaling::start(&engine.path, Admission::Development { verifier: None });
     let mut members = Vec::new();
     for peer in 0..signaling::limits::SPREAD_ABOVE + 4 {
         members.push(Member::enter(&signaling, &format!("peer {peer}")).await);
@@ -249,10 +249,10 @@ async fn a_new_signaling_process_finds_a_room_over_two_workers() {
     let commands_before = engine.commands().len();
 
     let second = Signaling::start_spread(&engine.path);
-    let (adas, joined) = ada.come_back(&second, &[&from_ada], &[&at_adas]).await;
+    let (adas, joined) = ada.resume_peer(&second, &[&from_ada], &[&at_adas]).await;
     assert!(joined.resumed);
     assert_eq!((joined.kept_producers.len(), joined.kept_consumers.len()), (1, 1), "{joined:?}");
-    let (bobs, joined) = bob.come_back(&second, &[&from_bob], &[&at_bobs]).await;
+    let (bobs, joined) = bob.resume_peer(&second, &[&from_bob], &[&at_bobs]).await;
     assert!(joined.resumed);
     assert_eq!((joined.kept_producers.len(), joined.kept_consumers.len()), (1, 1), "{joined:?}");
     let adas_info = joined.peers.iter().find(|peer| peer.id == ada.joined.peer_id).expect("Ada");
@@ -286,7 +286,7 @@ async fn a_room_that_nobody_comes_back_to_ends_on_both_workers() {
     let _bob = Member::enter(&first, "Bob").await;
     first.kill().await;
     let _second = Signaling::start_spread(&engine.path);
-    let deadline = harness::PATIENCE.restart + harness::LIMIT;
+    let deadline = harness::TIMEOUTS.restart + harness::LIMIT;
     let closed = || {
         let commands = engine.commands_by_worker();
         let of = commands.iter().filter(|(_, command)| matches!(command, Command::CloseRouter { .. }));

@@ -5,12 +5,12 @@ mod harness;
 use control::{Command, Event, ProducerId, RouterId, Scored, Volume};
 use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, join};
-use signaling::hall::Admission;
 use signaling::proto::{self, ErrorCode, GetStats, get_stats, score_changed, signal::Payload, stats};
+use signaling::rooms::Admission;
 
 fn start() -> (Engine, Signaling) {
     let engine = Engine::start(&socket_path());
-    let signaling = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let signaling = Signaling::start(&engine.path, Admission::Development { verifier: None });
     (engine, signaling)
 }
 
@@ -81,7 +81,7 @@ async fn a_process_that_takes_over_observes_again() {
     ada.transport("send").await;
     engine.has_got("to observe", |command| matches!(command, Command::ObserveAudio { .. })).await;
     signaling.kill().await;
-    let _successor = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let _successor = Signaling::start(&engine.path, Admission::Development { verifier: None });
     engine.has_got("to claim", |command| matches!(command, Command::ClaimRouter { .. })).await;
     for _ in 0..6_000 {
         if observed(&engine).len() == 2 {

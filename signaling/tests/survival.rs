@@ -5,17 +5,17 @@ mod harness;
 use control::{Command, TransportId};
 use harness::engine::{Engine, socket_path};
 use harness::{Signaling, join, transport_id};
-use signaling::engine::News;
-use signaling::hall::Admission;
 use signaling::limits;
+use signaling::media_node::{MediaNode, NodeEvent};
 use signaling::proto::{self, ErrorCode, signal::Payload};
+use signaling::rooms::Admission;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 #[tokio::test]
 async fn a_new_signaling_process_finds_the_same_rooms() {
     let engine = Engine::start(&socket_path());
-    let first = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let first = Signaling::start(&engine.path, Admission::Development { verifier: None });
     let (ada, bob, eve) = (first.client(), first.client(), first.client());
     let ada_joined = ada.join(join("stage", "Ada")).await;
     let bob_joined = bob.join(join("stage", "Bob")).await;
@@ -29,7 +29,7 @@ async fn a_new_signaling_process_finds_the_same_rooms() {
     drop((ada, bob, eve));
     let commands_before = engine.commands().len();
 
-    let second = Signaling::start(&engine.path, Admission::Everybody { tokens: None });
+    let second = Signaling::start(&engine.path, Admission::Development { verifier: None });
     let resume = |joined: &proto::Joined| proto::Resume {
         peer_id: joined.peer_id.clone(),
         secret: joined.resume_secret.clone(),
@@ -123,7 +123,7 @@ async fn when_the_engine_dies_everybody_hears_it_and_can_start_anew() {
     let path = socket_path();
     let engine = Engine::start(&path);
     let first_epoch = engine.epoch;
-    let signaling = Signaling::start(&path, Admission::Everybody { tokens: None });
+    let signaling = Signaling::start(&path, Admission::Development { verifier: None });
     let (mut ada, mut bob) = (signaling.client(), signaling.client());
     ada.join(join("r", "Ada")).await;
     bob.join(join("r", "Bob")).await;
@@ -135,7 +135,7 @@ async fn when_the_engine_dies_everybody_hears_it_and_can_start_anew() {
     drop(engine);
     assert!(matches!(ada.hears().await, Payload::MediaLost(_)));
     assert!(matches!(bob.hears().await, Payload::MediaLost(_)));
-    assert!(!signaling.hall.is_media_ready());
+    assert!(!signaling.rooms.is_media_ready());
     let create = Payload::CreateTransport(proto::CreateTransport { direction: "send".into() });
     assert_eq!(ada.fails(create).await, ErrorCode::EngineUnavailable);
     let late = signaling.client();
@@ -166,9 +166,9 @@ async fn what_a_busy_engine_could_not_take_is_told_again() {
     let handle = signaling::engine::Engine::new();
     let (news, mut heard) = mpsc::channel(64);
     signaling::engine::start(handle.clone(), engine.path.clone(), news).expect("a thread");
-    assert!(matches!(heard.recv().await, Some(News::Attached { .. })));
+    assert!(matches!(heard.recv().await, Some(NodeEvent::Attached { .. })));
     for _ in 0..2 {
-        assert!(matches!(heard.recv().await, Some(News::Snapshot { .. })));
+        assert!(matches!(heard.recv().await, Some(NodeEvent::Snapshot { .. })));
     }
     // All requests there may be stay without an answer, and there is one more.
     engine.fall_silent();
@@ -183,7 +183,7 @@ async fn what_a_busy_engine_could_not_take_is_told_again() {
 
 #[tokio::test]
 async fn without_any_engine_people_meet_and_wait() {
-    let signaling = Signaling::start(&socket_path(), Admission::Everybody { tokens: None });
+    let signaling = Signaling::start(&socket_path(), Admission::Development { verifier: None });
     let ada = signaling.client();
     let started = std::time::Instant::now();
     let joined = ada.join(join("r", "Ada")).await;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub type Edges = BTreeMap<String, BTreeSet<String>>;
 
 /// The edges `a --> b` of the Mermaid block whose first comment is `%% {title}`; the names are the ids of the nodes.
+/// A word that Mermaid reserves has an underscore behind it: `call_`.
 /// `None` if the page has no such block.
 pub fn drawn(page: &str, title: &str) -> Option<Edges> {
     let (_, rest) = page.split_once(&format!("%% {title}\n"))?;
@@ -13,7 +14,8 @@ pub fn drawn(page: &str, title: &str) -> Option<Edges> {
     let mut found = Edges::new();
     for line in block.lines().map(str::trim) {
         let ids = line.split("-->").map(|node| node.split(['[', '(']).next().unwrap_or_default().trim());
-        let nodes: Vec<Vec<&str>> = ids.map(|ids| ids.split('&').map(str::trim).collect()).collect();
+        let nodes: Vec<Vec<&str>> =
+            ids.map(|ids| ids.split('&').map(|id| id.trim().trim_end_matches('_')).collect()).collect();
         if let [from, to] = &nodes[..] {
             for from in from {
                 found.entry((*from).to_owned()).or_default().extend(to.iter().map(|to| (*to).to_owned()));

@@ -67,14 +67,27 @@ pub const FLOORS: &[Floors] = &[
             &["workers"],
         ],
     },
+    // Names without a module are reserved for the features that are planned next.
+    Floors {
+        sources: "signaling/src",
+        floors: &[
+            &["limits", "request_error"],
+            &["bus", "media_node", "protocol", "stores", "token_bucket"],
+            &["auth", "cluster", "engine", "ortc", "presence"],
+            &["sdp"],
+            &["rooms"],
+            &["api", "whip"],
+            &["graphql"],
+            &["server"],
+            &["config"],
+            &["supervisor"],
+            &["bin"],
+        ],
+    },
 ];
 
 /// Circles that the redesign has not removed yet. The list may only become shorter.
-pub const KNOWN_CIRCLES: &[&str] = &[
-    "signaling: a circle of imports: hall::layers, hall::objects, hall::wishes",
-    "signaling: a circle of imports: ortc::capabilities, ortc::formats, ortc::produce",
-    "fuzz: a circle of imports: plain, world",
-];
+pub const KNOWN_CIRCLES: &[&str] = &["fuzz: a circle of imports: plain, world"];
 
 /// The imports of each module, by its path inside the crate (`shard::close`; empty for the root).
 pub type Imports = BTreeMap<String, BTreeSet<String>>;

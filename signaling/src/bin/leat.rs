@@ -3,10 +3,11 @@
 #![forbid(unsafe_code)]
 
 use leat_log::Format;
-use signaling::cli::{Leat, LeatCommand, Token};
+use signaling::auth::dev_key;
+use signaling::auth::token::{self, Claims, NumericDate, Permissions};
+use signaling::config::cli::{Leat, LeatCommand, TokenOptions};
 use signaling::config::{self, ConfigError};
-use signaling::token::{self, Claims, NumericDate, Permissions};
-use signaling::{development, up};
+use signaling::supervisor;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
     match options.command {
         LeatCommand::Up(options) => {
             let format = options.log.unwrap_or_else(Format::for_stderr);
-            match up::run(options, format) {
+            match supervisor::run(options, format) {
                 Ok(code) => ExitCode::from(code),
                 Err(error) => {
                     let code = if error.is::<ConfigError>() { leat_log::EXIT_USAGE } else { 1 };
@@ -44,11 +45,11 @@ fn main() -> ExitCode {
 }
 
 fn development_secret() -> Result<Vec<u8>, ConfigError> {
-    let path = development::path(&config::control_socket());
-    development::secret(&path).map_err(|source| ConfigError::NothingToSignWith { path, source })
+    let path = dev_key::path(&config::control_socket());
+    dev_key::secret(&path).map_err(|source| ConfigError::NothingToSignWith { path, source })
 }
 
-fn mint(options: Token) -> Result<String, ConfigError> {
+fn mint(options: TokenOptions) -> Result<String, ConfigError> {
     if let Some(path) = options.key.public_key_file {
         return Err(ConfigError::CannotSign(path));
     }

@@ -1,10 +1,11 @@
 //! Keeps this process attached to the engine, and turns its event rings into answers and news.
 //!
-//! A thread of its own, in `poll(2)` on the link and the doorbells. When the hall is slow to take the news, the thread waits for it; then
+//! A thread of its own, in `poll(2)` on the link and the doorbells. When the rooms is slow to take the news, the thread waits for it; then
 //! the rings fill, and the engine says that it left news out.
 
-use super::{CommandRing, Engine, Worker};
+use super::{CommandRing, Engine};
 use crate::limits;
+use crate::media_node::{AskError, NodeEvent, Worker};
 use control::{Event, RequestId, SnapshotItem};
 use leat_log::chain;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -16,40 +17,6 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// What the hall hears of the engine, in this order for each attachment: `Attached`, then for each worker a `Snapshot` before any of its
-/// `Event`s, at last `Lost`.
-#[derive(Debug)]
-pub enum News {
-    /// There is an engine. Each worker's snapshot follows.
-    Attached {
-        /// Another number is another engine, which knows nothing.
-        epoch: u64,
-        /// How many workers it has.
-        workers: usize,
-    },
-    /// All that a worker holds: after attaching, and whenever news of it was lost.
-    Snapshot {
-        /// Which worker.
-        worker: Worker,
-        /// The request: objects asked for after it are not in it.
-        request: RequestId,
-        /// Parents before children.
-        items: Vec<SnapshotItem>,
-    },
-    /// Something happened that nobody asked for, or a consequence of what somebody asked for.
-    Event {
-        /// At which worker.
-        worker: Worker,
-        /// What.
-        event: Event,
-    },
-    /// The engine is gone, and all it held with it.
-    Lost {
-        /// For the log and the clients.
-        reason: String,
-    },
-}
-
 /// Why an attachment ended.
 #[derive(Debug, thiserror::Error)]
 enum LinkError {
@@ -60,24 +27,28 @@ enum LinkError {
     #[error("worker {0} sent a record that is none")]
     Undecodable(Worker, #[source] control::DecodeError),
     #[error("worker {0} could not be asked for a snapshot")]
-    Snapshot(Worker, #[source] super::AskError),
+    Snapshot(Worker, #[source] AskError),
     #[error("worker {0}'s snapshot has no end")]
     EndlessSnapshot(Worker),
     #[error("waiting for the engine failed")]
     Io(#[from] io::Error),
     #[error("nobody listens to the news any more")]
-    Deaf,
+    ReceiverDropped,
 }
 
 /// How often to look whether anybody still listens.
 const LISTENER_CHECK: Duration = Duration::from_secs(1);
 
 /// Starts the thread that attaches to the engine at `path`, again and again, until nobody listens to the news.
-pub fn start(engine: Engine, path: PathBuf, news: mpsc::Sender<News>) -> io::Result<thread::JoinHandle<()>> {
+pub fn start(
+    engine: Engine,
+    path: PathBuf,
+    news: mpsc::Sender<NodeEvent>,
+) -> io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name("engine-link".into()).spawn(move || run(&engine, &path, &news))
 }
 
-fn run(engine: &Engine, path: &Path, news: &mpsc::Sender<News>) {
+fn run(engine: &Engine, path: &Path, news: &mpsc::Sender<NodeEvent>) {
     let mut pause = limits::ATTACH_PAUSE_MIN;
     let mut last_complaint = String::new();
     while !news.is_closed() {
@@ -91,7 +62,9 @@ fn run(engine: &Engine, path: &Path, news: &mpsc::Sender<News>) {
                 };
                 engine.detach();
                 let reason = chain(&error);
-                if matches!(error, LinkError::Deaf) || news.blocking_send(News::Lost { reason }).is_err() {
+                if matches!(error, LinkError::ReceiverDropped)
+                    || news.blocking_send(NodeEvent::Lost { reason }).is_err()
+                {
                     return;
                 }
                 pause = limits::ATTACH_PAUSE_MIN;
@@ -113,7 +86,11 @@ fn run(engine: &Engine, path: &Path, news: &mpsc::Sender<News>) {
 enum Never {}
 
 /// Serves one attachment until it ends.
-fn serve(engine: &Engine, attachment: Attachment, news: &mpsc::Sender<News>) -> Result<Never, LinkError> {
+fn serve(
+    engine: &Engine,
+    attachment: Attachment,
+    news: &mpsc::Sender<NodeEvent>,
+) -> Result<Never, LinkError> {
     let Attachment { engine_epoch, engine_version, workers, link } = attachment;
     tracing::info!(
         engine = engine_version,
@@ -126,7 +103,7 @@ fn serve(engine: &Engine, attachment: Attachment, news: &mpsc::Sender<News>) -> 
         let ControllerEnd { commands, events, doorbell, peer_doorbell, stats: _ } = end;
         rings.push(CommandRing { commands, doorbell: peer_doorbell });
         let (engine, news) = (engine.clone(), news.clone());
-        readers.push(Reader {
+        readers.push(EventReader {
             engine,
             news,
             worker,
@@ -139,15 +116,15 @@ fn serve(engine: &Engine, attachment: Attachment, news: &mpsc::Sender<News>) -> 
         });
     }
     engine.attach(rings);
-    let attached = News::Attached { epoch: engine_epoch, workers: readers.len() };
-    news.blocking_send(attached).map_err(|_| LinkError::Deaf)?;
+    let attached = NodeEvent::Attached { epoch: engine_epoch, workers: readers.len() };
+    news.blocking_send(attached).map_err(|_| LinkError::ReceiverDropped)?;
     for reader in &mut readers {
         reader.ask_for_snapshot()?;
     }
     loop {
         wait(&link, &readers)?;
         if news.is_closed() {
-            return Err(LinkError::Deaf);
+            return Err(LinkError::ReceiverDropped);
         }
         for reader in &mut readers {
             // First the doorbell, then the ring: whatever is pushed after that rings again.
@@ -163,7 +140,7 @@ fn serve(engine: &Engine, attachment: Attachment, news: &mpsc::Sender<News>) -> 
 }
 
 /// Waits until a doorbell rings or the link closes, or for [`LISTENER_CHECK`].
-fn wait(link: &Link, readers: &[Reader]) -> Result<(), LinkError> {
+fn wait(link: &Link, readers: &[EventReader]) -> Result<(), LinkError> {
     let mut fds: Vec<_> = readers.iter().map(|reader| PollFd::new(&reader.doorbell, PollFlags::IN)).collect();
     fds.push(PollFd::new(link, PollFlags::IN));
     let timeout = Timespec { tv_sec: LISTENER_CHECK.as_secs().cast_signed(), tv_nsec: 0 };
@@ -174,28 +151,28 @@ fn wait(link: &Link, readers: &[Reader]) -> Result<(), LinkError> {
 }
 
 /// Reads one worker's event ring.
-struct Reader {
+struct EventReader {
     engine: Engine,
-    news: mpsc::Sender<News>,
+    news: mpsc::Sender<NodeEvent>,
     worker: Worker,
     events: Consumer,
     doorbell: Doorbell,
     snapshot: Option<PendingSnapshot>,
-    /// News was lost while a snapshot was on its way; another is needed.
+    /// NodeEvent was lost while a snapshot was on its way; another is needed.
     overflowed: bool,
     engine_version: u32,
     /// Events of a newer engine that this version does not know.
     unknown_events: u64,
 }
 
-/// A snapshot that is arriving, and what else the worker said meanwhile: the hall hears that after it.
+/// A snapshot that is arriving, and what else the worker said meanwhile: the rooms hears that after it.
 struct PendingSnapshot {
     request: RequestId,
     items: Vec<SnapshotItem>,
     backlog: Vec<Event>,
 }
 
-impl Reader {
+impl EventReader {
     /// Takes all that is in the ring.
     fn read(&mut self) -> Result<(), LinkError> {
         let mut record = Vec::new();
@@ -272,7 +249,7 @@ impl Reader {
             snapshot.backlog.push(event);
             return Ok(());
         }
-        self.send(News::Event { worker: self.worker, event })
+        self.send(NodeEvent::Event { worker: self.worker, event })
     }
 
     fn on_snapshot_end(&mut self, request: RequestId) -> Result<(), LinkError> {
@@ -283,9 +260,9 @@ impl Reader {
         else {
             return Ok(());
         };
-        self.send(News::Snapshot { worker: self.worker, request, items })?;
+        self.send(NodeEvent::Snapshot { worker: self.worker, request, items })?;
         for event in backlog {
-            self.send(News::Event { worker: self.worker, event })?;
+            self.send(NodeEvent::Event { worker: self.worker, event })?;
         }
         if std::mem::take(&mut self.overflowed) { self.ask_for_snapshot() } else { Ok(()) }
     }
@@ -297,7 +274,7 @@ impl Reader {
         Ok(())
     }
 
-    fn send(&self, news: News) -> Result<(), LinkError> {
-        self.news.blocking_send(news).map_err(|_| LinkError::Deaf)
+    fn send(&self, news: NodeEvent) -> Result<(), LinkError> {
+        self.news.blocking_send(news).map_err(|_| LinkError::ReceiverDropped)
     }
 }

@@ -1,4 +1,4 @@
-//! The engine as the hall sees it: ask a worker, await its answer; and a stream of news.
+//! The engine as the rooms sees it: ask a worker, await its answer; and a stream of news.
 //!
 //! [`link`] keeps the attachment and reads the rings; here are the command rings and the table of open requests. Nothing here blocks: a full
 //! ring is an error at once, and an answer that does not come in time is one too.
@@ -6,43 +6,16 @@
 mod link;
 mod table;
 
-pub use link::{News, start};
+pub use link::start;
 
 use crate::limits;
-use control::{Command, Event, Refusal, Request, RequestId};
+use crate::media_node::{Answer, AskError, MediaNode, Worker};
+use control::{Command, Event, Request, RequestId};
 use shm::{Doorbell, Producer, PushError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use table::Table;
+use table::RequestTable;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
-
-/// Which worker, from 0.
-pub type Worker = usize;
-
-/// A request that was not carried out, as far as anybody knows.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// There is no engine, or it went away before it answered.
-    #[error("the media engine is away")]
-    Away,
-    /// The worker has not read its ring for thousands of commands, or too many answers are outstanding.
-    #[error("the media engine is overloaded")]
-    Busy,
-    /// No answer came within [`limits::ANSWER_TIMEOUT`].
-    #[error("the media engine did not answer in time")]
-    TimedOut,
-    /// The engine said no.
-    #[error("the media engine refused: {text}")]
-    Refused {
-        /// Why, for programs.
-        refusal: Refusal,
-        /// Why, for people.
-        text: String,
-    },
-    /// Our own command does not fit a ring record: our bug.
-    #[error("the command does not fit the ring: {0}")]
-    TooLong(PushError),
-}
 
 /// A command on its way, and where its answer will arrive.
 type Sent = Result<(RequestId, oneshot::Receiver<Event>), AskError>;
@@ -50,13 +23,13 @@ type Sent = Result<(RequestId, oneshot::Receiver<Event>), AskError>;
 /// A handle to the engine, attached or not. Cloning it is cheap.
 #[derive(Clone, Default)]
 pub struct Engine {
-    session: Arc<Mutex<Option<Session>>>,
+    session: Arc<Mutex<Option<AttachedEngine>>>,
 }
 
 /// One attachment's sending side.
-struct Session {
+struct AttachedEngine {
     workers: Vec<CommandRing>,
-    table: Table,
+    table: RequestTable,
     record: Vec<u8>,
 }
 
@@ -65,36 +38,36 @@ struct CommandRing {
     doorbell: Doorbell,
 }
 
-impl Engine {
-    /// An engine that is away until [`start`]'s thread attaches to it.
-    pub fn new() -> Self {
-        Self::default()
+impl MediaNode for Engine {
+    fn ask(&self, worker: Worker, command: Command) -> Answer<'_> {
+        Box::pin(async move {
+            let (request, answer) = self.send(worker, command)?;
+            match timeout(limits::ANSWER_TIMEOUT, answer).await {
+                Ok(Ok(Event::Refused { refusal, text, .. })) => {
+                    Err(AskError::Refused { refusal, text: text.as_str().to_owned() })
+                }
+                Ok(Ok(event)) => Ok(event),
+                Ok(Err(_)) => Err(AskError::Away),
+                Err(_) => {
+                    self.forget(request);
+                    Err(AskError::TimedOut)
+                }
+            }
+        })
     }
 
-    /// Sends a command and awaits its answer.
-    pub async fn ask(&self, worker: Worker, command: Command) -> Result<Event, AskError> {
-        let (request, answer) = self.send(worker, command)?;
-        match timeout(limits::ANSWER_TIMEOUT, answer).await {
-            Ok(Ok(Event::Refused { refusal, text, .. })) => {
-                Err(AskError::Refused { refusal, text: text.as_str().to_owned() })
-            }
-            Ok(Ok(event)) => Ok(event),
-            Ok(Err(_)) => Err(AskError::Away),
-            Err(_) => {
-                self.forget(request);
-                Err(AskError::TimedOut)
-            }
-        }
-    }
-
-    /// Sends a command whose answer nobody waits for: that something is to be closed. An engine too busy to take it is told again,
-    /// for it would hold the thing for good. A refusal or an absence is only logged; both mean that there is nothing (any more) to
-    /// do it to.
-    pub fn tell(&self, worker: Worker, command: Command) {
+    fn tell(&self, worker: Worker, command: Command) {
         let sent = self.send(worker, command.clone());
         if !matches!(sent, Err(AskError::Away)) {
             tokio::spawn(self.clone().follow(worker, command, sent));
         }
+    }
+}
+
+impl Engine {
+    /// An engine that is away until [`start`]'s thread attaches to it.
+    pub fn new() -> Self {
+        Self::default()
     }
 
     async fn follow(self, worker: Worker, command: Command, mut sent: Sent) {
@@ -123,7 +96,7 @@ impl Engine {
     fn send(&self, worker: Worker, command: Command) -> Sent {
         let mut session = self.session();
         let session = session.as_mut().ok_or(AskError::Away)?;
-        let Session { workers, table, record } = session;
+        let AttachedEngine { workers, table, record } = session;
         let ring = workers.get_mut(worker).ok_or(AskError::Away)?;
         let (id, answer) = table.open().ok_or(AskError::Busy)?;
         Request { id, command }.encode(record);
@@ -136,7 +109,7 @@ impl Engine {
                 table.forget(id);
                 match error {
                     PushError::Full => Err(AskError::Busy),
-                    PushError::TooLong { .. } => Err(AskError::TooLong(error)),
+                    PushError::TooLong { .. } => Err(AskError::TooLong(error.to_string())),
                     // The reader of the event ring notices a broken engine too, and ends the attachment.
                     PushError::Corrupt(_) => Err(AskError::Away),
                 }
@@ -150,10 +123,11 @@ impl Engine {
     }
 
     fn attach(&self, workers: Vec<CommandRing>) {
-        *self.session() = Some(Session { workers, table: Table::default(), record: Vec::new() });
+        *self.session() =
+            Some(AttachedEngine { workers, table: RequestTable::default(), record: Vec::new() });
     }
 
-    /// Everybody who waits for an answer learns that none will come.
+    /// Development who waits for an answer learns that none will come.
     fn detach(&self) {
         *self.session() = None;
     }
@@ -170,7 +144,7 @@ impl Engine {
         }
     }
 
-    fn session(&self) -> MutexGuard<'_, Option<Session>> {
+    fn session(&self) -> MutexGuard<'_, Option<AttachedEngine>> {
         // Nothing in a critical section panics half-way through a change.
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,12 +7,12 @@ use tokio::sync::oneshot;
 
 /// The requests of one attachment. Numbers rise, so that of two requests the later has the greater.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(super) struct RequestTable {
     last: u64,
     open: HashMap<RequestId, oneshot::Sender<Event>>,
 }
 
-impl Table {
+impl RequestTable {
     /// A new request; `None` when too many are open.
     pub(super) fn open(&mut self) -> Option<(RequestId, oneshot::Receiver<Event>)> {
         if self.open.len() >= limits::REQUESTS_MAX {
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn an_answer_reaches_the_one_who_asked() {
-        let mut table = Table::default();
+        let mut table = RequestTable::default();
         let (first, mut first_answer) = table.open().expect("room");
         let (second, mut second_answer) = table.open().expect("room");
         assert!(second > first);
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn late_unknown_and_doubled_answers_are_dropped() {
-        let mut table = Table::default();
+        let mut table = RequestTable::default();
         let (id, answer) = table.open().expect("room");
         table.forget(id);
         drop(answer);
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded() {
-        let mut table = Table::default();
+        let mut table = RequestTable::default();
         let _answers: Vec<_> = (0..limits::REQUESTS_MAX).map(|_| table.open().expect("room")).collect();
         assert!(table.open().is_none());
     }

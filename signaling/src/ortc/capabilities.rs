@@ -1,23 +1,14 @@
 //! What a router can do, for the client's `Device.load`.
 
-use super::formats::{self, number};
+use super::formats;
 use super::names::{self, uri};
-use crate::media::MediaConfig;
+use super::payload_types::payload_types;
+use super::text::kind_name;
+use super::value::number;
+use crate::ortc::media_config::MediaConfig;
 use crate::proto::{RtcpFeedback, RtpCapabilities, RtpCodecCapability, RtpHeaderExtension};
 use control::{Codec, ExtensionKind, Kind};
 use std::collections::BTreeMap;
-
-/// The payload type of `codec` on every consumer, and of its retransmissions. From the dynamic range 96–127 (RFC 3551 §3).
-pub const fn payload_types(codec: Codec) -> (u8, Option<u8>) {
-    match codec {
-        Codec::Opus => (100, None),
-        Codec::Vp8 => (101, Some(102)),
-        Codec::H264 => (103, Some(104)),
-        Codec::Vp9 => (105, Some(106)),
-        Codec::Av1 => (107, Some(108)),
-        Codec::Red => (109, None),
-    }
-}
 
 /// The kinds of media an extension is for, its id on every consumer, and the direction as the router sees it.
 /// One id means the same extension for audio and video: they share a BUNDLE group (RFC 8843 §9.1).
@@ -40,7 +31,7 @@ pub(super) const EXTENSIONS: &[(ExtensionKind, u8, &[Kind], &str)] = &[
 
 /// What goes to those who ask for it by themselves, but is not told as something the router can do: mediasoup-client numbers it for audio
 /// without looking at video's ids, and says so even where the browser sends none. In one BUNDLE group that is a contradiction.
-const UNTOLD: ExtensionKind = ExtensionKind::AbsCaptureTime;
+const UNANNOUNCED: ExtensionKind = ExtensionKind::AbsCaptureTime;
 
 /// RTCP feedback the engine understands for media of one kind. Towards consumers `goog-remb` stands in where there is no
 /// transport-cc. From producers nobody needs it: every browser prefers transport-cc, and the engine sends no REMB.
@@ -72,11 +63,11 @@ pub fn router(config: &MediaConfig) -> RtpCapabilities {
         let mut parameters = formats::parameters(codec);
         if codec == Codec::Opus {
             // RFC 7587 §6.1: what we, as a receiver, prefer to get. mediasoup-client answers the browser with it.
-            let wishes = [("stereo", config.opus.stereo), ("usedtx", config.opus.dtx)];
-            parameters.extend(wishes.map(|(wish, wanted)| (wish.to_owned(), number(wanted.into()))));
+            let preferences = [("stereo", config.opus.stereo), ("usedtx", config.opus.dtx)];
+            parameters.extend(preferences.map(|(name, wanted)| (name.to_owned(), number(wanted.into()))));
         }
         let media = RtpCodecCapability {
-            kind: super::kind_name(name.kind).into(),
+            kind: kind_name(name.kind).into(),
             mime_type: name.mime_type.into(),
             preferred_payload_type: pt.into(),
             clock_rate: name.clock_rate_hz,
@@ -85,7 +76,7 @@ pub fn router(config: &MediaConfig) -> RtpCapabilities {
             rtcp_feedback: feedback(name.kind).iter().copied().map(feedback_message).collect(),
         };
         let rtx = rtx_pt.map(|rtx_pt| RtpCodecCapability {
-            mime_type: format!("{}/rtx", super::kind_name(name.kind)),
+            mime_type: format!("{}/rtx", kind_name(name.kind)),
             preferred_payload_type: rtx_pt.into(),
             parameters: BTreeMap::from([("apt".into(), number(pt.into()))]),
             rtcp_feedback: Vec::new(),
@@ -95,10 +86,10 @@ pub fn router(config: &MediaConfig) -> RtpCapabilities {
         codecs.extend(rtx);
     }
     let extension = |kind: Kind| {
-        let told = EXTENSIONS.iter().filter(|(extension, ..)| *extension != UNTOLD);
+        let told = EXTENSIONS.iter().filter(|(extension, ..)| *extension != UNANNOUNCED);
         told.filter(move |(_, _, kinds, _)| kinds.contains(&kind)).map(
             move |(extension, id, _, direction)| RtpHeaderExtension {
-                kind: super::kind_name(kind).into(),
+                kind: kind_name(kind).into(),
                 uri: uri(*extension).into(),
                 preferred_id: (*id).into(),
                 preferred_encrypt: false,

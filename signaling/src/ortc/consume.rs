@@ -1,14 +1,17 @@
 //! From what a browser can receive to what the engine is to send, and how the browser is told.
 
 use super::names::{self, is_rtx, uri};
-use super::produce::{Produced, as_number, has_feedback};
-use super::{ScalabilityMode, capabilities, check_len, formats};
-use crate::failure::Failure;
-use crate::media::MediaConfig;
+use super::payload_types::payload_types;
+use super::produce::{Produced, has_feedback};
+use super::text::{check_len, kind_name};
+use super::value::{as_number, number};
+use super::{ScalabilityMode, capabilities, formats};
+use crate::ortc::media_config::MediaConfig;
 use crate::proto::{
     ErrorCode, RtcpParameters, RtpCapabilities, RtpCodecCapability, RtpCodecParameters,
     RtpEncodingParameters, RtpHeaderExtensionParameters, RtpParameters, RtxStream,
 };
+use crate::request_error::RequestError;
 use control::{Codec, CodecParameters, Extension, ExtensionKind, Kind};
 use std::collections::BTreeMap;
 
@@ -38,7 +41,7 @@ pub struct ConsumerSsrcs {
 
 impl Consumable {
     /// What a client with `receiver`'s capabilities can get of a producer.
-    pub fn new(kind: Kind, produced: &Produced, receiver: &RtpCapabilities) -> Result<Self, Failure> {
+    pub fn new(kind: Kind, produced: &Produced, receiver: &RtpCapabilities) -> Result<Self, RequestError> {
         check_len("rtpCapabilities.codecs", &receiver.codecs)?;
         check_len("rtpCapabilities.headerExtensions", &receiver.header_extensions)?;
         let mut codecs: Vec<CodecParameters> = Vec::new();
@@ -54,7 +57,7 @@ impl Consumable {
                 produced.codecs.iter().map(|codec| names::name(codec.codec).mime_type).collect();
             let text =
                 format!("the producer sends {}, and rtpCapabilities has nothing like it", names.join(" or "));
-            return Err(Failure::new(ErrorCode::CannotConsume, text));
+            return Err(RequestError::new(ErrorCode::CannotConsume, text));
         }
         // One kind of feedback about bandwidth, and the extension that it is about.
         let takes = |extension| receives(kind, extension, receiver);
@@ -122,7 +125,7 @@ impl Consumable {
         let mut parameters = formats::parameters(codec.codec);
         if self.is_stereo && codec.codec == Codec::Opus {
             // RFC 7587 §6.1: what will be sent. mediasoup-client has the browser decode two channels then.
-            parameters.insert("sprop-stereo".into(), formats::number(1));
+            parameters.insert("sprop-stereo".into(), number(1));
         }
         let feedback = feedback.into_iter().filter(|(agreed, _)| *agreed);
         let media = RtpCodecParameters {
@@ -134,11 +137,11 @@ impl Consumable {
             rtcp_feedback: feedback.map(|(_, feedback)| capabilities::feedback_message(feedback)).collect(),
         };
         let rtx = codec.rtx_pt.map(|rtx_pt| RtpCodecParameters {
-            mime_type: format!("{}/rtx", super::kind_name(self.kind)),
+            mime_type: format!("{}/rtx", kind_name(self.kind)),
             payload_type: rtx_pt.into(),
             clock_rate: name.clock_rate_hz,
             channels: None,
-            parameters: BTreeMap::from([("apt".into(), formats::number(codec.pt.into()))]),
+            parameters: BTreeMap::from([("apt".into(), number(codec.pt.into()))]),
             rtcp_feedback: Vec::new(),
         });
         [Some(media), rtx].into_iter().flatten()
@@ -156,7 +159,11 @@ pub fn mime_type(codec: Codec) -> &'static str {
 }
 
 /// `codec` with the router's payload types and what `receiver` can do of it; `None` if it cannot receive it.
-fn codec(kind: Kind, codec: Codec, receiver: &RtpCapabilities) -> Result<Option<CodecParameters>, Failure> {
+fn codec(
+    kind: Kind,
+    codec: Codec,
+    receiver: &RtpCapabilities,
+) -> Result<Option<CodecParameters>, RequestError> {
     let Some(claimed) = claimed(codec, receiver) else { return Ok(None) };
     check_len("rtcpFeedback", &claimed.rtcp_feedback)?;
     let takes_rtx = receiver.codecs.iter().any(|rtx| {
@@ -165,7 +172,7 @@ fn codec(kind: Kind, codec: Codec, receiver: &RtpCapabilities) -> Result<Option<
                 == Some(claimed.preferred_payload_type)
     });
     let has = |wanted| has_feedback(kind, &claimed.rtcp_feedback, wanted);
-    let (pt, rtx_pt) = capabilities::payload_types(codec);
+    let (pt, rtx_pt) = payload_types(codec);
     Ok(Some(CodecParameters {
         codec,
         pt,
@@ -204,7 +211,7 @@ fn receives(kind: Kind, extension: ExtensionKind, receiver: &RtpCapabilities) ->
         matches!(extension, ExtensionKind::Mid | ExtensionKind::TransportCc | ExtensionKind::AbsSendTime);
     receiver.header_extensions.iter().any(|claimed| {
         claimed.uri == uri(extension)
-            && (is_shared || claimed.kind.is_empty() || claimed.kind == super::kind_name(kind))
+            && (is_shared || claimed.kind.is_empty() || claimed.kind == kind_name(kind))
             && matches!(claimed.direction.as_str(), "" | "sendrecv" | "recvonly")
     })
 }

@@ -1,23 +1,24 @@
 //! ICE and DTLS parameters.
 
-use crate::failure::Failure;
+use super::text::check_len;
 use crate::proto::{DtlsFingerprint, DtlsParameters, IceCandidate, IceParameters};
+use crate::request_error::RequestError;
 use control::{Candidate, Protocol};
 
 /// The SHA-256 fingerprint of a client's certificate. The engine is the DTLS server, so the client must not be.
-pub fn fingerprint(parameters: &DtlsParameters) -> Result<[u8; 32], Failure> {
+pub fn fingerprint(parameters: &DtlsParameters) -> Result<[u8; 32], RequestError> {
     if !matches!(parameters.role.as_str(), "client" | "auto" | "") {
-        return Err(Failure::bad(
+        return Err(RequestError::bad(
             "dtlsParameters.role must be \"client\" (or \"auto\"): the engine is the DTLS server",
         ));
     }
-    super::check_len("dtlsParameters.fingerprints", &parameters.fingerprints)?;
+    check_len("dtlsParameters.fingerprints", &parameters.fingerprints)?;
     let sha256 = parameters
         .fingerprints
         .iter()
         .find(|fingerprint| fingerprint.algorithm.eq_ignore_ascii_case("sha-256"));
     let wanted = || {
-        Failure::bad(
+        RequestError::bad(
             "dtlsParameters.fingerprints needs a sha-256 one: 32 pairs of hex digits with colons between (RFC 8122 §5)",
         )
     };

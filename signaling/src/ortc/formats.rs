@@ -3,15 +3,13 @@
 //! One format of each codec is offered, the one that every browser has. Parameters that are one side's own business
 //! (levels, bitrates) are not compared.
 
+use super::names;
 use super::names::CodecName;
-use super::produce::as_number;
-use super::{capabilities, names};
-use crate::proto::{ParameterValue, parameter_value::Value};
+use super::payload_types::payload_types;
+use super::text::shortened;
+use super::value::{Parameters, number, number_of, text};
+use crate::proto::parameter_value::Value;
 use control::Codec;
-use std::collections::BTreeMap;
-
-/// fmtp parameters, by name.
-pub(super) type Parameters = BTreeMap<String, ParameterValue>;
 
 /// Constrained Baseline, level 3.1 (RFC 6184 §8.1): Chrome, Firefox and Safari all have it, most by software.
 const PROFILE_LEVEL_ID: &str = "42e01f";
@@ -24,7 +22,7 @@ pub(super) fn parameters(codec: Codec) -> Parameters {
         // RFC 2198 §5: the formats of the blocks, a value without a name. mediasoup-client writes "name=value", and browsers read
         // a line that begins with "=" as one without a name.
         Codec::Red => {
-            let (opus, _) = capabilities::payload_types(Codec::Opus);
+            let (opus, _) = payload_types(Codec::Opus);
             vec![("", text(&format!("{opus}/{opus}")))]
         }
         Codec::H264 => vec![
@@ -71,7 +69,7 @@ pub(super) fn takes_all(codec: Codec, parameters: &Parameters) -> bool {
 pub(super) fn describe(parameters: &Parameters) -> String {
     let shown = ["profile-level-id", "profile-id", "profile"].iter().find_map(|name| {
         match parameters.get(*name)?.value.as_ref()? {
-            Value::Text(text) => Some(format!(" with {name} {}", super::shortened(text))),
+            Value::Text(text) => Some(format!(" with {name} {}", shortened(text))),
             Value::Number(number) => Some(format!(" with {name} {number}")),
         }
     });
@@ -104,21 +102,10 @@ fn is_constrained_baseline(parameters: &Parameters) -> bool {
     }
 }
 
-fn number_of(parameters: &Parameters, name: &str) -> Option<i32> {
-    parameters.get(name).and_then(as_number)
-}
-
-pub(super) fn number(number: i32) -> ParameterValue {
-    ParameterValue { value: Some(Value::Number(number)) }
-}
-
-fn text(text: &str) -> ParameterValue {
-    ParameterValue { value: Some(Value::Text(text.into())) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     fn h264(id: &str) -> bool {
         is_ours(Codec::H264, &BTreeMap::from([("profile-level-id".into(), text(id))]))

@@ -10,51 +10,19 @@ pub mod capabilities;
 pub mod consume;
 pub mod dtls;
 mod formats;
+pub mod media_config;
 mod names;
+mod payload_types;
 pub mod plain;
 pub mod produce;
 pub mod scalability;
+mod text;
+mod value;
 
 pub use consume::{Consumable, ConsumerSsrcs};
 pub use produce::Produced;
 pub use scalability::ScalabilityMode;
+pub use text::{kind, kind_name};
 
-use crate::failure::Failure;
-use crate::limits;
-
-/// Refuses a list that is longer than any browser's.
-fn check_len<T>(what: &str, list: &[T]) -> Result<(), Failure> {
-    let max = limits::PARAMETERS_LEN_MAX;
-    if list.len() > max {
-        Err(Failure::bad(format!("{what} has {} entries; at most {max} are taken", list.len())))
-    } else {
-        Ok(())
-    }
-}
-
-/// As much of a client's text as belongs into an answer.
-fn shortened(text: &str) -> &str {
-    &text[..text.floor_char_boundary(32)]
-}
-
-/// Reads "audio" or "video".
-pub fn kind(text: &str) -> Result<control::Kind, Failure> {
-    match text {
-        "audio" => Ok(control::Kind::Audio),
-        "video" => Ok(control::Kind::Video),
-        _ => Err(Failure::bad("kind must be \"audio\" or \"video\"")),
-    }
-}
-
-/// Writes "audio" or "video".
-pub fn kind_name(kind: control::Kind) -> &'static str {
-    match kind {
-        control::Kind::Audio => "audio",
-        control::Kind::Video => "video",
-    }
-}
-
-#[cfg(test)]
-mod layer_tests;
 #[cfg(test)]
 mod tests;

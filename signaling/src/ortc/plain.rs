@@ -1,7 +1,7 @@
 //! Plain transports: addresses and SRTP keys, which signaling carries for want of ICE and DTLS.
 
-use crate::failure::Failure;
 use crate::proto::{ConnectPlainTransport, CreatePlainTransport, SrtpParameters};
+use crate::request_error::RequestError;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use control::{IpFamily, SrtpKey, SrtpProfile};
@@ -15,31 +15,35 @@ const SUITES: [(&str, SrtpProfile); 3] = [
 ];
 
 /// On what kind of address the engine is to listen.
-pub fn family(create: &CreatePlainTransport) -> Result<IpFamily, Failure> {
+pub fn family(create: &CreatePlainTransport) -> Result<IpFamily, RequestError> {
     match create.family.as_str() {
         "" | "ipv4" => Ok(IpFamily::V4),
         "ipv6" => Ok(IpFamily::V6),
-        _ => Err(Failure::bad("family must be \"ipv4\" or \"ipv6\"")),
+        _ => Err(RequestError::bad("family must be \"ipv4\" or \"ipv6\"")),
     }
 }
 
 /// The suite that is wanted; `None` for none.
-pub fn suite(name: &str) -> Result<Option<SrtpProfile>, Failure> {
+pub fn suite(name: &str) -> Result<Option<SrtpProfile>, RequestError> {
     if name.is_empty() {
         return Ok(None);
     }
     let found = SUITES.iter().find(|(known, _)| *known == name);
-    let wanted =
-        || Failure::bad(format!("the SRTP suite must be one of {}", SUITES.map(|(name, _)| name).join(", ")));
+    let wanted = || {
+        RequestError::bad(format!(
+            "the SRTP suite must be one of {}",
+            SUITES.map(|(name, _)| name).join(", ")
+        ))
+    };
     found.map(|(_, profile)| Some(*profile)).ok_or_else(wanted)
 }
 
 /// The key of the other side.
-pub fn srtp(parameters: &SrtpParameters) -> Result<control::SrtpParameters, Failure> {
+pub fn srtp(parameters: &SrtpParameters) -> Result<control::SrtpParameters, RequestError> {
     let profile = suite(&parameters.crypto_suite)?
-        .ok_or_else(|| Failure::bad("srtpParameters.cryptoSuite is missing"))?;
+        .ok_or_else(|| RequestError::bad("srtpParameters.cryptoSuite is missing"))?;
     let key = STANDARD.decode(&parameters.key_base64).map_err(|_| {
-        Failure::bad("srtpParameters.keyBase64 must be master key and salt in base64 (RFC 4568 §6.1)")
+        RequestError::bad("srtpParameters.keyBase64 must be master key and salt in base64 (RFC 4568 §6.1)")
     })?;
     Ok(control::SrtpParameters { profile, key: SrtpKey(key) })
 }
@@ -54,18 +58,20 @@ pub fn srtp_message(parameters: &control::SrtpParameters) -> SrtpParameters {
 }
 
 /// Where the program is: for RTP, and for RTCP if that was said. Nothing with comedia.
-pub fn remotes(connect: &ConnectPlainTransport) -> Result<(Option<SocketAddr>, Option<SocketAddr>), Failure> {
+pub fn remotes(
+    connect: &ConnectPlainTransport,
+) -> Result<(Option<SocketAddr>, Option<SocketAddr>), RequestError> {
     if connect.address.is_empty() {
         if connect.port != 0 || connect.rtcp_port.is_some() {
-            return Err(Failure::bad("a port needs an address"));
+            return Err(RequestError::bad("a port needs an address"));
         }
         return Ok((None, None));
     }
     let ip: IpAddr =
-        connect.address.parse().map_err(|_| Failure::bad("address must be an IPv4 or IPv6 address"))?;
+        connect.address.parse().map_err(|_| RequestError::bad("address must be an IPv4 or IPv6 address"))?;
     let at = |what: &str, port: u32| match u16::try_from(port) {
         Ok(port @ 1..) => Ok(SocketAddr::new(ip, port)),
-        _ => Err(Failure::bad(format!("{what} must be 1 to 65535"))),
+        _ => Err(RequestError::bad(format!("{what} must be 1 to 65535"))),
     };
     Ok((Some(at("port", connect.port)?), connect.rtcp_port.map(|port| at("rtcpPort", port)).transpose()?))
 }

@@ -1,14 +1,13 @@
 //! From what a browser is about to send to what the engine has to expect.
 
 use super::names::{self, is_rtx};
-use super::{ScalabilityMode, capabilities, check_len, formats, shortened};
-use crate::failure::Failure;
+use super::text::{check_len, kind_name, shortened};
+use super::value::as_number;
+use super::{ScalabilityMode, capabilities, formats};
 use crate::limits;
-use crate::media::MediaConfig;
-use crate::proto::{
-    ErrorCode, ParameterValue, RtcpFeedback, RtpCodecParameters, RtpEncodingParameters, RtpParameters,
-    parameter_value::Value,
-};
+use crate::ortc::media_config::MediaConfig;
+use crate::proto::{ErrorCode, RtcpFeedback, RtpCodecParameters, RtpEncodingParameters, RtpParameters};
+use crate::request_error::RequestError;
 use control::{Codec, CodecParameters, Encoding, Extension, ExtensionKind, Kind, Text};
 use std::collections::HashSet;
 
@@ -31,7 +30,7 @@ pub struct Produced {
 
 impl Produced {
     /// Checks what a client says it will send.
-    pub fn new(kind: Kind, parameters: &RtpParameters) -> Result<Self, Failure> {
+    pub fn new(kind: Kind, parameters: &RtpParameters) -> Result<Self, RequestError> {
         let mid = parameters.mid.as_deref().map(|mid| label("mid", mid)).transpose()?;
         let codecs = codecs(kind, &parameters.codecs)?;
         let extensions = extensions(parameters)?;
@@ -44,22 +43,24 @@ impl Produced {
     }
 
     /// Checks that it is told which packets are this producer's. On a plain transport the payload type tells (the engine sees to that).
-    pub fn check_is_told(&self) -> Result<(), Failure> {
+    pub fn check_identification(&self) -> Result<(), RequestError> {
         let has = |wanted| self.extensions.iter().any(|extension| extension.kind == wanted);
-        let is_told_by_mid = self.mid.is_some() && has(ExtensionKind::Mid) && self.encodings.len() == 1;
-        let is_told = |encoding: &Encoding| {
-            encoding.ssrc.is_some() || encoding.rid.is_some() && has(ExtensionKind::Rid) || is_told_by_mid
+        let is_identified_by_mid = self.mid.is_some() && has(ExtensionKind::Mid) && self.encodings.len() == 1;
+        let is_identified = |encoding: &Encoding| {
+            encoding.ssrc.is_some()
+                || encoding.rid.is_some() && has(ExtensionKind::Rid)
+                || is_identified_by_mid
         };
-        if self.encodings.iter().all(is_told) {
+        if self.encodings.iter().all(is_identified) {
             return Ok(());
         }
-        Err(Failure::bad(
+        Err(RequestError::bad(
             "nothing tells which packets are this producer's: encodings need an ssrc, or a rid and its extension, or a single one a mid and its extension",
         ))
     }
 
     /// Checks that it uses codecs of these rooms only.
-    pub fn check(&self, config: &MediaConfig) -> Result<(), Failure> {
+    pub fn check(&self, config: &MediaConfig) -> Result<(), RequestError> {
         let is_offered =
             |codec: &CodecParameters| capabilities::codecs(config).any(|known| known == codec.codec);
         match self.codecs.iter().find(|codec| !is_offered(codec)) {
@@ -69,17 +70,17 @@ impl Produced {
     }
 }
 
-fn unsupported(name: &str, detail: &str) -> Failure {
+fn unsupported(name: &str, detail: &str) -> RequestError {
     let text =
         format!("{}{detail} is no codec of this router; see the capabilities in Joined", shortened(name));
-    Failure::new(ErrorCode::UnsupportedCodec, text)
+    RequestError::new(ErrorCode::UnsupportedCodec, text)
 }
 
 /// A MID or RID: a token (RFC 8866 §9) that fits a one-byte header extension.
-fn label(what: &str, text: &str) -> Result<Text, Failure> {
+fn label(what: &str, text: &str) -> Result<Text, RequestError> {
     let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`{|}~".contains(c);
     if text.is_empty() || text.len() > limits::MID_LEN_MAX || !text.chars().all(is_token) {
-        return Err(Failure::bad(format!(
+        return Err(RequestError::bad(format!(
             "{what} must be a token of 1 to {} characters (RFC 8866 §9)",
             limits::MID_LEN_MAX
         )));
@@ -87,14 +88,16 @@ fn label(what: &str, text: &str) -> Result<Text, Failure> {
     Ok(Text::new(text))
 }
 
-fn codecs(kind: Kind, codecs: &[RtpCodecParameters]) -> Result<Vec<CodecParameters>, Failure> {
+fn codecs(kind: Kind, codecs: &[RtpCodecParameters]) -> Result<Vec<CodecParameters>, RequestError> {
     check_len("rtpParameters.codecs", codecs)?;
     let mut taken = HashSet::new();
     let mut media = Vec::new();
     for codec in codecs {
         let pt = payload_type(codec.payload_type)?;
         if !taken.insert(pt) {
-            return Err(Failure::bad(format!("payload type {pt} is used twice in rtpParameters.codecs")));
+            return Err(RequestError::bad(format!(
+                "payload type {pt} is used twice in rtpParameters.codecs"
+            )));
         }
         if is_rtx(&codec.mime_type) {
             continue;
@@ -107,7 +110,7 @@ fn codecs(kind: Kind, codecs: &[RtpCodecParameters]) -> Result<Vec<CodecParamete
                 "/{}{} for {}",
                 codec.clock_rate,
                 formats::describe(&codec.parameters),
-                super::kind_name(kind)
+                kind_name(kind)
             );
             return Err(unsupported(&codec.mime_type, &detail));
         };
@@ -125,33 +128,36 @@ fn codecs(kind: Kind, codecs: &[RtpCodecParameters]) -> Result<Vec<CodecParamete
         });
     }
     if media.is_empty() {
-        return Err(Failure::bad("rtpParameters.codecs names no codec that carries media"));
+        return Err(RequestError::bad("rtpParameters.codecs names no codec that carries media"));
     }
     let has = |wanted| media.iter().any(|codec: &CodecParameters| codec.codec == wanted);
     if has(Codec::Red) && !has(Codec::Opus) {
-        return Err(Failure::bad(
+        return Err(RequestError::bad(
             "audio/red carries audio/opus (RFC 2198), which is not in rtpParameters.codecs",
         ));
     }
     if media.len() > control::limits::LIST_LEN_MAX {
-        return Err(Failure::bad(format!("at most {} codecs per producer", control::limits::LIST_LEN_MAX)));
+        return Err(RequestError::bad(format!(
+            "at most {} codecs per producer",
+            control::limits::LIST_LEN_MAX
+        )));
     }
     for rtx in codecs.iter().filter(|codec| is_rtx(&codec.mime_type)) {
         let apt = rtx.parameters.get("apt").and_then(as_number);
         let Some(original) = media.iter_mut().find(|codec| Some(i32::from(codec.pt)) == apt) else {
-            return Err(Failure::bad(
+            return Err(RequestError::bad(
                 "an RTX codec's apt names no payload type of rtpParameters.codecs (RFC 4588 §8.1)",
             ));
         };
         if original.rtx_pt.replace(payload_type(rtx.payload_type)?).is_some() {
-            return Err(Failure::bad(format!("payload type {} has two RTX codecs", original.pt)));
+            return Err(RequestError::bad(format!("payload type {} has two RTX codecs", original.pt)));
         }
     }
     Ok(media)
 }
 
 /// Refuses an fmtp line that is longer than any browser's.
-fn check_parameters(codec: &RtpCodecParameters) -> Result<(), Failure> {
+fn check_parameters(codec: &RtpCodecParameters) -> Result<(), RequestError> {
     let max = limits::PARAMETERS_LEN_MAX;
     if codec.parameters.len() > max {
         let text = format!(
@@ -159,7 +165,7 @@ fn check_parameters(codec: &RtpCodecParameters) -> Result<(), Failure> {
             shortened(&codec.mime_type),
             codec.parameters.len()
         );
-        return Err(Failure::bad(text));
+        return Err(RequestError::bad(text));
     }
     Ok(())
 }
@@ -171,21 +177,14 @@ pub(super) fn has_feedback(kind: Kind, claimed: &[RtcpFeedback], wanted: (&str, 
 }
 
 /// RFC 5761 §4: with RTP and RTCP on one port, 64–95 look like RTCP.
-fn payload_type(pt: u32) -> Result<u8, Failure> {
+fn payload_type(pt: u32) -> Result<u8, RequestError> {
     match u8::try_from(pt) {
         Ok(pt @ (0..=63 | 96..=127)) => Ok(pt),
-        _ => Err(Failure::bad(format!("payload type {pt} is not in 0–63 or 96–127 (RFC 5761 §4)"))),
+        _ => Err(RequestError::bad(format!("payload type {pt} is not in 0–63 or 96–127 (RFC 5761 §4)"))),
     }
 }
 
-pub(super) fn as_number(value: &ParameterValue) -> Option<i32> {
-    match value.value.as_ref()? {
-        Value::Number(number) => Some(*number),
-        Value::Text(text) => text.parse().ok(),
-    }
-}
-
-fn extensions(parameters: &RtpParameters) -> Result<Vec<Extension>, Failure> {
+fn extensions(parameters: &RtpParameters) -> Result<Vec<Extension>, RequestError> {
     check_len("rtpParameters.headerExtensions", &parameters.header_extensions)?;
     let mut ids = HashSet::new();
     let mut known: Vec<Extension> = Vec::new();
@@ -194,19 +193,19 @@ fn extensions(parameters: &RtpParameters) -> Result<Vec<Extension>, Failure> {
         let id = match u8::try_from(extension.id) {
             Ok(id @ (1..=14 | 16..)) => id,
             _ => {
-                return Err(Failure::bad(format!(
+                return Err(RequestError::bad(format!(
                     "header extension id {} is not in 1–14 or 16–255 (RFC 8285)",
                     extension.id
                 )));
             }
         };
         if !ids.insert(id) {
-            return Err(Failure::bad(format!("header extension id {id} is used twice")));
+            return Err(RequestError::bad(format!("header extension id {id} is used twice")));
         }
         // What the engine does not know it does not forward either: nothing to agree on. RFC 6904 is not spoken.
         let Some(kind) = names::extension(&extension.uri).filter(|_| !extension.encrypt) else { continue };
         if known.iter().any(|known| known.kind == kind) {
-            return Err(Failure::bad(format!("header extension {} has two ids", extension.uri)));
+            return Err(RequestError::bad(format!("header extension {} has two ids", extension.uri)));
         }
         known.push(Extension { kind, id });
     }
@@ -217,12 +216,12 @@ fn extensions(parameters: &RtpParameters) -> Result<Vec<Extension>, Failure> {
 fn encodings(
     codec: Codec,
     encodings: &[RtpEncodingParameters],
-) -> Result<(Vec<Encoding>, ScalabilityMode), Failure> {
+) -> Result<(Vec<Encoding>, ScalabilityMode), RequestError> {
     let max = limits::ENCODINGS_MAX;
     let count = match encodings {
         [] => return Ok((vec![Encoding::SINGLE], ScalabilityMode::SINGLE)),
         all if all.len() > max => {
-            return Err(Failure::bad(format!(
+            return Err(RequestError::bad(format!(
                 "encodings has {} entries; at most {max} are taken",
                 all.len()
             )));
@@ -242,7 +241,7 @@ fn encodings(
         .flat_map(|encoding| encoding.ssrc.into_iter().chain(encoding.rtx_ssrc))
         .find(|ssrc| !ssrcs.insert(*ssrc))
     {
-        return Err(Failure::bad(format!(
+        return Err(RequestError::bad(format!(
             "ssrc {twice} is used twice in encodings: every stream and its retransmissions need two of their own (RFC 4588 §5.1)"
         )));
     }
@@ -250,12 +249,12 @@ fn encodings(
     if let Some(twice) =
         checked.iter().filter_map(|encoding| encoding.rid.as_ref()).find(|rid| !rids.insert(rid.as_str()))
     {
-        return Err(Failure::bad(format!("rid {} is used twice in encodings", twice.as_str())));
+        return Err(RequestError::bad(format!("rid {} is used twice in encodings", twice.as_str())));
     }
     // Layers are counted from the smallest; whoever says sizes can be held to that.
     let scales: Vec<_> = encodings.iter().filter_map(|encoding| encoding.scale_resolution_down_by).collect();
     if scales.windows(2).any(|pair| pair[0] < pair[1]) {
-        return Err(Failure::bad(
+        return Err(RequestError::bad(
             "encodings must come with the smallest picture first: scaleResolutionDownBy rises in them",
         ));
     }
@@ -274,11 +273,11 @@ fn scalability_mode(
     codec: Codec,
     encoding: &RtpEncodingParameters,
     count: usize,
-) -> Result<ScalabilityMode, Failure> {
+) -> Result<ScalabilityMode, RequestError> {
     let Some(text) = encoding.scalability_mode.as_deref().filter(|text| !text.is_empty()) else {
         return Ok(ScalabilityMode::SINGLE);
     };
-    let wrong = |why: &str| Failure::bad(format!("scalabilityMode {:?}: {why}", shortened(text)));
+    let wrong = |why: &str| RequestError::bad(format!("scalabilityMode {:?}: {why}", shortened(text)));
     let mode: ScalabilityMode = text.parse().map_err(|unknown| wrong(&format!("{unknown}")))?;
     let name = names::name(codec).mime_type;
     match codec {
@@ -295,14 +294,14 @@ fn scalability_mode(
     }
 }
 
-fn encoding(claimed: &RtpEncodingParameters, mode: &ScalabilityMode) -> Result<Encoding, Failure> {
+fn encoding(claimed: &RtpEncodingParameters, mode: &ScalabilityMode) -> Result<Encoding, RequestError> {
     let rtx_ssrc = claimed.rtx.as_ref().map(|rtx| rtx.ssrc);
     if claimed.ssrc == Some(0) || rtx_ssrc == Some(0) {
-        return Err(Failure::bad("an ssrc in encodings must not be 0"));
+        return Err(RequestError::bad("an ssrc in encodings must not be 0"));
     }
     let is_scale = |scale: f64| scale.is_finite() && scale >= 1.0;
     if claimed.scale_resolution_down_by.is_some_and(|scale| !is_scale(scale)) {
-        return Err(Failure::bad("scaleResolutionDownBy must be 1 or more (W3C WebRTC §5.2.6)"));
+        return Err(RequestError::bad("scaleResolutionDownBy must be 1 or more (W3C WebRTC §5.2.6)"));
     }
     Ok(Encoding {
         rid: claimed.rid.as_deref().map(|rid| label("rid", rid)).transpose()?,

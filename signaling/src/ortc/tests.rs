@@ -1,15 +1,17 @@
 //! Negotiation with what real browsers offer: `tests/sdp` holds offers that Chrome 156 and Firefox 153 made.
 
 use super::*;
-use crate::failure::Failure;
-use crate::media::MediaConfig;
+use crate::ortc::media_config::MediaConfig;
 use crate::proto::{
     DtlsFingerprint, DtlsParameters, ErrorCode, ParameterValue, RtcpFeedback, RtpCapabilities,
     RtpCodecCapability, RtpCodecParameters, RtpEncodingParameters, RtpHeaderExtension,
     RtpHeaderExtensionParameters, RtpParameters, RtxStream, parameter_value::Value,
 };
+use crate::request_error::RequestError;
 use control::{Candidate, Codec, ExtensionKind, Kind};
 use std::collections::HashSet;
+
+mod layers;
 
 const CHROME: &str = include_str!("../../tests/sdp/chrome-156-av.sdp");
 const FIREFOX: &str = include_str!("../../tests/sdp/firefox-153-av.sdp");
@@ -253,16 +255,16 @@ fn a_receiver_gets_only_what_it_can_do() {
 }
 
 /// What becomes of Chrome's video once `damage` is done to it.
-fn refused(damage: impl FnOnce(&mut RtpParameters)) -> Failure {
+fn refused(damage: impl FnOnce(&mut RtpParameters)) -> RequestError {
     let mut parameters = sent(CHROME, "video");
     damage(&mut parameters);
     let produced = Produced::new(Kind::Video, &parameters);
-    produced.and_then(|produced| produced.check_is_told()).expect_err("refused")
+    produced.and_then(|produced| produced.check_identification()).expect_err("refused")
 }
 
 #[test]
 fn nonsense_is_refused_with_a_sentence() {
-    let cases: Vec<(Failure, ErrorCode, &str)> = vec![
+    let cases: Vec<(RequestError, ErrorCode, &str)> = vec![
         (refused(|p| p.codecs.clear()), ErrorCode::BadMessage, "no codec"),
         (refused(|p| _ = p.codecs.remove(0)), ErrorCode::BadMessage, "no codec"),
         (refused(|p| p.codecs[0].mime_type = "video/H265".into()), ErrorCode::UnsupportedCodec, "video/H265"),

@@ -7,12 +7,12 @@ pub mod polling;
 
 use control::TransportId;
 use prost::Message;
+use signaling::auth::turn::TurnServer;
 use signaling::engine::{Engine, start};
-use signaling::failure::Failure;
-use signaling::hall::{Admission, Connection, Hall, Patience, Queue, Settings};
-use signaling::media::MediaConfig;
+use signaling::ortc::media_config::MediaConfig;
 use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
-use signaling::turn::Turn;
+use signaling::request_error::RequestError;
+use signaling::rooms::{Admission, Connection, Queue, RoomSettings, Rooms, Timeouts};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ use tokio::task::JoinHandle;
 
 /// Everything a signaling process is, but for its sockets. Dropped, it is gone as if killed.
 pub struct Signaling {
-    pub hall: Arc<Hall>,
+    pub rooms: Arc<Rooms>,
     follower: JoinHandle<()>,
 }
 
 /// Shorter than in production, longer than any step of a test on a busy machine.
-pub const PATIENCE: Patience = Patience {
+pub const TIMEOUTS: Timeouts = Timeouts {
     settle: Duration::from_secs(3),
     away: Duration::from_secs(3),
     restart: Duration::from_secs(5),
@@ -38,31 +38,31 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 
 impl Signaling {
     pub fn start(control_socket: &Path, admission: Admission) -> Self {
-        Self::start_with(control_socket, Settings { admission, ..settings() })
+        Self::start_with(control_socket, RoomSettings { admission, ..settings() })
     }
 
-    pub fn start_with(control_socket: &Path, settings: Settings) -> Self {
+    pub fn start_with(control_socket: &Path, settings: RoomSettings) -> Self {
         let engine = Engine::new();
-        let hall = Hall::new(engine.clone(), settings);
+        let rooms = Rooms::new(Arc::new(engine.clone()), settings);
         let (news, heard) = mpsc::channel(64);
         start(engine, control_socket.to_path_buf(), news).expect("a thread");
-        let follower = tokio::spawn(hall.clone().follow(heard));
-        Self { hall, follower }
+        let follower = tokio::spawn(rooms.clone().follow(heard));
+        Self { rooms, follower }
     }
 
     /// One that sends clients to a TURN server.
-    pub fn start_with_turn(control_socket: &Path, turn: Turn) -> Self {
-        Self::start_with(control_socket, Settings { turn: Some(turn), ..settings() })
+    pub fn start_with_turn(control_socket: &Path, turn: TurnServer) -> Self {
+        Self::start_with(control_socket, RoomSettings { turn: Some(turn), ..settings() })
     }
 
     /// One that spreads every room over both workers.
     pub fn start_spread(control_socket: &Path) -> Self {
-        Self::start_with(control_socket, Settings { spread_above: 0, ..settings() })
+        Self::start_with(control_socket, RoomSettings { spread_above: 0, ..settings() })
     }
 
     pub fn client(&self) -> Client {
-        let (connection, queue) = self.hall.connect(HERE);
-        Client { hall: self.hall.clone(), connection, queue }
+        let (connection, queue) = self.rooms.connect(HERE);
+        Client { rooms: self.rooms.clone(), connection, queue }
     }
 
     /// Ends the process: the link closes, nothing is said to anybody.
@@ -77,13 +77,13 @@ impl Signaling {
 /// Where all clients are.
 pub const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// Everybody gets in; all else is as an operator finds it.
-pub fn settings() -> Settings {
-    Settings {
-        admission: Admission::Everybody { tokens: None },
+/// Development gets in; all else is as an operator finds it.
+pub fn settings() -> RoomSettings {
+    RoomSettings {
+        admission: Admission::Development { verifier: None },
         media: MediaConfig::default(),
         turn: None,
-        patience: PATIENCE,
+        timeouts: TIMEOUTS,
         spread_above: signaling::limits::SPREAD_ABOVE,
         peers_per_user: signaling::limits::PEERS_PER_USER,
     }
@@ -91,7 +91,7 @@ pub fn settings() -> Settings {
 
 /// One connection of one client.
 pub struct Client {
-    pub hall: Arc<Hall>,
+    pub rooms: Arc<Rooms>,
     connection: Arc<Connection>,
     queue: Queue,
 }
@@ -104,14 +104,14 @@ impl Client {
     }
 
     pub async fn ask_bytes(&self, bytes: &[u8]) -> Payload {
-        let answer = self.hall.on_message(&self.connection, bytes).await;
+        let answer = self.rooms.on_message(&self.connection, bytes).await;
         Signal::decode(answer).expect("a Signal").payload.expect("a payload")
     }
 
     /// Sends an event that holds no message.
     pub fn ask_nonsense(&self) {
-        let failure = Failure::bad("not a message");
-        assert!(!self.hall.on_nonsense(&self.connection, failure).is_empty());
+        let failure = RequestError::bad("not a message");
+        assert!(!self.rooms.on_invalid_message(&self.connection, failure).is_empty());
     }
 
     /// Asks for something that is to fail.
@@ -182,7 +182,7 @@ impl Client {
 
     /// The socket breaks.
     pub fn disconnect(self) {
-        self.hall.disconnect(&self.connection);
+        self.rooms.disconnect(&self.connection);
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 /// How long an answer may take: the machine may be busy with all the other tests.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUTS: Duration = Duration::from_secs(30);
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -85,7 +85,7 @@ impl Http {
         // A server that refuses by the head alone does not read the rest.
         let _ = stream.write_all(&[head.as_bytes(), body].concat()).await;
         let mut bytes = Vec::new();
-        let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes));
+        let read = tokio::time::timeout(TIMEOUTS, stream.read_to_end(&mut bytes));
         let _ = read.await.expect("an answer in time");
         let text = String::from_utf8(bytes).expect("text");
         let (head, body) = text.split_once("\r\n\r\n")?;
@@ -112,7 +112,7 @@ impl Http {
         stream.write_all(head.as_bytes()).await.expect("send");
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n\r\n") {
-            let read = tokio::time::timeout(PATIENCE, stream.read_u8()).await.expect("an answer in time");
+            let read = tokio::time::timeout(TIMEOUTS, stream.read_u8()).await.expect("an answer in time");
             answer.push(read.expect("a head"));
         }
         let text = String::from_utf8(answer).expect("text");

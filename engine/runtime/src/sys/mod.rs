@@ -103,7 +103,7 @@ pub(crate) fn release_free_pages() {
 pub(crate) struct Incoming {
     name: [u8; ADDRESS_BYTES],
     name_len: usize,
-    control: Control<CONTROL_BYTES>,
+    control: ControlBuffer<CONTROL_BYTES>,
     control_len: usize,
     /// Bytes received, over all segments.
     pub(crate) len: usize,
@@ -114,7 +114,7 @@ pub(crate) struct Incoming {
 /// Control messages need the alignment of a `usize`.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(8))]
-struct Control<const N: usize>([u8; N]);
+struct ControlBuffer<const N: usize>([u8; N]);
 
 /// The contents of the control messages of a received message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl Default for Incoming {
         Self {
             name: [0; ADDRESS_BYTES],
             name_len: 0,
-            control: Control([0; CONTROL_BYTES]),
+            control: ControlBuffer([0; CONTROL_BYTES]),
             control_len: 0,
             len: 0,
             truncated: false,
@@ -290,7 +290,8 @@ pub(crate) fn send(
     runs: &[Run],
 ) -> io::Result<usize> {
     let mut names = [const { MaybeUninit::<[u8; ADDRESS_BYTES]>::uninit() }; SEND_MESSAGES];
-    let mut controls = [const { MaybeUninit::<Control<SEGMENT_CONTROL_BYTES>>::uninit() }; SEND_MESSAGES];
+    let mut controls =
+        [const { MaybeUninit::<ControlBuffer<SEGMENT_CONTROL_BYTES>>::uninit() }; SEND_MESSAGES];
     let mut iovecs = [const { MaybeUninit::<libc::iovec>::uninit() }; SEND_PIECES];
     let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; SEND_MESSAGES];
     let mut rest = iovecs.as_mut_slice();
@@ -332,13 +333,13 @@ pub(crate) fn send(
 }
 
 /// The control message that splits a run into segments.
-fn segment_control(segment: u16) -> Control<SEGMENT_CONTROL_BYTES> {
+fn segment_control(segment: u16) -> ControlBuffer<SEGMENT_CONTROL_BYTES> {
     let mut bytes = [0; SEGMENT_CONTROL_BYTES];
     bytes[..8].copy_from_slice(&SEGMENT_CONTROL_LEN.to_ne_bytes());
     bytes[8..12].copy_from_slice(&libc::SOL_UDP.to_ne_bytes());
     bytes[12..16].copy_from_slice(&libc::UDP_SEGMENT.to_ne_bytes());
     bytes[16..18].copy_from_slice(&segment.to_ne_bytes());
-    Control(bytes)
+    ControlBuffer(bytes)
 }
 
 fn message_header(

@@ -24,7 +24,7 @@ use std::os::fd::AsFd;
 /// The streams of one worker, and their listeners.
 #[derive(Debug, Default)]
 pub(crate) struct Bridge {
-    listeners: BTreeMap<LocalId, Listener>,
+    listeners: BTreeMap<LocalId, PeerListener>,
     /// Listeners with a connection that may wait to be accepted, each once.
     waiting: VecDeque<LocalId>,
     accept_at: Option<Instant>,
@@ -38,7 +38,7 @@ pub(crate) struct Bridge {
 }
 
 #[derive(Debug)]
-struct Listener {
+struct PeerListener {
     socket: TcpListener,
     address: SocketAddr,
     is_waiting: bool,
@@ -98,7 +98,7 @@ impl Bridge {
             on_demand.release_port(address);
             return Err(SocketError::System);
         }
-        self.listeners.insert(local, Listener { socket, address, is_waiting: false });
+        self.listeners.insert(local, PeerListener { socket, address, is_waiting: false });
         Ok(address)
     }
 

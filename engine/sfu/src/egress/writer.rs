@@ -20,8 +20,6 @@ pub struct Egress<'a, T> {
     pub leg: SendPath<'a>,
     /// The transport's congestion control, if it has any.
     pub send_side: Option<&'a mut SendSide>,
-    /// The packet that is being written carries the next transport-wide number.
-    pub is_numbered: bool,
     /// The send batch.
     pub tx: &'a mut T,
     /// What is counted.
@@ -45,7 +43,6 @@ impl<'a, T: Tx> Egress<'a, T> {
             now,
             leg,
             send_side: transport.send_side.as_deref_mut(),
-            is_numbered: false,
             tx,
             counters,
             sent: &mut transport.traffic.sent,
@@ -68,16 +65,17 @@ impl<'a, T: Tx> Egress<'a, T> {
         side.admit(self.now, Class::Retransmission, payload_len, waiting, self.counters)
     }
 
-    /// Adds what a packet that is written next says of its sending.
-    pub fn stamp(&mut self, send_extensions: &SendExtensions, extensions: &mut Extensions) {
+    /// Adds the send time and the transport-wide number of the packet that is written next.
+    pub fn stamp(&self, send_extensions: &SendExtensions, mut extensions: Extensions) -> Stamped {
         if let Some(id) = send_extensions.send_time {
             let time = AbsSendTime::from_duration(self.now.since_epoch());
             extensions.push(id, &abs_send_time::write(time));
         }
-        self.is_numbered = match (send_extensions.number, self.send_side.as_deref()) {
+        let is_numbered = match (send_extensions.number, self.send_side.as_deref()) {
             (Some(id), Some(side)) => extensions.push(id, &transport_cc::write(side.next_seq())),
             _ => false,
         };
+        Stamped { extensions, is_numbered }
     }
 
     /// Whether a probe lacks something.
@@ -86,9 +84,8 @@ impl<'a, T: Tx> Egress<'a, T> {
     }
 
     /// A datagram has been written.
-    fn on_written(&mut self, len: usize, purpose: Purpose) {
+    fn on_written(&mut self, len: usize, is_numbered: bool, purpose: Purpose) {
         self.sent.count(len);
-        let is_numbered = std::mem::take(&mut self.is_numbered);
         if let Some(side) = self.send_side.as_deref_mut() {
             side.on_sent(self.now, len, is_numbered, purpose);
         }
@@ -152,14 +149,23 @@ impl<'a> Body<'a> {
     }
 }
 
+/// The complete header extensions of the next packet, made by [`Egress::stamp`].
+#[derive(Debug)]
+pub struct Stamped {
+    extensions: Extensions,
+    /// They contain the next transport-wide number, so the packet takes it.
+    is_numbered: bool,
+}
+
 /// Claims a slot, writes the header and encrypts the payload behind it. The length, or `None` if the batch is full.
 pub fn write(
     header: &Header,
     roc: u32,
-    extensions: &Extensions,
+    stamped: &Stamped,
     body: Body<'_>,
     out: &mut Egress<'_, impl Tx>,
 ) -> Option<usize> {
+    let Stamped { extensions, is_numbered } = stamped;
     let header_len = Header::encoded_len(extensions);
     let Egress { leg, tx, .. } = out;
     let len = header_len + body.bytes.len() + leg.outbound.rtp_overhead();
@@ -169,7 +175,7 @@ pub fn write(
         leg.outbound.protect_rtp(roc, header_len, body.bytes, slot)
     });
     match written {
-        Some(len) => out.on_written(len, Purpose::Media),
+        Some(len) => out.on_written(len, *is_numbered, Purpose::Media),
         None => out.tx.cancel(),
     }
     written
@@ -179,9 +185,10 @@ pub fn write(
 pub fn write_padding(
     header: &Header,
     roc: u32,
-    extensions: &Extensions,
+    stamped: &Stamped,
     out: &mut Egress<'_, impl Tx>,
 ) -> Option<usize> {
+    let Stamped { extensions, is_numbered } = stamped;
     let mut padding = [0; PADDING_LEN];
     padding[PADDING_LEN - 1] = PADDING_LEN as u8;
     let Egress { leg, tx, .. } = out;
@@ -192,7 +199,7 @@ pub fn write_padding(
         leg.outbound.protect_rtp(roc, header_len, &padding, slot)
     });
     match written {
-        Some(len) => out.on_written(len, Purpose::Padding),
+        Some(len) => out.on_written(len, *is_numbered, Purpose::Padding),
         None => out.tx.cancel(),
     }
     written

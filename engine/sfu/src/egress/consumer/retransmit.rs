@@ -117,10 +117,8 @@ impl Consumer {
         let seq = self.rtx_seq.next();
         let timestamp = self.rewriter.latest().map_or(0, |numbering| numbering.timestamp(0));
         let header = Header { pt, marker: false, seq: seq.seq(), timestamp, ssrc };
-        let mut extensions = self.labels();
-        out.stamp(&self.send_extensions, &mut extensions);
-        let written = write_padding(&header, seq.roc(), &extensions, out);
-        out.is_numbered = false;
+        let stamped = out.stamp(&self.send_extensions, self.labels());
+        let written = write_padding(&header, seq.roc(), &stamped, out);
         let Some(len) = written else {
             out.counters.count(Counter::TxFull);
             return false;
@@ -139,7 +137,7 @@ impl Consumer {
         out: &mut Egress<'_, impl Tx>,
     ) {
         let Some(payload_types) = self.payload_types_of(packet) else { return };
-        let extensions = self.extensions(packet, numbering, out);
+        let stamped = self.extensions(packet, numbering, out);
         let patch = Patch::of(packet, numbering);
         let written = match (payload_types.rtx, self.spec.rtx_ssrc) {
             (Some(pt), Some(ssrc)) => {
@@ -157,12 +155,12 @@ impl Consumer {
                 if let Some(patch) = patch {
                     patch.apply(&mut payload[2..len]);
                 }
-                write(&header, self.rtx_seq.roc(), &extensions, Body::plain(&payload[..len]), out)
+                write(&header, self.rtx_seq.roc(), &stamped, Body::plain(&payload[..len]), out)
             }
             // The very same bytes as the first time, so the same key and index protect nothing new.
             _ => {
                 let header = self.header(packet, payload_types.media, ours, numbering);
-                write_patched(&header, ours.roc(), &extensions, Body::plain(packet.payload), patch, out)
+                write_patched(&header, ours.roc(), &stamped, Body::plain(packet.payload), patch, out)
             }
         };
         match written {

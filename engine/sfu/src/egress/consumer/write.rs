@@ -4,7 +4,7 @@ use super::{Consumer, PayloadTypes};
 use crate::bandwidth::Class;
 use crate::bandwidth::sender::Waiting;
 use crate::egress::rewrite::Numbering;
-use crate::egress::writer::{Body, Egress, write};
+use crate::egress::writer::{Body, Egress, Stamped, write};
 use crate::limits;
 use crate::packet::media_packet::MediaPacket;
 use crate::packet::picture::{PictureNumbers, PictureOffset};
@@ -50,12 +50,12 @@ impl Consumer {
         header: &Header,
         out: &mut Egress<'_, impl Tx>,
     ) {
-        let extensions = self.extensions(packet, numbering, out);
+        let stamped = self.extensions(packet, numbering, out);
         let patch = Patch::of(packet, numbering);
         // One that is sent again under the same number has to be the same, and knows of no padding.
         let body = if self.send_extensions.may_vary() { packet.padded } else { packet.payload };
         let body = Body { bytes: body, is_padded: body.len() > packet.payload.len() };
-        if let Some(len) = write_patched(header, seq.roc(), &extensions, body, patch, out) {
+        if let Some(len) = write_patched(header, seq.roc(), &stamped, body, patch, out) {
             out.counters.count(Counter::RtpOut);
             out.counters.add(Counter::RtpBytesOut, len as u64);
             if self.class == Class::Audio
@@ -105,9 +105,8 @@ impl Consumer {
             return;
         }
         let header = Header { marker: false, ..self.header(packet, media, hole, numbering) };
-        let mut extensions = self.labels();
-        out.stamp(&self.send_extensions, &mut extensions);
-        match write(&header, hole.roc(), &extensions, Body::plain(&[]), out) {
+        let stamped = out.stamp(&self.send_extensions, self.labels());
+        match write(&header, hole.roc(), &stamped, Body::plain(&[]), out) {
             Some(len) => {
                 out.counters.count(Counter::RtpOut);
                 out.counters.add(Counter::RtpBytesOut, len as u64);
@@ -148,8 +147,8 @@ impl Consumer {
         &self,
         packet: &MediaPacket<'_>,
         numbering: &Numbering,
-        out: &mut Egress<'_, impl Tx>,
-    ) -> Extensions {
+        out: &Egress<'_, impl Tx>,
+    ) -> Stamped {
         let mut extensions = Extensions::new();
         for extension in self.extensions.iter().flatten() {
             let id = ExtId(extension.id);
@@ -169,8 +168,7 @@ impl Consumer {
                 }
             }
         }
-        out.stamp(&self.send_extensions, &mut extensions);
-        extensions
+        out.stamp(&self.send_extensions, extensions)
     }
 }
 
@@ -212,17 +210,17 @@ impl Patch {
 pub(super) fn write_patched(
     header: &Header,
     roc: u32,
-    extensions: &Extensions,
+    stamped: &Stamped,
     body: Body<'_>,
     patch: Option<Patch>,
     out: &mut Egress<'_, impl Tx>,
 ) -> Option<usize> {
     let Some(patch) = patch.filter(|_| body.bytes.len() <= limits::CACHED_LEN_MAX) else {
-        return write(header, roc, extensions, body, out);
+        return write(header, roc, stamped, body, out);
     };
     let mut copy = [0; limits::CACHED_LEN_MAX];
     let copy = &mut copy[..body.bytes.len()];
     copy.copy_from_slice(body.bytes);
     patch.apply(copy);
-    write(header, roc, extensions, Body { bytes: copy, ..body }, out)
+    write(header, roc, stamped, Body { bytes: copy, ..body }, out)
 }

@@ -1,0 +1,5 @@
+//! Who a client is and what it may do: tokens, the development key, and credentials for the TURN server.
+
+pub mod dev_key;
+pub mod token;
+pub mod turn;

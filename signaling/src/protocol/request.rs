@@ -1,0 +1,79 @@
+//! The requests of the object flow.
+
+use crate::proto::{
+    CloseConsumer, CloseProducer, CloseTransport, ConnectPlainTransport, ConnectTransport, ConsumeMedia,
+    CreatePlainTransport, CreateTransport, ErrorCode, GetStats, JoinRoom, PauseConsumer, PauseProducer,
+    ProduceMedia, RestartIce, ResumeConsumer, ResumeProducer, SetBitrates, SetPreferredLayers, SetPriority,
+    signal::Payload,
+};
+use crate::request_error::RequestError;
+
+/// A request of a client.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "each variant is the message of signal.proto with the same name")]
+pub enum Request {
+    JoinRoom(JoinRoom),
+    Leave,
+    GetRouterCapabilities,
+    CreateTransport(CreateTransport),
+    CreatePlainTransport(CreatePlainTransport),
+    ConnectTransport(ConnectTransport),
+    ConnectPlainTransport(ConnectPlainTransport),
+    RestartIce(RestartIce),
+    SetBitrates(SetBitrates),
+    CloseTransport(CloseTransport),
+    ProduceMedia(ProduceMedia),
+    PauseProducer(PauseProducer),
+    ResumeProducer(ResumeProducer),
+    CloseProducer(CloseProducer),
+    ConsumeMedia(ConsumeMedia),
+    PauseConsumer(PauseConsumer),
+    ResumeConsumer(ResumeConsumer),
+    CloseConsumer(CloseConsumer),
+    SetPreferredLayers(SetPreferredLayers),
+    SetPriority(SetPriority),
+    GetStats(GetStats),
+}
+
+impl TryFrom<Payload> for Request {
+    type Error = RequestError;
+
+    /// Refuses the messages of the SDP flow and those that only a server sends.
+    fn try_from(payload: Payload) -> Result<Self, RequestError> {
+        Ok(match payload {
+            Payload::JoinRoom(join) => Self::JoinRoom(join),
+            Payload::Leave(_) => Self::Leave,
+            Payload::GetRouterCapabilities(_) => Self::GetRouterCapabilities,
+            Payload::CreateTransport(create) => Self::CreateTransport(create),
+            Payload::CreatePlainTransport(create) => Self::CreatePlainTransport(create),
+            Payload::ConnectTransport(connect) => Self::ConnectTransport(connect),
+            Payload::ConnectPlainTransport(connect) => Self::ConnectPlainTransport(connect),
+            Payload::RestartIce(restart) => Self::RestartIce(restart),
+            Payload::SetBitrates(set) => Self::SetBitrates(set),
+            Payload::CloseTransport(close) => Self::CloseTransport(close),
+            Payload::ProduceMedia(produce) => Self::ProduceMedia(produce),
+            Payload::PauseProducer(pause) => Self::PauseProducer(pause),
+            Payload::ResumeProducer(resume) => Self::ResumeProducer(resume),
+            Payload::CloseProducer(close) => Self::CloseProducer(close),
+            Payload::ConsumeMedia(consume) => Self::ConsumeMedia(consume),
+            Payload::PauseConsumer(pause) => Self::PauseConsumer(pause),
+            Payload::ResumeConsumer(resume) => Self::ResumeConsumer(resume),
+            Payload::CloseConsumer(close) => Self::CloseConsumer(close),
+            Payload::SetPreferredLayers(set) => Self::SetPreferredLayers(set),
+            Payload::SetPriority(set) => Self::SetPriority(set),
+            Payload::GetStats(get) => Self::GetStats(get),
+            Payload::Offer(_) | Payload::Answer(_) | Payload::Candidate(_) => {
+                return Err(RequestError::new(
+                    ErrorCode::SdpFlowUnsupported,
+                    "this server offers the object flow only: begin with JoinRoom",
+                ));
+            }
+            _ => {
+                return Err(RequestError::new(
+                    ErrorCode::UnsupportedMessage,
+                    "only a server sends this message",
+                ));
+            }
+        })
+    }
+}

@@ -1,0 +1,157 @@
+//! Consumers: the tracks that a client receives.
+
+use super::app_data::{self, ConsumerRecord};
+use super::lookup::{check_permission, gone, others_producer, own_consumer, own_transport, wrong_answer};
+use super::reservation::Reservation;
+use super::state::{Consumer, PeerId};
+use super::{Rooms, layers, random_id};
+use crate::limits;
+use crate::ortc::{self, ConsumerSsrcs};
+use crate::proto::{
+    ConsumeMedia, ConsumerCreated, ErrorCode, RtpCapabilities, RtpParameters, signal::Payload,
+};
+use crate::request_error::RequestError;
+use control::{Command, ConsumerId, Event, Kind, Layers, ProducerId, Text};
+use std::collections::HashSet;
+use std::time::Instant;
+
+/// A checked request for a consumer.
+struct CheckedConsume {
+    transport_id: String,
+    producer_id: String,
+    capabilities: RtpCapabilities,
+    preferred_layers: Option<Layers>,
+    priority: u8,
+}
+
+/// A consumer that its worker is about to be asked for.
+struct NewConsumer<'a> {
+    /// The producer that the client named; the command may name its backup.
+    requested: ProducerId,
+    kind: Kind,
+    command: control::Consume,
+    parameters: RtpParameters,
+    reservation: Reservation<'a>,
+}
+
+impl Rooms {
+    pub(super) async fn consume(&self, peer: PeerId, consume: ConsumeMedia) -> Result<Payload, RequestError> {
+        let ignore_dtx = consume.ignore_dtx;
+        let NewConsumer { requested, kind, command, parameters, mut reservation } =
+            self.reserve_consumer(peer, check_consume(consume)?)?;
+        let (consumer, producer, worker) = (command.consumer, command.producer, reservation.worker());
+        self.pipe(producer, worker).await?;
+        let answer = reservation.ask(Command::Consume(command.clone())).await?;
+        let Event::Done { request } = answer else { return Err(wrong_answer(&answer)) };
+        let mut state = self.state();
+        reservation.commit(&mut state, request)?;
+        self.send_consumer_hints(worker, kind, &command, ignore_dtx);
+        Ok(Payload::ConsumerCreated(ConsumerCreated {
+            id: consumer.to_string(),
+            producer_id: requested.to_string(),
+            kind: ortc::kind_name(kind).into(),
+            rtp_parameters: Some(parameters),
+            paused: true,
+            producer_paused: state.producers.get(&producer).is_some_and(|producer| producer.paused),
+        }))
+    }
+
+    fn reserve_consumer(
+        &self,
+        peer: PeerId,
+        consume: CheckedConsume,
+    ) -> Result<NewConsumer<'_>, RequestError> {
+        let consumer = ConsumerId(random_id());
+        let mut state = self.state();
+        let (transport, worker) = own_transport(&state, peer, &consume.transport_id)?;
+        check_permission(state.peers[&peer].permissions, false)?;
+        if state.transports[&transport].sends {
+            return Err(RequestError::new(
+                ErrorCode::WrongDirection,
+                "ConsumeMedia needs a transport made with direction \"recv\"",
+            ));
+        }
+        if state.consumers_of(peer).count() >= limits::CONSUMERS_PER_PEER_MAX {
+            let text =
+                format!("a peer has at most {} consumers; close one first", limits::CONSUMERS_PER_PEER_MAX);
+            return Err(RequestError::limit(text));
+        }
+        let requested = others_producer(&state, peer, &consume.producer_id)?;
+        let (producer, consumable) =
+            state.choose(requested, &consume.capabilities, &self.media, Instant::now())?;
+        let source = &state.producers[&producer];
+        let (kind, cname) = (source.kind, source.peer.to_string());
+        let entry = state.transports.get_mut(&transport).ok_or_else(gone)?;
+        let media = unused_ssrc(&entry.ssrcs, None);
+        let ssrcs = ConsumerSsrcs {
+            media,
+            rtx: consumable.has_rtx().then(|| unused_ssrc(&entry.ssrcs, Some(media))),
+        };
+        let mid = entry.next_mid.to_string();
+        entry.next_mid += 1;
+        let parameters = consumable.parameters(&mid, ssrcs, &cname);
+        let app_data = app_data::pack(&ConsumerRecord { rtp_parameters: Some(parameters.clone()) })?;
+        let command = control::Consume {
+            transport,
+            producer,
+            consumer,
+            mid: Some(Text::new(mid)),
+            codecs: consumable.codecs,
+            ssrc: ssrcs.media,
+            rtx_ssrc: ssrcs.rtx,
+            cname: Text::new(cname),
+            extensions: consumable.extensions,
+            preferred_layers: consume.preferred_layers.filter(|_| kind == Kind::Video),
+            priority: consume.priority,
+            paused: true,
+            app_data,
+        };
+        let ssrcs = std::iter::once(ssrcs.media).chain(ssrcs.rtx).collect();
+        let entry = Consumer { peer, transport, producer, ssrcs, layers: None, created_by: None };
+        let reservation = Reservation::consumer(self, &mut state, worker, consumer, entry);
+        Ok(NewConsumer { requested, kind, command, parameters, reservation })
+    }
+
+    pub(super) async fn pause_consumer(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
+        let (consumer, worker) = own_consumer(&self.state(), peer, id)?;
+        self.node.ask(worker, Command::PauseConsumer { consumer }).await?;
+        Ok(())
+    }
+
+    pub(super) async fn resume_consumer(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
+        let (consumer, worker) = own_consumer(&self.state(), peer, id)?;
+        self.node.ask(worker, Command::ResumeConsumer { consumer }).await?;
+        Ok(())
+    }
+
+    pub(super) fn close_consumer(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
+        let mut state = self.state();
+        let (consumer, worker) = own_consumer(&state, peer, id)?;
+        state.remove_consumer(consumer);
+        self.node.tell(worker, Command::CloseConsumer { consumer });
+        Ok(())
+    }
+}
+
+/// Checks what does not depend on the tables.
+fn check_consume(consume: ConsumeMedia) -> Result<CheckedConsume, RequestError> {
+    Ok(CheckedConsume {
+        transport_id: consume.transport_id,
+        producer_id: consume.producer_id,
+        capabilities: consume
+            .rtp_capabilities
+            .ok_or_else(|| RequestError::bad("ConsumeMedia needs rtpCapabilities"))?,
+        preferred_layers: consume.preferred_layers.as_ref().map(layers::preferred).transpose()?,
+        priority: layers::priority(consume.priority.max(1))?,
+    })
+}
+
+/// A random SSRC that no other consumer of the transport uses (RFC 3550 §8.1), and that differs from `other`.
+fn unused_ssrc(used: &HashSet<u32>, other: Option<u32>) -> u32 {
+    loop {
+        let ssrc = random_id() as u32;
+        if ssrc != 0 && Some(ssrc) != other && !used.contains(&ssrc) {
+            return ssrc;
+        }
+    }
+}

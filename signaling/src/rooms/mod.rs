@@ -1,0 +1,319 @@
+//! All rooms, their peers, and what each client may request.
+//!
+//! One lock guards plain data ([`state`]); it is never held across an `await`. An object is entered in the tables *before* the media node
+//! is asked for it, and confirmed by the answer ([`reservation`]). So an event that arrives before the answer finds the object, and a peer
+//! that leaves in the meantime removes it.
+
+pub mod app_data;
+mod backups;
+mod consumers;
+mod engine_events;
+mod hints;
+mod join;
+mod layers;
+mod lookup;
+mod object;
+mod outbox;
+mod placement;
+mod plain;
+mod producers;
+mod recovery;
+mod reservation;
+mod state;
+mod stats;
+mod transports;
+
+pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue};
+pub use state::PeerId;
+
+use crate::auth::token::Verifier;
+use crate::auth::turn::TurnServer;
+use crate::limits;
+use crate::media_node::{AskError, MediaNode};
+use crate::ortc::capabilities;
+use crate::ortc::media_config::MediaConfig;
+use crate::proto::{Ack, ErrorCode, RouterCapabilities, signal::Payload};
+use crate::protocol::{self, Request, encode};
+use crate::request_error::RequestError;
+use crate::token_bucket::{TokenBucket, TokenBuckets};
+use bytes::Bytes;
+use state::State;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// Who may join.
+pub enum Admission {
+    /// Development mode: every client, and only clients of this machine can connect. A client that shows a token gets what the
+    /// token permits, if there is a key to verify it with.
+    Development {
+        /// With the development key.
+        verifier: Option<Verifier>,
+    },
+    /// Clients with a valid token.
+    TokenRequired(Verifier),
+}
+
+/// How long the rooms wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// For the first snapshot of the media node, before joins continue without it.
+    pub settle: Duration,
+    /// For a peer that lost its connection.
+    pub away: Duration,
+    /// For the peers of a former signaling process.
+    pub restart: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            settle: limits::FIRST_SNAPSHOT_TIMEOUT,
+            away: limits::AWAY_TIMEOUT,
+            restart: limits::AWAY_AFTER_RESTART,
+        }
+    }
+}
+
+/// The configuration of the rooms.
+pub struct RoomSettings {
+    /// Who may join.
+    pub admission: Admission,
+    /// Codecs of the rooms and how clients encode.
+    pub media: MediaConfig,
+    /// The TURN server that is announced to clients.
+    pub turn: Option<TurnServer>,
+    /// How long to wait.
+    pub timeouts: Timeouts,
+    /// Number of peers of a room above which further peers are placed on other workers.
+    pub spread_above: usize,
+    /// Maximum number of peers of one user in one room.
+    pub peers_per_user: usize,
+}
+
+/// All rooms of this process.
+pub struct Rooms {
+    state: Mutex<State>,
+    node: Arc<dyn MediaNode>,
+    admission: Admission,
+    media: MediaConfig,
+    turn: Option<TurnServer>,
+    timeouts: Timeouts,
+    spread_above: usize,
+    peers_per_user: usize,
+    joins: Mutex<TokenBucket>,
+    joins_of_users: Mutex<TokenBuckets<String>>,
+    leave_beacons: Mutex<TokenBuckets>,
+    /// Whether the objects of returning clients are known.
+    settled: watch::Sender<bool>,
+    /// Whether this process is about to end.
+    draining: watch::Sender<bool>,
+    connections: AtomicU64,
+    /// Cloned into every connection, to count them.
+    alive: Arc<()>,
+}
+
+/// The connection of one client.
+pub struct Connection {
+    id: ConnectionId,
+    /// Address of the client.
+    address: IpAddr,
+    outbox: Outbox,
+    messages: Mutex<TokenBucket>,
+    _alive: Arc<()>,
+}
+
+impl Connection {
+    /// The bytes that are queued for the client.
+    pub fn outstanding(&self) -> &Outstanding {
+        self.outbox.outstanding()
+    }
+
+    /// Counts a message against the rate limit of the connection.
+    fn count_message(&self) -> Result<(), RequestError> {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = messages.take(Instant::now());
+        taken
+            .map_err(|pause| RequestError::limit("too many messages from this connection").retry_after(pause))
+    }
+}
+
+impl Rooms {
+    /// No rooms yet, on this media node.
+    pub fn new(node: Arc<dyn MediaNode>, settings: RoomSettings) -> Arc<Self> {
+        let RoomSettings { admission, media, turn, timeouts, spread_above, peers_per_user } = settings;
+        let joins = TokenBucket::new(limits::JOINS_PER_SECOND, limits::JOINS_BURST, Instant::now());
+        let burst = limits::JOINS_BURST_OF_USER.max(peers_per_user.saturating_mul(2)) as f64;
+        let joins_of_users = TokenBuckets::new(limits::JOINS_PER_SECOND_OF_USER, burst);
+        let leave_beacons = TokenBuckets::new(limits::LEAVE_BEACONS_PER_SECOND, limits::LEAVE_BEACONS_BURST);
+        let rooms = Arc::new(Self {
+            state: Mutex::default(),
+            node,
+            admission,
+            media,
+            turn,
+            timeouts,
+            spread_above,
+            peers_per_user,
+            joins: Mutex::new(joins),
+            joins_of_users: Mutex::new(joins_of_users),
+            leave_beacons: Mutex::new(leave_beacons),
+            settled: watch::channel(false).0,
+            draining: watch::channel(false).0,
+            connections: AtomicU64::new(0),
+            alive: Arc::default(),
+        });
+        let waiting = rooms.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(timeouts.settle).await;
+            waiting.settled.send_replace(true);
+        });
+        rooms
+    }
+
+    /// Opens the connection of a client, and the queue of messages to it.
+    pub fn connect(&self, address: IpAddr) -> (Arc<Connection>, Queue) {
+        let id = ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed));
+        let (outbox, queue) = Outbox::new();
+        let messages = TokenBucket::new(limits::MESSAGES_PER_SECOND, limits::MESSAGES_BURST, Instant::now());
+        self.state().connections.insert(id, None);
+        let messages = Mutex::new(messages);
+        (Arc::new(Connection { id, address, outbox, messages, _alive: self.alive.clone() }), queue)
+    }
+
+    /// Prepares the end of this process: notifies every client, and refuses all requests except `Leave`. Peers and their media stay in the
+    /// engine, where the next process finds them.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+        let state = self.state();
+        state.broadcast_all(Payload::Error(draining().into()));
+        for (_, outbox) in state.peers.values().filter_map(|peer| peer.socket.as_ref()) {
+            outbox.end();
+        }
+    }
+
+    /// Resolves after [`Self::drain`].
+    pub async fn drained(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.draining.subscribe().wait_for(|draining| *draining).await;
+    }
+
+    /// Number of connections in memory: open ones, and those that are being closed.
+    pub fn connection_count(&self) -> usize {
+        Arc::strong_count(&self.alive) - 1
+    }
+
+    /// Whether clients need no token.
+    pub fn is_development_mode(&self) -> bool {
+        matches!(self.admission, Admission::Development { .. })
+    }
+
+    /// Whether requests that need the media node can succeed.
+    pub fn is_media_ready(&self) -> bool {
+        self.state().media.least_loaded().is_some()
+    }
+
+    /// Handles one message and returns the bytes of the acknowledgement.
+    pub async fn on_message(self: &Arc<Self>, connection: &Connection, message: &[u8]) -> Bytes {
+        let decoded = connection.count_message().and_then(|()| protocol::decode(message));
+        let answer = match decoded {
+            Ok(payload) => self.on_request(connection, Request::try_from(payload)).await,
+            Err(error) => Err(error),
+        };
+        encode(answer.unwrap_or_else(|error| {
+            tracing::debug!(connection = connection.id.0, %error, "a request failed");
+            Payload::Error(error.into())
+        }))
+    }
+
+    /// The answer to a packet that contains no message, which counts as a message all the same.
+    pub fn on_invalid_message(&self, connection: &Connection, error: RequestError) -> Bytes {
+        let error = connection.count_message().err().unwrap_or(error);
+        encode(Payload::Error(error.into()))
+    }
+
+    async fn on_request(
+        self: &Arc<Self>,
+        connection: &Connection,
+        request: Result<Request, RequestError>,
+    ) -> Result<Payload, RequestError> {
+        if *self.draining.borrow() && !matches!(request, Ok(Request::Leave)) {
+            return Err(draining());
+        }
+        let peer = || self.peer_of(connection);
+        match request? {
+            Request::JoinRoom(join) => return self.join(connection, join).await,
+            Request::GetRouterCapabilities => {
+                peer()?;
+                let rtp_capabilities = Some(capabilities::router(&self.media));
+                return Ok(Payload::RouterCapabilities(RouterCapabilities { rtp_capabilities }));
+            }
+            Request::CreateTransport(create) => return self.create_transport(peer()?, create).await,
+            Request::CreatePlainTransport(create) => {
+                return self.create_plain_transport(peer()?, create).await;
+            }
+            Request::ProduceMedia(produce) => return self.produce(peer()?, produce).await,
+            Request::ConsumeMedia(consume) => return self.consume(peer()?, consume).await,
+            Request::RestartIce(restart) => return self.restart_ice(peer()?, restart).await,
+            Request::GetStats(get) => return self.get_stats(peer()?, get).await,
+            Request::ConnectTransport(connect) => self.connect_transport(peer()?, connect).await?,
+            Request::ConnectPlainTransport(connect) => self.connect_plain_transport(peer()?, connect).await?,
+            Request::CloseTransport(close) => self.close_transport(peer()?, &close.transport_id)?,
+            Request::PauseProducer(pause) => self.pause_producer(peer()?, &pause.producer_id).await?,
+            Request::ResumeProducer(resume) => self.resume_producer(peer()?, &resume.producer_id).await?,
+            Request::CloseProducer(close) => self.close_producer(peer()?, &close.producer_id)?,
+            Request::PauseConsumer(pause) => self.pause_consumer(peer()?, &pause.consumer_id).await?,
+            Request::ResumeConsumer(resume) => self.resume_consumer(peer()?, &resume.consumer_id).await?,
+            Request::CloseConsumer(close) => self.close_consumer(peer()?, &close.consumer_id)?,
+            Request::SetPreferredLayers(set) => self.set_preferred_layers(peer()?, set).await?,
+            Request::SetPriority(set) => self.set_priority(peer()?, set).await?,
+            Request::SetBitrates(set) => self.set_bitrates(peer()?, set).await?,
+            Request::Leave => self.leave(peer()?),
+        }
+        Ok(Payload::Ack(Ack {}))
+    }
+
+    /// Whether the client of this connection is in a room.
+    pub fn has_joined(&self, connection: &Connection) -> bool {
+        self.state().connections.get(&connection.id).copied().flatten().is_some()
+    }
+
+    fn peer_of(&self, connection: &Connection) -> Result<PeerId, RequestError> {
+        let peer = self.state().connections.get(&connection.id).copied().flatten();
+        peer.ok_or_else(|| RequestError::new(ErrorCode::NotJoined, "JoinRoom comes first"))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No critical section panics in the middle of a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn draining() -> RequestError {
+    RequestError::new(ErrorCode::Draining, "this server is going down; connect again, perhaps to another one")
+        .retry_after(limits::DRAINING_PAUSE)
+}
+
+impl From<AskError> for RequestError {
+    fn from(error: AskError) -> Self {
+        let unavailable = |pause_ms| {
+            Self::new(ErrorCode::EngineUnavailable, error.to_string())
+                .retry_after(Duration::from_millis(pause_ms))
+        };
+        match &error {
+            AskError::Away => unavailable(500),
+            AskError::Busy | AskError::TimedOut => unavailable(1_000),
+            AskError::Refused { .. } => Self::new(ErrorCode::EngineRefused, error.to_string()),
+            AskError::TooLong(_) => {
+                Self::new(ErrorCode::Internal, "the request is too large for the media engine")
+            }
+        }
+    }
+}
+
+/// An unguessable number. It is never 0, which an absent id decodes to.
+fn random_id() -> u64 {
+    getrandom::u64().expect("the kernel provides random numbers").max(1)
+}

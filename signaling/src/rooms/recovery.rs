@@ -1,0 +1,315 @@
+//! Recovery from snapshots of the engine: after a start of this process, after a start of the engine, and after a loss of events.
+
+use super::Rooms;
+use super::app_data::{self, ConsumerRecord, ProducerRecord, RouterRecord, TransportRecord};
+use super::object::Object;
+use super::state::{
+    BEFORE_THIS_PROCESS, Consumer, Media, Peer, PeerId, Producer, Room, Router, State, Transport,
+};
+use crate::auth::token::Permissions;
+use crate::media_node::Worker;
+use crate::ortc::Produced;
+use crate::proto::RtpParameters;
+use control::{
+    AppData, Closed, Command, ConsumerId, Kind, ProducerId, RequestId, RouterId, SnapshotItem, TransportId,
+};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+impl Rooms {
+    /// Rebuilds rooms and peers from the objects that a former signaling process left in the engine. Their peers are away until they
+    /// resume.
+    pub(super) fn take_over(self: &Arc<Self>, worker: Worker, items: Vec<SnapshotItem>) {
+        let mut adopted = Adopted::default();
+        for item in items {
+            match item {
+                // Its producer may belong to another worker.
+                SnapshotItem::Consumer { .. } => {
+                    if let Media::Settling { late, .. } = &mut self.state().media {
+                        late.push((worker, item));
+                    }
+                }
+                _ => self.adopt_or_close(worker, item, &mut adopted),
+            }
+        }
+    }
+
+    /// Ends the take-over: the snapshots of all workers are here.
+    pub(super) fn finish_take_over(self: &Arc<Self>) {
+        let late = match &mut self.state().media {
+            Media::Settling { late, .. } => std::mem::take(late),
+            Media::Away | Media::Ready { .. } => Vec::new(),
+        };
+        for (worker, item) in late {
+            self.adopt_or_close(worker, item, &mut Adopted::default());
+        }
+        let mut guard = self.state();
+        let state = &mut *guard;
+        for transport in state.transports.values_mut() {
+            // The client may remember MIDs of consumers that are closed: continue far above all MIDs that were used.
+            transport.next_mid = (transport.next_mid / MID_GAP + 1) * MID_GAP;
+        }
+        state.piped.retain(|(producer, _)| state.producers.contains_key(producer));
+        let mut empty = Vec::new();
+        state.rooms.retain(|_, room| {
+            let is_over = room.peers.is_empty() && room.router.is_some();
+            if is_over {
+                empty.extend(room.routers());
+            }
+            !is_over
+        });
+        for (router, worker) in empty {
+            self.node.tell(worker, Command::CloseRouter { router });
+        }
+    }
+
+    fn adopt_or_close(self: &Arc<Self>, worker: Worker, item: SnapshotItem, adopted: &mut Adopted) {
+        let object = Object::from(&item);
+        if self.adopt(worker, item, adopted).is_none() {
+            let kind = object.kind();
+            tracing::warn!(
+                worker,
+                object = kind,
+                "an object in the engine belongs to no room or peer; closing it"
+            );
+            self.node.tell(worker, object.close_command());
+        }
+    }
+
+    /// Enters one object in the tables; `None` if its data is invalid or its parent unknown.
+    fn adopt(self: &Arc<Self>, worker: Worker, item: SnapshotItem, adopted: &mut Adopted) -> Option<()> {
+        match item {
+            SnapshotItem::Router { router, app_data } => {
+                self.adopt_router(worker, router, &app_data, adopted)
+            }
+            SnapshotItem::Transport { transport, router, app_data, .. } => {
+                self.adopt_transport(worker, transport, adopted.rooms.get(&router)?, &app_data, false)
+            }
+            SnapshotItem::PlainTransport { transport, router, app_data, .. } => {
+                self.adopt_transport(worker, transport, adopted.rooms.get(&router)?, &app_data, true)
+            }
+            SnapshotItem::Pipe { transport, router, .. } => {
+                adopted.rooms.get(&router)?;
+                adopted.pipes.insert(transport);
+                Some(())
+            }
+            // The copy of a producer of another worker, whose snapshot has the original.
+            SnapshotItem::Producer { producer, transport, .. } if adopted.pipes.contains(&transport) => {
+                self.state().piped.insert((producer, worker));
+                Some(())
+            }
+            SnapshotItem::Producer { producer, transport, kind, paused, app_data } => {
+                self.state().adopt_producer(producer, transport, kind, paused, &app_data)
+            }
+            SnapshotItem::Consumer { consumer, transport, producer, app_data, .. } => {
+                self.state().adopt_consumer(consumer, transport, producer, &app_data)
+            }
+        }
+    }
+
+    fn adopt_router(
+        &self,
+        worker: Worker,
+        id: RouterId,
+        app_data: &AppData,
+        adopted: &mut Adopted,
+    ) -> Option<()> {
+        let RouterRecord { room: name, mirror_of } = app_data::unpack(app_data)?;
+        if name.is_empty() {
+            return None;
+        }
+        let home = (mirror_of as Worker).checked_sub(1).unwrap_or(worker);
+        let mut state = self.state();
+        let room = state.rooms.entry(name.clone()).or_default();
+        // The snapshot of the home worker may come later. If the router is not in it, it is created there again.
+        let router =
+            room.router.get_or_insert(Router { id, worker: home, created_by: None, waiting_requests: 0 });
+        if (router.id, router.worker) != (id, home) || (worker == home && router.created_by.is_some()) {
+            return None;
+        }
+        if worker == home {
+            router.created_by = Some(BEFORE_THIS_PROCESS);
+        } else {
+            room.mirrors.insert(worker, BEFORE_THIS_PROCESS);
+        }
+        adopted.rooms.insert(id, name);
+        self.node.tell(worker, Command::ClaimRouter { router: id });
+        self.observe_audio(worker, id);
+        Some(())
+    }
+
+    fn adopt_transport(
+        self: &Arc<Self>,
+        worker: Worker,
+        id: TransportId,
+        room_name: &str,
+        app_data: &AppData,
+        is_plain: bool,
+    ) -> Option<()> {
+        let record: TransportRecord = app_data::unpack(app_data)?;
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let room = state.rooms.get_mut(room_name)?;
+        let peer = PeerId(record.peer);
+        let permissions = Permissions {
+            can_publish: record.can_publish,
+            can_subscribe: record.can_subscribe,
+            can_use_plain_transports: record.can_use_plain_transports,
+        };
+        if room.peers.insert(peer) {
+            let entry = Peer {
+                room: room_name.to_owned(),
+                user: record.user,
+                display_name: record.display_name,
+                secret_hash: record.secret_hash,
+                permissions,
+                socket: None,
+                away_since: Instant::now(),
+                absences: 0,
+                transports: BTreeSet::new(),
+            };
+            state.peers.insert(peer, entry);
+            self.expire(peer, 0, self.timeouts.restart);
+        } else if let Some(known) = state.peers.get_mut(&peer) {
+            // The records differ if a process ended while it changed the permissions: the peer gets what all of them permit.
+            known.permissions = known.permissions.and(permissions);
+        }
+        let mut transport = Transport::new(peer, worker, record.sends, is_plain);
+        transport.created_by = Some(BEFORE_THIS_PROCESS);
+        state.insert_transport(id, transport);
+        Some(())
+    }
+
+    /// Closes all objects of a worker. Clients were notified that their media is lost, and do not use them any more.
+    pub(super) fn clear(&self, worker: Worker, items: &[SnapshotItem]) {
+        for item in items {
+            if let SnapshotItem::Router { router, .. } = item {
+                self.node.tell(worker, Command::CloseRouter { router: *router });
+            }
+        }
+    }
+
+    /// After a loss of events: removes from the tables what the worker does not have any more, and closes what is not in the tables.
+    pub(super) fn reconcile(&self, worker: Worker, request: RequestId, items: &[SnapshotItem]) {
+        let objects: HashSet<Object> = items.iter().map(Object::from).collect();
+        let mut state = self.state();
+        state.want_all_layers(worker);
+        let missing = state.missing(worker, request, &objects);
+        // A copy that was created after the snapshot is created again, which changes nothing.
+        let exists = |producer: &ProducerId| objects.contains(&Object::Producer(*producer));
+        state.piped.retain(|(producer, at)| *at != worker || exists(producer));
+        let routers: HashSet<_> = state.rooms.values().filter_map(|room| Some(room.router?.id)).collect();
+        let is_known = |object: &Object| match object {
+            Object::Router(id) => routers.contains(id),
+            Object::Transport(id) => state.transports.contains_key(id),
+            Object::Producer(id) => state.producers.contains_key(id),
+            Object::Consumer(id) => state.consumers.contains_key(id),
+        };
+        for object in items.iter().map(Object::from).filter(|object| !is_known(object)) {
+            self.node.tell(worker, object.close_command());
+        }
+        drop(state);
+        for object in missing {
+            self.on_event(worker, object.closed_event(Closed::Requested));
+        }
+    }
+}
+
+impl State {
+    fn adopt_producer(
+        &mut self,
+        producer: ProducerId,
+        transport: TransportId,
+        kind: Kind,
+        paused: bool,
+        app_data: &AppData,
+    ) -> Option<()> {
+        let ProducerRecord { source, rtp_parameters, backup_for } = app_data::unpack(app_data)?;
+        let produced = Produced::new(kind, &rtp_parameters?).ok()?;
+        let peer = self.transports.get(&transport).filter(|transport| transport.sends)?.peer;
+        let entry = Producer {
+            peer,
+            transport,
+            kind,
+            source,
+            paused,
+            produced,
+            consumers: BTreeSet::new(),
+            backup_for: Some(ProducerId(backup_for)).filter(|first| first.0 != 0),
+            backups_asked: Vec::new(),
+            wanted: None,
+            created_by: Some(BEFORE_THIS_PROCESS),
+        };
+        self.insert_producer(producer, entry);
+        Some(())
+    }
+
+    fn adopt_consumer(
+        &mut self,
+        consumer: ConsumerId,
+        transport: TransportId,
+        producer: ProducerId,
+        app_data: &AppData,
+    ) -> Option<()> {
+        let ConsumerRecord { rtp_parameters } = app_data::unpack(app_data)?;
+        let parameters = rtp_parameters?;
+        if !self.producers.contains_key(&producer) {
+            return None;
+        }
+        let entry = self.transports.get_mut(&transport).filter(|transport| !transport.sends)?;
+        let ssrcs = ssrcs(&parameters).collect();
+        let mid = parameters.mid.and_then(|mid| mid.parse().ok()).unwrap_or(0);
+        entry.next_mid = entry.next_mid.max(mid);
+        let peer = entry.peer;
+        let created_by = Some(BEFORE_THIS_PROCESS);
+        self.insert_consumer(
+            consumer,
+            Consumer { peer, transport, producer, ssrcs, layers: None, created_by },
+        );
+        Some(())
+    }
+
+    /// The objects of a worker that were created before `request` and are not among `objects`, parents first. An object without an answer
+    /// so far may be missing in a snapshot.
+    fn missing(&self, worker: Worker, request: RequestId, objects: &HashSet<Object>) -> Vec<Object> {
+        let is_older = |created_by: Option<RequestId>| created_by.is_some_and(|created| created < request);
+        let is_here = |transport: &TransportId| self.worker_of(*transport) == Some(worker);
+        let router = |room: &Room| {
+            let router = room.router?;
+            let at_home = (router.worker == worker).then_some(router.created_by);
+            let created_by = at_home.unwrap_or_else(|| room.mirrors.get(&worker).copied());
+            is_older(created_by).then_some(Object::Router(router.id))
+        };
+        let transports = self.transports.iter().filter(|(id, of)| is_here(id) && is_older(of.created_by));
+        let producers =
+            self.producers.iter().filter(|(_, of)| is_here(&of.transport) && is_older(of.created_by));
+        let consumers =
+            self.consumers.iter().filter(|(_, of)| is_here(&of.transport) && is_older(of.created_by));
+        let expected = self.rooms.values().filter_map(router);
+        let expected = expected
+            .chain(transports.map(|(id, _)| Object::Transport(*id)))
+            .chain(producers.map(|(id, _)| Object::Producer(*id)))
+            .chain(consumers.map(|(id, _)| Object::Consumer(*id)));
+        expected.filter(|object| !objects.contains(object)).collect()
+    }
+}
+
+/// The objects of one worker that were adopted so far.
+#[derive(Default)]
+struct Adopted {
+    /// The room of each router. A table, because there may be 10 000 rooms, and each transport is looked up.
+    rooms: HashMap<RouterId, String>,
+    /// Producers on these transports are copies from another worker.
+    pipes: HashSet<TransportId>,
+}
+
+/// Distance between the MIDs of a transport before and after a take-over. No call opens as many consumers between two restarts.
+const MID_GAP: u32 = 10_000;
+
+fn ssrcs(parameters: &RtpParameters) -> impl Iterator<Item = u32> {
+    parameters
+        .encodings
+        .iter()
+        .flat_map(|encoding| encoding.ssrc.into_iter().chain(encoding.rtx.as_ref().map(|rtx| rtx.ssrc)))
+}

@@ -1,0 +1,420 @@
+//! Rooms, peers and what they hold, as plain data.
+//!
+//! Flat tables and the links between them. Everything here happens under one lock and never waits: sending to a
+//! client is putting into its outbox. What the engine is to do about it is the caller's to say.
+
+use super::outbox::{ConnectionId, Outbox};
+use crate::auth::token::Permissions;
+use crate::media_node::Worker;
+use crate::ortc::{self, Produced};
+use crate::proto::{self, ProducerInfo, signal::Payload};
+use crate::protocol::encode;
+use control::{Codec, ConsumerId, Kind, Layers, ProducerId, RequestId, RouterId, SnapshotItem, TransportId};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
+use std::time::Instant;
+
+/// A participant. Drawn at random; clients and the engine's memory know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId(pub u64);
+
+impl fmt::Display for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Everything.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) media: Media,
+    pub(super) rooms: HashMap<String, Room>,
+    pub(super) peers: HashMap<PeerId, Peer>,
+    /// Open connections, and who is behind them once they have joined.
+    pub(super) connections: HashMap<ConnectionId, Option<PeerId>>,
+    pub(super) transports: HashMap<TransportId, Transport>,
+    pub(super) producers: HashMap<ProducerId, Producer>,
+    pub(super) consumers: HashMap<ConsumerId, Consumer>,
+    /// Other workers that producers can be consumed on.
+    pub(super) piped: BTreeSet<(ProducerId, Worker)>,
+}
+
+/// How things stand with the engine.
+#[derive(Debug, Default)]
+pub(super) enum Media {
+    /// None is attached.
+    #[default]
+    Away,
+    /// Attached; snapshots of these workers are still to come.
+    Settling {
+        epoch: u64,
+        load: Vec<usize>,
+        awaited: HashSet<Worker>,
+        /// What can be understood only when all have come.
+        late: Vec<(Worker, SnapshotItem)>,
+    },
+    /// All is known.
+    Ready { epoch: u64, load: Vec<usize> },
+}
+
+impl Media {
+    /// Names one life of the engine; empty while clients have to wait for it.
+    pub(super) fn epoch_text(&self) -> String {
+        match self {
+            Self::Ready { epoch, .. } => format!("{epoch:016x}"),
+            Self::Away | Self::Settling { .. } => String::new(),
+        }
+    }
+
+    /// Transports per worker.
+    fn load_mut(&mut self) -> Option<&mut Vec<usize>> {
+        match self {
+            Self::Away => None,
+            Self::Settling { load, .. } | Self::Ready { load, .. } => Some(load),
+        }
+    }
+
+    /// The worker with the fewest transports, if requests can be made.
+    pub(super) fn least_loaded(&self) -> Option<Worker> {
+        match self {
+            Self::Ready { load, .. } => (0..load.len()).min_by_key(|worker| load[*worker]),
+            Self::Away | Self::Settling { .. } => None,
+        }
+    }
+}
+
+/// A room: who is in it, and the router that holds its media once somebody needs one.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    pub(super) peers: BTreeSet<PeerId>,
+    pub(super) router: Option<Router>,
+    /// Other workers that have it too, and the requests that made it there.
+    pub(super) mirrors: BTreeMap<Worker, RequestId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Router {
+    pub(super) id: RouterId,
+    pub(super) worker: Worker,
+    /// The request that made it; `None` while it is unanswered.
+    pub(super) created_by: Option<RequestId>,
+    /// How many requests of clients wait for it to be made.
+    pub(super) waiting_requests: usize,
+}
+
+/// Objects that a predecessor of this process asked for: before any request of ours.
+pub(super) const BEFORE_THIS_PROCESS: RequestId = RequestId(0);
+
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) room: String,
+    pub(super) user: String,
+    pub(super) display_name: String,
+    pub(super) secret_hash: Vec<u8>,
+    pub(super) permissions: Permissions,
+    /// `None` while it is away.
+    pub(super) socket: Option<(ConnectionId, Outbox)>,
+    /// When it went away last; while it is not away, when it came.
+    pub(super) away_since: Instant,
+    /// How often it went away: tells an old timer from the current one.
+    pub(super) absences: u64,
+    pub(super) transports: BTreeSet<TransportId>,
+}
+
+#[derive(Debug)]
+pub(super) struct Transport {
+    pub(super) peer: PeerId,
+    pub(super) worker: Worker,
+    /// Whether the client sends on it (else it receives).
+    pub(super) sends: bool,
+    /// Without ICE and DTLS.
+    pub(super) is_plain: bool,
+    pub(super) next_mid: u32,
+    pub(super) ssrcs: HashSet<u32>,
+    pub(super) producers: BTreeSet<ProducerId>,
+    pub(super) consumers: BTreeSet<ConsumerId>,
+    pub(super) created_by: Option<RequestId>,
+}
+
+#[derive(Debug)]
+pub(super) struct Producer {
+    pub(super) peer: PeerId,
+    pub(super) transport: TransportId,
+    pub(super) kind: Kind,
+    pub(super) source: String,
+    pub(super) paused: bool,
+    pub(super) produced: Produced,
+    pub(super) consumers: BTreeSet<ConsumerId>,
+    /// The producer that it shows in another codec.
+    pub(super) backup_for: Option<ProducerId>,
+    /// Other codecs that its maker was asked for, each once, and when.
+    pub(super) backups_asked: Vec<(Codec, Instant)>,
+    /// The spatial layers with takers, as bits; `None` while the engine has not said.
+    pub(super) wanted: Option<u8>,
+    pub(super) created_by: Option<RequestId>,
+}
+
+#[derive(Debug)]
+pub(super) struct Consumer {
+    pub(super) peer: PeerId,
+    pub(super) transport: TransportId,
+    pub(super) producer: ProducerId,
+    pub(super) ssrcs: Vec<u32>,
+    /// The layers it is sent, or that it is sent nothing; the outer `None` while the engine has not said.
+    pub(super) layers: Option<Option<Layers>>,
+    pub(super) created_by: Option<RequestId>,
+}
+
+impl Room {
+    /// Its router on each worker that has it.
+    pub(super) fn routers(&self) -> Vec<(RouterId, Worker)> {
+        let Some(router) = self.router else { return Vec::new() };
+        std::iter::once(router.worker).chain(self.mirrors.keys().copied()).map(|at| (router.id, at)).collect()
+    }
+}
+
+impl Transport {
+    /// A transport that its worker has not confirmed.
+    pub(super) fn new(peer: PeerId, worker: Worker, sends: bool, is_plain: bool) -> Self {
+        Self {
+            peer,
+            worker,
+            sends,
+            is_plain,
+            next_mid: 0,
+            ssrcs: HashSet::new(),
+            producers: BTreeSet::new(),
+            consumers: BTreeSet::new(),
+            created_by: None,
+        }
+    }
+}
+
+impl Producer {
+    /// Whether others in the room know of it.
+    pub(super) fn is_announced(&self) -> bool {
+        self.created_by.is_some() && self.backup_for.is_none()
+    }
+}
+
+impl State {
+    /// Sends to a peer, if it is there.
+    pub(super) fn send(&self, peer: PeerId, payload: Payload) {
+        if let Some((_, outbox)) = self.peers.get(&peer).and_then(|peer| peer.socket.as_ref()) {
+            outbox.send(encode(payload));
+        }
+    }
+
+    /// Sends to everybody in `room` who is there, except for `except`.
+    pub(super) fn broadcast(&self, room: &str, except: Option<PeerId>, payload: Payload) {
+        let Some(room) = self.rooms.get(room) else { return };
+        let signal = encode(payload);
+        for peer in room.peers.iter().filter(|peer| Some(**peer) != except) {
+            if let Some((_, outbox)) = self.peers.get(peer).and_then(|peer| peer.socket.as_ref()) {
+                outbox.send(signal.clone());
+            }
+        }
+    }
+
+    /// Sends to everybody.
+    pub(super) fn broadcast_all(&self, payload: Payload) {
+        let signal = encode(payload);
+        for (_, outbox) in self.peers.values().filter_map(|peer| peer.socket.as_ref()) {
+            outbox.send(signal.clone());
+        }
+    }
+
+    /// A peer as others see it.
+    pub(super) fn peer_info(&self, id: PeerId) -> Option<proto::Peer> {
+        let peer = self.peers.get(&id)?;
+        let producers = self.producers_of(id).filter_map(|id| self.producer_info(id)).collect();
+        Some(proto::Peer {
+            id: id.to_string(),
+            user: peer.user.clone(),
+            display_name: peer.display_name.clone(),
+            producers,
+            away: peer.socket.is_none(),
+        })
+    }
+
+    /// A producer as others see it; `None` also while the engine has not confirmed it, and of backups, of which they do not hear.
+    pub(super) fn producer_info(&self, id: ProducerId) -> Option<ProducerInfo> {
+        let producer = self.producers.get(&id).filter(|producer| producer.is_announced())?;
+        Some(ProducerInfo {
+            id: id.to_string(),
+            kind: ortc::kind_name(producer.kind).into(),
+            source: producer.source.clone(),
+            paused: producer.paused,
+        })
+    }
+
+    /// Tells a peer of a producer that it knows and whose consumer has closed, as of a new one.
+    pub(super) fn announce_again(&self, peer: PeerId, id: ProducerId) {
+        let Some(producing) = self.producers.get(&id).map(|producer| producer.peer) else { return };
+        if let Some(producer) = self.producer_info(id) {
+            let (peer_id, producer) = (producing.to_string(), Some(producer));
+            self.send(peer, Payload::NewProducer(proto::NewProducer { peer_id, producer }));
+        }
+    }
+
+    /// The producers of a peer.
+    pub(super) fn producers_of(&self, peer: PeerId) -> impl Iterator<Item = ProducerId> {
+        self.transports_of(peer).flat_map(|transport| transport.producers.iter().copied())
+    }
+
+    /// The consumers of a peer.
+    pub(super) fn consumers_of(&self, peer: PeerId) -> impl Iterator<Item = ConsumerId> {
+        self.transports_of(peer).flat_map(|transport| transport.consumers.iter().copied())
+    }
+
+    /// The peers of a user in a room.
+    pub(super) fn peers_of_user(&self, room: &str, user: &str) -> Vec<PeerId> {
+        let peers = self.rooms.get(room).into_iter().flat_map(|room| room.peers.iter().copied());
+        peers.filter(|id| self.peers.get(id).is_some_and(|peer| peer.user == user)).collect()
+    }
+
+    fn transports_of(&self, peer: PeerId) -> impl Iterator<Item = &Transport> {
+        let ids = self.peers.get(&peer).into_iter().flat_map(|peer| &peer.transports);
+        ids.filter_map(|id| self.transports.get(id))
+    }
+
+    /// The worker that a transport's requests go to.
+    pub(super) fn worker_of(&self, transport: TransportId) -> Option<Worker> {
+        self.transports.get(&transport).map(|transport| transport.worker)
+    }
+
+    pub(super) fn insert_transport(&mut self, id: TransportId, transport: Transport) {
+        if let Some(load) = self.media.load_mut().and_then(|load| load.get_mut(transport.worker)) {
+            *load += 1;
+        }
+        if let Some(peer) = self.peers.get_mut(&transport.peer) {
+            peer.transports.insert(id);
+        }
+        self.transports.insert(id, transport);
+    }
+
+    pub(super) fn insert_producer(&mut self, id: ProducerId, producer: Producer) {
+        if let Some(transport) = self.transports.get_mut(&producer.transport) {
+            transport.producers.insert(id);
+        }
+        self.producers.insert(id, producer);
+    }
+
+    pub(super) fn insert_consumer(&mut self, id: ConsumerId, consumer: Consumer) {
+        if let Some(transport) = self.transports.get_mut(&consumer.transport) {
+            transport.consumers.insert(id);
+            transport.ssrcs.extend(&consumer.ssrcs);
+        }
+        if let Some(producer) = self.producers.get_mut(&consumer.producer) {
+            producer.consumers.insert(id);
+        }
+        self.consumers.insert(id, consumer);
+    }
+
+    /// Forgets a transport and all that hangs on it, and tells those whom it concerns: the room of its producers,
+    /// their consumers' peers, but not the peer itself of what it held there.
+    pub(super) fn remove_transport(&mut self, id: TransportId) -> Option<Transport> {
+        let transport = self.transports.remove(&id)?;
+        if let Some(load) = self.media.load_mut().and_then(|load| load.get_mut(transport.worker)) {
+            *load = load.saturating_sub(1);
+        }
+        if let Some(peer) = self.peers.get_mut(&transport.peer) {
+            peer.transports.remove(&id);
+        }
+        for producer in &transport.producers {
+            self.remove_producer(*producer);
+        }
+        for consumer in &transport.consumers {
+            self.remove_consumer(*consumer);
+        }
+        Some(transport)
+    }
+
+    /// Forgets a producer and its consumers, and tells the others in the room.
+    pub(super) fn remove_producer(&mut self, id: ProducerId) -> Option<Producer> {
+        let producer = self.producers.remove(&id)?;
+        self.forget_copies(id);
+        if let Some(transport) = self.transports.get_mut(&producer.transport) {
+            transport.producers.remove(&id);
+        }
+        for consumer in &producer.consumers {
+            if let Some(consumer_of) = self.remove_consumer(*consumer) {
+                self.send(consumer_of.peer, consumer_closed(*consumer));
+            }
+        }
+        if let Some(peer) = self.peers.get(&producer.peer).filter(|_| producer.is_announced()) {
+            let closed =
+                proto::ProducerClosed { peer_id: producer.peer.to_string(), producer_id: id.to_string() };
+            self.broadcast(&peer.room, Some(producer.peer), Payload::ProducerClosed(closed));
+        }
+        Some(producer)
+    }
+
+    /// The engine closes the copies of a producer with it.
+    fn forget_copies(&mut self, id: ProducerId) {
+        while let Some(copy) = self.piped.range((id, 0)..=(id, Worker::MAX)).next().copied() {
+            self.piped.remove(&copy);
+        }
+    }
+
+    /// Forgets a consumer. Tells nobody.
+    pub(super) fn remove_consumer(&mut self, id: ConsumerId) -> Option<Consumer> {
+        let consumer = self.consumers.remove(&id)?;
+        if let Some(transport) = self.transports.get_mut(&consumer.transport) {
+            transport.consumers.remove(&id);
+            consumer.ssrcs.iter().for_each(|ssrc| _ = transport.ssrcs.remove(ssrc));
+        }
+        if let Some(producer) = self.producers.get_mut(&consumer.producer) {
+            producer.consumers.remove(&id);
+        }
+        Some(consumer)
+    }
+
+    /// Forgets a peer and all it holds, and tells the others `PeerLeft`, once. Returns its transports for the engine to
+    /// close, and its routers if the room is empty now.
+    pub(super) fn remove_peer(&mut self, id: PeerId) -> Option<RemovedPeer> {
+        let mut peer = self.peers.remove(&id)?;
+        if let Some((connection, _)) = &peer.socket {
+            self.connections.insert(*connection, None);
+        }
+        // Out of the table first: so nobody hears of its producers one by one.
+        let transports = std::mem::take(&mut peer.transports);
+        let closed =
+            transports.into_iter().filter_map(|id| Some((id, self.remove_transport(id)?.worker))).collect();
+        let mut routers = Vec::new();
+        if let Some(room) = self.rooms.get_mut(&peer.room) {
+            room.peers.remove(&id);
+            if room.peers.is_empty() {
+                routers = self.rooms.remove(&peer.room).map_or_else(Vec::new, |room| room.routers());
+            }
+        }
+        self.broadcast(&peer.room, None, Payload::PeerLeft(proto::PeerLeft { peer_id: id.to_string() }));
+        Some(RemovedPeer { peer, transports: closed, routers })
+    }
+
+    /// Forgets all media: the engine that held it is gone.
+    pub(super) fn lose_media(&mut self) {
+        self.media = Media::Away;
+        self.transports.clear();
+        self.producers.clear();
+        self.consumers.clear();
+        self.piped.clear();
+        for room in self.rooms.values_mut() {
+            room.router = None;
+            room.mirrors.clear();
+        }
+        self.peers.values_mut().for_each(|peer| peer.transports.clear());
+    }
+}
+
+/// What [`State::remove_peer`] leaves for the engine to do.
+pub(super) struct RemovedPeer {
+    pub(super) peer: Peer,
+    pub(super) transports: Vec<(TransportId, Worker)>,
+    pub(super) routers: Vec<(RouterId, Worker)>,
+}
+
+/// For the owner of a consumer that it did not close itself.
+pub(super) fn consumer_closed(id: ConsumerId) -> Payload {
+    Payload::ConsumerClosed(proto::ConsumerClosed { consumer_id: id.to_string() })
+}

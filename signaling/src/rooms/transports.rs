@@ -1,0 +1,132 @@
+//! Transports: one to send and one to receive media for each peer.
+
+use super::app_data::{self, TransportRecord};
+use super::lookup::{gone, not_joined, own_transport, sends, wrong_answer};
+use super::reservation::Reservation;
+use super::state::{PeerId, State, Transport};
+use super::{Rooms, random_id};
+use crate::limits;
+use crate::media_node::Worker;
+use crate::ortc::dtls;
+use crate::proto::{
+    ConnectTransport, CreateTransport, IceRestarted, RestartIce, TransportCreated, signal::Payload,
+};
+use crate::request_error::RequestError;
+use control::{AppData, Command, Event, TransportId};
+
+impl Rooms {
+    /// Needs no permission: clients create both transports when they join, and an unused one costs little. Permissions are checked by
+    /// `produce` and `consume`.
+    pub(super) async fn create_transport(
+        &self,
+        peer: PeerId,
+        create: CreateTransport,
+    ) -> Result<Payload, RequestError> {
+        let sends = sends(&create.direction)?;
+        let router = self.router(peer).await?;
+        let (transport, app_data, mut reservation) =
+            self.reserve_transport(peer, router.worker, sends, false)?;
+        let command = control::CreateTransport { router: router.id, transport, app_data };
+        let answer = reservation.ask(Command::CreateTransport(command)).await?;
+        let Event::TransportCreated { request, ice, fingerprint, candidates, .. } = answer else {
+            return Err(wrong_answer(&answer));
+        };
+        reservation.commit(&mut self.state(), request)?;
+        let user = self.state().peers.get(&peer).ok_or_else(gone)?.user.clone();
+        let ice_servers = self.ice_servers(&user);
+        Ok(Payload::TransportCreated(TransportCreated {
+            id: transport.to_string(),
+            ice_parameters: Some(dtls::ice(&ice)),
+            ice_candidates: dtls::candidates(&candidates),
+            dtls_parameters: Some(dtls::parameters(&fingerprint)),
+            ice_servers,
+        }))
+    }
+
+    /// Reserves a transport: its id, and the data that the engine stores with it.
+    pub(super) fn reserve_transport(
+        &self,
+        peer: PeerId,
+        worker: Worker,
+        sends: bool,
+        is_plain: bool,
+    ) -> Result<(TransportId, AppData, Reservation<'_>), RequestError> {
+        let mut state = self.state();
+        let count = state.peers.get(&peer).ok_or_else(not_joined)?.transports.len();
+        if count >= limits::TRANSPORTS_PER_PEER_MAX {
+            let text =
+                format!("a peer has at most {} transports; close one first", limits::TRANSPORTS_PER_PEER_MAX);
+            return Err(RequestError::limit(text));
+        }
+        let app_data = app_data::pack(&transport_record(&state, peer, sends)?)?;
+        let transport = TransportId(random_id());
+        let entry = Transport::new(peer, worker, sends, is_plain);
+        Ok((transport, app_data, Reservation::transport(self, &mut state, transport, entry)))
+    }
+
+    pub(super) async fn connect_transport(
+        &self,
+        peer: PeerId,
+        connect: ConnectTransport,
+    ) -> Result<(), RequestError> {
+        let parameters = connect
+            .dtls_parameters
+            .ok_or_else(|| RequestError::bad("ConnectTransport needs dtlsParameters"))?;
+        let fingerprint = dtls::fingerprint(&parameters)?;
+        let (transport, worker) = own_transport(&self.state(), peer, &connect.transport_id)?;
+        self.node.ask(worker, Command::ConnectTransport { transport, fingerprint }).await?;
+        Ok(())
+    }
+
+    pub(super) async fn restart_ice(
+        &self,
+        peer: PeerId,
+        restart: RestartIce,
+    ) -> Result<Payload, RequestError> {
+        let (transport, worker, user) = {
+            let state = self.state();
+            let (transport, worker) = own_transport(&state, peer, &restart.transport_id)?;
+            (transport, worker, state.peers[&peer].user.clone())
+        };
+        let ice_servers = self.ice_servers(&user);
+        match self.node.ask(worker, Command::RestartIce { transport }).await? {
+            Event::IceRestarted { ice, .. } => {
+                Ok(Payload::IceRestarted(IceRestarted { ice_parameters: Some(dtls::ice(&ice)), ice_servers }))
+            }
+            other => Err(wrong_answer(&other)),
+        }
+    }
+
+    pub(super) fn close_transport(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
+        let mut state = self.state();
+        let (transport, worker) = own_transport(&state, peer, id)?;
+        state.remove_transport(transport);
+        self.node.tell(worker, Command::CloseTransport { transport });
+        Ok(())
+    }
+}
+
+fn transport_record(state: &State, id: PeerId, sends: bool) -> Result<TransportRecord, RequestError> {
+    let peer = state.peers.get(&id).ok_or_else(not_joined)?;
+    Ok(TransportRecord {
+        peer: id.0,
+        user: peer.user.clone(),
+        display_name: peer.display_name.clone(),
+        secret_hash: peer.secret_hash.clone(),
+        can_publish: peer.permissions.can_publish,
+        can_subscribe: peer.permissions.can_subscribe,
+        sends,
+        can_use_plain_transports: peer.permissions.can_use_plain_transports,
+    })
+}
+
+/// The commands that store the changed permissions of a peer with each of its transports.
+pub(super) fn permission_updates(state: &State, id: PeerId) -> Vec<(Worker, Command)> {
+    let transports = state.peers.get(&id).into_iter().flat_map(|peer| peer.transports.iter().copied());
+    let update = |transport: TransportId| {
+        let of = state.transports.get(&transport)?;
+        let app_data = app_data::pack(&transport_record(state, id, of.sends).ok()?).ok()?;
+        Some((of.worker, Command::SetAppData { transport, app_data }))
+    };
+    transports.filter_map(update).collect()
+}

@@ -1,0 +1,115 @@
+//! The HTTP port: Socket.IO, the web app, the last word of pages that go away, and whether all is well.
+
+use crate::limits;
+use crate::proto::ErrorCode;
+use crate::request_error::RequestError;
+use crate::rooms::Rooms;
+use crate::server::cors::{self, AllowedOrigins};
+use crate::server::edge::{self, Client};
+use crate::server::socket::{self, Sessions};
+use crate::server::{origin_check, web};
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// The port cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody else has it.
+    #[error("port {} on {} is in use; choose another with --http {}:PORT", .0.port(), .0.ip(), .0.ip())]
+    InUse(SocketAddr),
+    /// The operating system refused.
+    #[error("cannot listen on {address} (chosen by --http)")]
+    Io {
+        /// Where.
+        address: SocketAddr,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// Opens the port.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse(address),
+        _ => BindError::Io { address, source },
+    })
+}
+
+/// What an operator may choose.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// Of connections.
+    pub edge: edge::EdgeSettings,
+    /// Sessions of Socket.IO, those that have not joined included.
+    pub sessions: usize,
+    /// AllowedOrigins whose pages may talk to this server, beside its own.
+    pub allowed_origins: Vec<cors::AllowedOrigin>,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            edge: edge::EdgeSettings::default(),
+            sessions: limits::SESSIONS_MAX,
+            allowed_origins: Vec::new(),
+        }
+    }
+}
+
+/// Serves clients until the process ends.
+pub async fn serve(listener: TcpListener, rooms: Arc<Rooms>, settings: HttpSettings) {
+    let is_development_mode = rooms.is_development_mode();
+    let HttpSettings { edge, sessions, allowed_origins } = settings;
+    let sessions = Sessions::new(sessions, edge.connections_per_address);
+    let origins = Arc::new(AllowedOrigins::new(allowed_origins, is_development_mode));
+    let app = Router::new()
+        .route(edge::HEALTH, get(healthz))
+        .route(edge::LEAVE, post(leave).layer(DefaultBodyLimit::max(limits::LEAVE_BEACON_BYTES_MAX)))
+        .fallback(get(web::serve))
+        .with_state(rooms.clone());
+    // The last layer is the first that a request meets.
+    let mut router = Router::new()
+        .fallback_service(socket::service(rooms, sessions.clone(), app))
+        .layer(from_fn_with_state(sessions, socket::admit))
+        .layer(from_fn_with_state(origins.clone(), cors::only_allowed))
+        .layer(cors::cors(&origins));
+    if is_development_mode {
+        router = router.layer(from_fn(origin_check::only_local_pages));
+    }
+    edge::serve(listener, router, edge).await;
+}
+
+/// 200 as long as this process serves; `engine` says whether media can be had too.
+async fn healthz(State(rooms): State<Arc<Rooms>>) -> impl IntoResponse {
+    let engine = if rooms.is_media_ready() { "ready" } else { "away" };
+    let body = format!("{{\"status\":\"ok\",\"engine\":\"{engine}\"}}\n");
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
+}
+
+/// A page that is gone wants no answer; the status is for people who look for what went wrong.
+async fn leave(
+    State(rooms): State<Arc<Rooms>>,
+    Extension(client): Extension<Client>,
+    goodbye: Bytes,
+) -> Response {
+    let Err(RequestError { code, message, retry_after }) = rooms.on_leave_beacon(client.address, &goodbye)
+    else {
+        return StatusCode::NO_CONTENT.into_response();
+    };
+    let status = match code {
+        ErrorCode::ResumeSecret => StatusCode::FORBIDDEN,
+        ErrorCode::Limit => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let pause = retry_after.map(|pause| [(header::RETRY_AFTER, pause.as_secs_f64().ceil().to_string())]);
+    (status, pause, message + "\n").into_response()
+}

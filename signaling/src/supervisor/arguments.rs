@@ -1,0 +1,328 @@
+//! The command lines of the engine, signaling and the TURN server, from that of `leat up`.
+
+use crate::config::{cli, default_listen_ips, own_address};
+use anyhow::bail;
+use leat_log::Format;
+use std::ffi::OsString;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::Path;
+
+pub(super) fn engine_arguments(
+    options: &cli::UpOptions,
+    control_socket: &Path,
+    format: Format,
+) -> Vec<OsString> {
+    let mut arguments = Vec::new();
+    let mut push = |option: &str, value: OsString| arguments.extend([option.into(), value]);
+    push("--rtc-port", options.rtc_port.to_string().into());
+    push("--control-socket", control_socket.into());
+    push("--log", format.name().into());
+    listen_ips(options).iter().for_each(|ip| push("--listen-ip", ip.to_string().into()));
+    options.announced_ip.iter().for_each(|host| push("--announced-ip", host.into()));
+    if let Some(workers) = options.workers {
+        push("--workers", workers.to_string().into());
+    }
+    if let Some(seconds) = options.grace_period {
+        push("--grace-period", seconds.to_string().into());
+    }
+    if let Some(seconds) = options.consent_timeout {
+        push("--consent-timeout", seconds.to_string().into());
+    }
+    if let Some(port) = options.rtc_tcp_port {
+        push("--rtc-tcp-port", port.to_string().into());
+    }
+    if options.no_udp_candidates {
+        arguments.push("--no-udp-candidates".into());
+    }
+    if options.check_announced {
+        arguments.push("--check-announced".into());
+    }
+    arguments.push("--die-with-parent".into());
+    arguments
+}
+
+/// Where media is taken.
+pub(super) fn listen_ips(options: &cli::UpOptions) -> Vec<IpAddr> {
+    if options.listen_ip.is_empty() { default_listen_ips() } else { options.listen_ip.clone() }
+}
+
+/// Where clients are told to send media, of the families that are listened on. A name that has no address is the engine's to refuse.
+fn announced_ips(options: &cli::UpOptions) -> Vec<IpAddr> {
+    let found = |host: &String| (host.as_str(), 0).to_socket_addrs().into_iter().flatten();
+    let ips = options.announced_ip.iter().flat_map(found).map(|address| address.ip());
+    of_families(&listen_ips(options), ips)
+}
+
+/// Those of a family that is listened on: a name may well have addresses of both. Each once.
+fn of_families(listen_ips: &[IpAddr], ips: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let mut kept = Vec::new();
+    for ip in ips.filter(|ip| listen_ips.iter().any(|listen| listen.is_ipv4() == ip.is_ipv4())) {
+        if !kept.contains(&ip) {
+            kept.push(ip);
+        }
+    }
+    kept
+}
+
+/// Where the TURN server is: of each family for which there is an address to relay from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct TurnAddresses {
+    port: u16,
+    listen_ips: Vec<IpAddr>,
+    /// Only where another than a listening address is needed.
+    relay_ips: Vec<IpAddr>,
+    announced_ips: Vec<IpAddr>,
+}
+
+/// Where there is to be a TURN server. `None`, with a line in the log, where it cannot be for a reason that no option of the operator
+/// has: calls work without it for all clients but those that cannot reach the media ports.
+pub(super) fn turn_addresses(options: &cli::UpOptions) -> anyhow::Result<Option<TurnAddresses>> {
+    let port = options.turn_port.unwrap_or(TURN_PORT_DEFAULT);
+    if port == 0 {
+        return Ok(None);
+    }
+    let is_here = |ip: IpAddr| std::net::UdpSocket::bind((ip, 0)).is_ok();
+    let (listen_ips, announced_ips) = (listen_ips(options), announced_ips(options));
+    let place =
+        TurnAddresses { port, ..plan_turn(options, &listen_ips, &announced_ips, own_address, is_here) };
+    if place.listen_ips.is_empty() {
+        tracing::warn!("no TURN server: this machine has no address to relay from; name one with --relay-ip");
+        return Ok(None);
+    }
+    match check_turn_ports(options, &place) {
+        Err(error) if !has_turn_option(options) => {
+            tracing::warn!("no TURN server: {error}");
+            Ok(None)
+        }
+        checked => checked.map(|()| Some(place)),
+    }
+}
+
+/// Whether the operator has chosen something about the TURN server.
+pub(super) fn has_turn_option(options: &cli::UpOptions) -> bool {
+    let is_given =
+        [options.turn_port.is_some(), options.turn_certificate.is_some(), options.turn_host.is_some()];
+    is_given.contains(&true) || !options.relay_ip.is_empty()
+}
+
+fn plan_turn(
+    options: &cli::UpOptions,
+    listen_ips: &[IpAddr],
+    announced_ips: &[IpAddr],
+    own_address: impl Fn(bool) -> Option<IpAddr>,
+    is_here: impl Fn(IpAddr) -> bool,
+) -> TurnAddresses {
+    let mut place = TurnAddresses::default();
+    for is_ipv6 in [false, true] {
+        let of_family = |ip: &&IpAddr| ip.is_ipv6() == is_ipv6;
+        let listen = listen_ips.iter().filter(of_family).copied();
+        let announced = || announced_ips.iter().filter(of_family).copied();
+        let given = options.relay_ip.iter().find(of_family).copied();
+        // A server that listens on all addresses has to relay from one of them.
+        let chosen = || own_address(is_ipv6).or_else(|| announced().find(|ip| is_here(*ip)));
+        let relay = match listen.clone().any(|ip| ip.is_unspecified()) {
+            true => given.or_else(chosen),
+            false => given,
+        };
+        if relay.is_some() || listen.clone().any(|ip| !ip.is_unspecified()) {
+            place.listen_ips.extend(listen.filter(|ip| relay.is_some() || !ip.is_unspecified()));
+            place.relay_ips.extend(relay);
+            place.announced_ips.extend(announced());
+        }
+    }
+    place
+}
+
+/// The TURN server listens where the engine does, and relays to the engine only.
+pub(super) fn turn_arguments(
+    options: &cli::UpOptions,
+    place: &TurnAddresses,
+    format: Format,
+) -> Vec<OsString> {
+    let mut arguments = Vec::new();
+    let mut push = |option: &str, value: OsString| arguments.extend([option.into(), value]);
+    push("--port", place.port.to_string().into());
+    push("--log", format.name().into());
+    place.listen_ips.iter().for_each(|ip| push("--listen-ip", ip.to_string().into()));
+    place.relay_ips.iter().for_each(|ip| push("--relay-ip", ip.to_string().into()));
+    if let (Some(certificate), Some(key)) = (&options.turn_certificate, &options.turn_private_key) {
+        push("--tls-port", options.turn_tls_port.to_string().into());
+        push("--certificate", certificate.into());
+        push("--private-key", key.into());
+    }
+    for is_ipv6 in [false, true] {
+        let announced = place.announced_ips.iter().find(|ip| ip.is_ipv6() == is_ipv6);
+        announced.into_iter().for_each(|ip| push("--announced-ip", ip.to_string().into()));
+    }
+    // As the engine counts them.
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get() as u16);
+    let last = options.rtc_port.saturating_add(options.workers.unwrap_or_else(cores) - 1);
+    let engine = [listen_ips(options), announced_ips(options)].concat();
+    for ip in engine.iter().filter(|ip| !ip.is_unspecified()) {
+        let first = SocketAddr::new(*ip, options.rtc_port);
+        push("--allow-peer", format!("{first}-{last}").into());
+    }
+    arguments.push("--allowed-peers-only".into());
+    arguments.push("--die-with-parent".into());
+    arguments
+}
+
+/// The TURN server would name its own options, which nobody gave.
+fn check_turn_ports(options: &cli::UpOptions, place: &TurnAddresses) -> anyhow::Result<()> {
+    let taken = |option: &str, protocol: &str, address: SocketAddr, bound: io::Result<()>| match bound {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => bail!(
+            "{option} {port}: {protocol} port {port} on {ip} is in use by another process: stop it, choose another port, or start \
+             no TURN server with --turn-port 0",
+            port = address.port(),
+            ip = address.ip()
+        ),
+        // The server tells of anything else, in words that fit.
+        _ => Ok(()),
+    };
+    let has_tls = options.turn_certificate.is_some();
+    let ports = [("--turn-port", place.port), ("--turn-tls-port", options.turn_tls_port)];
+    for (option, port) in ports.into_iter().take(1 + usize::from(has_tls)) {
+        for ip in &place.listen_ips {
+            let address = SocketAddr::new(*ip, port);
+            taken(option, "UDP", address, std::net::UdpSocket::bind(address).map(drop))?;
+            taken(option, "TCP", address, std::net::TcpListener::bind(address).map(drop))?;
+        }
+    }
+    Ok(())
+}
+
+/// Where clients find the TURN server: by its name, or by the addresses that they are told of the engine too. Loopback only where
+/// there is nothing else.
+fn turn_urls(options: &cli::UpOptions, place: &TurnAddresses) -> Vec<String> {
+    let TurnAddresses { listen_ips, announced_ips, .. } = place;
+    let announced = |ip: &&IpAddr| !announced_ips.iter().any(|told| told.is_ipv4() == ip.is_ipv4());
+    let told: Vec<IpAddr> =
+        announced_ips.iter().chain(listen_ips.iter().filter(announced)).copied().collect();
+    let beyond: Vec<IpAddr> = told.iter().copied().filter(|ip| !ip.is_loopback()).collect();
+    let hosts: Vec<String> = match &options.turn_host {
+        Some(name) => vec![name.clone()],
+        None => {
+            let ips = if beyond.is_empty() { told } else { beyond };
+            ips.iter().take(TURN_HOSTS_MAX).map(|ip| turn_host(*ip)).collect()
+        }
+    };
+    let (port, tls_port) = (place.port, options.turn_tls_port);
+    let urls = |host: &String| {
+        let plain = ["udp", "tcp"].map(|transport| format!("turn:{host}:{port}?transport={transport}"));
+        let secure =
+            options.turn_certificate.as_ref().map(|_| format!("turns:{host}:{tls_port}?transport=tcp"));
+        plain.into_iter().chain(secure)
+    };
+    hosts.iter().flat_map(urls).collect()
+}
+
+fn turn_host(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
+pub(super) fn signaling_arguments(
+    options: &cli::UpOptions,
+    turn: Option<&TurnAddresses>,
+    control_socket: &Path,
+    format: Format,
+) -> Vec<OsString> {
+    let mut arguments = Vec::new();
+    let mut push = |option: &str, value: OsString| arguments.extend([option.into(), value]);
+    push("--http", options.http.http.to_string().into());
+    push("--control-socket", control_socket.into());
+    push("--log", format.name().into());
+    if let Some(path) = &options.key.secret_file {
+        push("--secret-file", path.into());
+    }
+    if let Some(path) = &options.key.public_key_file {
+        push("--public-key-file", path.into());
+    }
+    if let Some(path) = &options.media.media {
+        push("--media", path.into());
+    }
+    push("--spread-above", options.rooms.spread_above.to_string().into());
+    push("--peers-per-user", options.rooms.peers_per_user.to_string().into());
+    push("--connections-per-address", options.edge.connections_per_address.to_string().into());
+    options.edge.trusted_proxy.iter().for_each(|it| push("--trusted-proxy", it.to_string().into()));
+    options.edge.allow_origin.iter().for_each(|it| push("--allow-origin", it.to_string().into()));
+    for url in turn.into_iter().flat_map(|place| turn_urls(options, place)) {
+        push("--turn-url", url.into());
+    }
+    arguments.push("--die-with-parent".into());
+    arguments
+}
+
+/// As registered (RFC 8656 §18).
+const TURN_PORT_DEFAULT: u16 = 3478;
+
+/// Addresses of the TURN server that clients are told: one of each family.
+const TURN_HOSTS_MAX: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn up(flags: &str) -> cli::UpOptions {
+        let flags = ["leat", "up"].into_iter().chain(flags.split_whitespace());
+        let cli::LeatCommand::Up(up) = cli::Leat::parse_from(flags).command else { panic!("it is up") };
+        up
+    }
+
+    fn ips(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().expect("an address")).collect()
+    }
+
+    /// As on a machine with these addresses of its own.
+    fn plan(flags: &str, announced: &[&str], own: &[&str]) -> TurnAddresses {
+        let (options, own) = (up(flags), ips(own));
+        let listen_ips = listen_ips(&options);
+        let announced_ips = of_families(&listen_ips, ips(announced).into_iter());
+        let own_address = |is_ipv6| own.iter().copied().find(|ip| ip.is_ipv6() == is_ipv6);
+        plan_turn(&options, &listen_ips, &announced_ips, own_address, |ip| {
+            ip == IpAddr::from([203, 0, 113, 7])
+        })
+    }
+
+    #[test]
+    fn turn_relays_from_an_address_of_the_machine_or_not_at_all() {
+        let any = "--listen-ip 0.0.0.0";
+        let announced = &["203.0.113.7", "2001:db8::7"][..];
+        let place = |relay: &str| TurnAddresses {
+            listen_ips: ips(&["0.0.0.0"]),
+            relay_ips: ips(&[relay]),
+            announced_ips: ips(&["203.0.113.7"]),
+            ..TurnAddresses::default()
+        };
+        // A name with addresses of both families is announced of the one that is listened on.
+        assert_eq!(plan(any, announced, &["10.0.0.5", "2001:db8::5"]), place("10.0.0.5"));
+        assert_eq!(plan(&format!("{any} --relay-ip 10.0.0.9"), announced, &["10.0.0.5"]), place("10.0.0.9"));
+        // Without a default route: the announced address, where the machine has it.
+        assert_eq!(plan(any, announced, &[]), place("203.0.113.7"));
+        assert_eq!(plan(any, &["203.0.113.8"], &[]), TurnAddresses::default());
+        // IPv6 has an address to relay from, IPv4 has none.
+        let both = plan("--listen-ip 0.0.0.0 --listen-ip ::", &["203.0.113.8"], &["2001:db8::5"]);
+        assert_eq!((both.listen_ips, both.relay_ips), (ips(&["::"]), ips(&["2001:db8::5"])));
+        let named = announced_ips(&up("--listen-ip 127.0.0.1 --announced-ip localhost"));
+        assert_eq!(named, ips(&["127.0.0.1"]), "the hosts file often has ::1 as well");
+        // An address that is listened on needs no other.
+        let one = plan("--listen-ip 192.0.2.1", &[], &["10.0.0.5"]);
+        assert_eq!((one.listen_ips, one.relay_ips), (ips(&["192.0.2.1"]), Vec::new()));
+    }
+
+    #[test]
+    fn turn_relays_to_the_engine_only() {
+        let options = up("--listen-ip 192.0.2.1 --rtc-port 7000 --workers 8 --turn-port 3478");
+        let place = TurnAddresses { port: 3478, ..plan("--listen-ip 192.0.2.1", &[], &[]) };
+        let arguments = turn_arguments(&options, &place, Format::Json);
+        let arguments: Vec<_> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+        let allowed: Vec<_> =
+            arguments.windows(2).filter(|pair| pair[0] == "--allow-peer").map(|pair| pair[1]).collect();
+        assert_eq!(allowed, ["192.0.2.1:7000-7007"]);
+        assert!(arguments.contains(&"--allowed-peers-only"));
+    }
+}

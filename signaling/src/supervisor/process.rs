@@ -1,0 +1,238 @@
+//! One child process: started, watched, started again after a pause, and ended.
+
+use super::TURN_SECRET_VARIABLE;
+use crate::config::cli::SECRET_VARIABLE;
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsString;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep, timeout};
+
+/// A process that lives shorter than this dies "quickly".
+pub(super) const QUICK_EXIT: Duration = Duration::from_secs(5);
+/// Pause before the start after the second quick death in a row; doubles with each up to [`PAUSE_MAX`]. After the first there is none: one
+/// crash must not cost the call a tenth of a second.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest pause before a start.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long the processes may take to end once asked to.
+const END_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often to look whether all is ready.
+const READY_POLL: Duration = Duration::from_millis(50);
+
+/// What `leat up` tells its children its own process id by.
+const PARENT_VARIABLE: &str = "LEAT_PARENT";
+
+/// One child process, and how it has fared.
+pub(super) struct Supervised {
+    pub(super) name: &'static str,
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    pub(super) environment: Vec<(OsString, OsString)>,
+    child: Option<Child>,
+    pub(super) starts: u64,
+    pub(super) started: Instant,
+    /// When to start it, while it does not run.
+    start_at: Instant,
+    quick_exits: u32,
+}
+
+impl Supervised {
+    /// The program of this name beside the running one.
+    pub(super) fn new(name: &'static str, arguments: Vec<OsString>) -> anyhow::Result<Self> {
+        let own = std::env::current_exe().context("cannot tell where this program is")?;
+        let program = own.with_file_name(name);
+        if !program.is_file() {
+            bail!("{} is not there; it belongs beside {}", program.display(), own.display());
+        }
+        let now = Instant::now();
+        let environment = vec![(PARENT_VARIABLE.into(), std::process::id().to_string().into())];
+        Ok(Self {
+            name,
+            program,
+            arguments,
+            environment,
+            child: None,
+            starts: 0,
+            started: now,
+            start_at: now,
+            quick_exits: 0,
+        })
+    }
+
+    pub(super) fn start(&mut self) -> anyhow::Result<()> {
+        let mut command = Command::new(&self.program);
+        // What is secret reaches those alone that need it. A process group of its own: Ctrl-C reaches this process alone, which then ends the
+        // others in order.
+        command
+            .args(&self.arguments)
+            .env_remove(SECRET_VARIABLE)
+            .env_remove(TURN_SECRET_VARIABLE)
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null())
+            .process_group(0)
+            .kill_on_drop(true);
+        let child = command.spawn().with_context(|| format!("cannot start {}", self.program.display()))?;
+        self.starts += 1;
+        self.started = Instant::now();
+        tracing::info!(process = self.name, pid = child.id(), "started");
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Waits until the child dies; starts it first, when it is time to. Can be dropped and called again.
+    pub(super) async fn died(&mut self) -> anyhow::Result<ExitStatus> {
+        while self.child.is_none() {
+            tokio::time::sleep_until(self.start_at).await;
+            if let Err(error) = self.start() {
+                self.delay_restart(error.as_ref());
+            }
+        }
+        let child = self.child.as_mut().expect("it was just started");
+        let status = child.wait().await.with_context(|| format!("cannot wait for {}", self.name))?;
+        self.child = None;
+        Ok(status)
+    }
+
+    /// It could not be started again: the program is being replaced, or the machine lacks memory or process numbers for the moment.
+    fn delay_restart(&mut self, error: &(dyn std::error::Error + 'static)) {
+        self.quick_exits = self.quick_exits.max(1) + 1;
+        let pause = pause(self.quick_exits);
+        let pause_ms = pause.as_millis() as u64;
+        tracing::error!(process = self.name, error, pause_ms, "could not be started again; trying later");
+        self.start_at = Instant::now() + pause;
+    }
+
+    pub(super) fn plan_restart(&mut self, status: &ExitStatus) {
+        let lived = self.started.elapsed();
+        self.quick_exits = if lived < QUICK_EXIT { self.quick_exits + 1 } else { 0 };
+        let pause = pause(self.quick_exits);
+        let (lived_ms, pause_ms) = (lived.as_millis() as u64, pause.as_millis() as u64);
+        tracing::error!(process = self.name, status = %status, lived_ms, pause_ms, "died; starting it again");
+        self.start_at = Instant::now() + pause;
+    }
+
+    /// Passes SIGHUP on.
+    pub(super) fn hang_up(&self) {
+        let pid = self.child.as_ref().and_then(|child| Pid::from_raw(child.id()?.cast_signed()));
+        if let Some(pid) = pid {
+            // It may have died a moment ago; then it reads its files when it is started again.
+            let _ = kill_process(pid, Signal::HUP);
+        }
+    }
+
+    /// Asks the child to end, and makes it.
+    pub(super) async fn end(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
+        if let Some(pid) = pid {
+            // It may be gone already.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        if timeout(END_TIMEOUT, child.wait()).await.is_err() {
+            tracing::warn!(process = self.name, "did not end within {END_TIMEOUT:?}; killing it");
+            let _ = child.kill().await;
+        }
+    }
+}
+
+/// Before the next start, after so many quick deaths or failed starts in a row.
+fn pause(quick_exits: u32) -> Duration {
+    match quick_exits {
+        0 | 1 => Duration::ZERO,
+        deaths => PAUSE_MIN.saturating_mul(2u32.saturating_pow(deaths - 2)).min(PAUSE_MAX),
+    }
+}
+
+/// Waits until a process dies that need not be.
+pub(super) async fn died(process: &mut Option<Supervised>) -> Option<anyhow::Result<ExitStatus>> {
+    Some(process.as_mut()?.died().await)
+}
+
+/// Resolves once signaling serves and has an engine.
+pub(super) async fn until_ready(http: SocketAddr) {
+    let ip = match http.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let address = SocketAddr::new(ip, http.port());
+    while !matches!(timeout(Duration::from_secs(1), is_ready(address)).await, Ok(Ok(true))) {
+        sleep(READY_POLL).await;
+    }
+}
+
+async fn is_ready(address: SocketAddr) -> io::Result<bool> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    let mut answer = Vec::new();
+    stream.take(4096).read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).contains("\"engine\":\"ready\""))
+}
+
+/// Has the kernel kill this process when its parent dies. An error if the parent that started it has died before.
+pub fn die_with_parent() -> anyhow::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .context("cannot ask the kernel for it")?;
+    // The kernel tells of deaths to come. One that came first left this process to another parent.
+    let parent = std::os::unix::process::parent_id().to_string();
+    match std::env::var(PARENT_VARIABLE) {
+        Ok(expected) if expected != parent => {
+            bail!("the process that started this one ({PARENT_VARIABLE}={expected}) has died already")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// From now on, SIGINT and SIGTERM no longer kill; the future resolves with the name of the one that came.
+pub fn termination() -> io::Result<impl Future<Output = &'static str>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restarts_come_at_once_and_then_back_off() {
+        let now = Instant::now();
+        let mut process = Supervised {
+            name: "x",
+            program: PathBuf::new(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            child: None,
+            starts: 0,
+            started: now,
+            start_at: now,
+            quick_exits: 0,
+        };
+        let status = ExitStatus::default();
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            process.plan_restart(&status);
+            pauses.push(
+                process.start_at.saturating_duration_since(Instant::now()).as_millis().div_ceil(100) * 100,
+            );
+        }
+        assert_eq!(pauses, [0, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+        process.started = now.checked_sub(QUICK_EXIT).expect("the machine has been up that long");
+        process.plan_restart(&status);
+        assert!(process.start_at <= Instant::now(), "a long life is forgiven a death");
+    }
+}
