@@ -119,6 +119,21 @@ async fn a_new_signaling_process_finds_the_same_rooms() {
 }
 
 #[tokio::test]
+async fn unknown_events_and_fields_of_a_newer_engine_are_skipped() {
+    let engine = Engine::start_newer(&socket_path());
+    let signaling = Signaling::start(&engine.path, Admission::Development { verifier: None });
+    let (ada, mut bob) = (signaling.client(), signaling.client());
+    ada.join(join("r", "Ada")).await;
+    bob.join(join("r", "Bob")).await;
+    let (send, recv) = (ada.transport("send").await.id, bob.transport("recv").await.id);
+    let video = ada.produce(&send, "video").await;
+    assert!(matches!(bob.hears().await, Payload::NewProducer(_)));
+    bob.consume(&recv, &video).await;
+    let snapshots = engine.commands().into_iter().filter(|command| *command == Command::Snapshot).count();
+    assert_eq!(snapshots, 2, "one for each worker: signaling has attached once");
+}
+
+#[tokio::test]
 async fn when_the_engine_dies_everybody_hears_it_and_can_start_anew() {
     let path = socket_path();
     let engine = Engine::start(&path);

@@ -6,7 +6,7 @@ use control::{
     IceState, Kind, ProducerId, ProducerStats, Refusal, Request, RouterId, SnapshotItem, SrtpKey,
     SrtpParameters, StatsItem, StatsOf, StreamStats, Text, TransportId, TransportState, TransportStats,
 };
-use shm::{Listener, ListenerEvent, WorkerEnd};
+use shm::{Listener, ListenerEvent, Versions, WorkerEnd};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -55,12 +55,24 @@ pub fn socket_path() -> PathBuf {
 impl Engine {
     /// An engine that listens at `path`.
     pub fn start(path: &Path) -> Self {
-        let listener = Listener::bind(path, 2, control::PROTOCOL_VERSION).expect("listen");
+        Self::start_of(control::PROTOCOL_VERSION, path)
+    }
+
+    /// An engine of the next protocol version: it sends an event before each that signaling knows, and a field
+    /// behind those of each event, which signaling both does not know.
+    pub fn start_newer(path: &Path) -> Self {
+        Self::start_of(control::PROTOCOL_VERSION + 1, path)
+    }
+
+    fn start_of(version: u32, path: &Path) -> Self {
+        let versions = Versions { own: version, oldest: control::PROTOCOL_VERSION };
+        let listener = Listener::bind(path, 2, versions).expect("listen");
         let (orders, receiver) = sync_channel(16);
         let commands = Arc::new(Mutex::new(Vec::new()));
         let epoch = listener.engine_epoch();
         let log = commands.clone();
-        let thread = std::thread::spawn(move || run(listener, receiver, &log));
+        let thread =
+            std::thread::spawn(move || run(listener, version > control::PROTOCOL_VERSION, receiver, &log));
         Self { orders, commands, thread: Some(thread), epoch, path: path.to_path_buf() }
     }
 
@@ -143,7 +155,7 @@ impl Drop for Engine {
     }
 }
 
-fn run(mut listener: Listener, orders: Receiver<Order>, log: &Mutex<Vec<(usize, Command)>>) {
+fn run(mut listener: Listener, is_newer: bool, orders: Receiver<Order>, log: &Mutex<Vec<(usize, Command)>>) {
     let mut ends: Vec<WorkerEnd> = Vec::new();
     let mut workers = [Worker::default(), Worker::default()];
     let mut silent = false;
@@ -204,6 +216,10 @@ fn run(mut listener: Listener, orders: Receiver<Order>, log: &Mutex<Vec<(usize, 
         for (end, worker) in ends.iter_mut().zip(&mut workers) {
             for event in worker.events.drain(..) {
                 event.encode(&mut record);
+                if is_newer {
+                    end.events.push(&[200, 1, 2, 3]).expect("room");
+                    record.extend([1, 2, 3]);
+                }
                 end.events.push(&record).expect("room");
             }
             end.peer_doorbell.ring();
