@@ -1,4 +1,5 @@
-// A publisher whose codec one of the others cannot play sends another codec as well, and each gets what it can play.
+// If a subscriber cannot play a publisher's codec, the publisher sends a second one as well, and each
+// subscriber gets a codec that it can play.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -13,7 +14,7 @@ video:
     - { name: VP8, priority: 50 }
 `;
 
-/** Runs in the page, before the app: a browser that has never heard of VP9. */
+/** Runs in the page, before the app: a browser without VP9. */
 function withoutVp9() {
   const { createOffer } = RTCPeerConnection.prototype;
   RTCPeerConnection.prototype.createOffer = async function (...args) {
@@ -27,14 +28,14 @@ function withoutVp9() {
   };
 }
 
-test('who cannot play the first codec gets a second one', TEST_LIMIT, async (t) => {
+test('a subscriber that cannot play the first codec gets a second one', TEST_LIMIT, async (t) => {
   await inRoom(t, { names: ['Ada'], media }, async ({ peers: [ada], enter, step }) => {
     const katherine = await enter('Katherine', { camera: [withoutDevices] });
     const grace = await enter('Grace', { camera: [withoutDevices], before: [[withoutVp9]] });
     const codecs = async () =>
       (await ada.sent()).filter(({ kind, frames }) => kind === 'video' && frames > 0).map(({ codec }) => codec);
 
-    await step('each sees the codec that it has', async () => {
+    await step('each gets a codec that it supports', async () => {
       for (const [peer, codec] of [
         [katherine, 'video/VP9'],
         [grace, 'video/VP8'],
@@ -47,10 +48,11 @@ test('who cannot play the first codec gets a second one', TEST_LIMIT, async (t) 
       assert.ok((await codecs()).includes('video/VP9'));
     });
 
-    await step('a camera that is off is off in both, and comes back in both', async () => {
+    await step('a camera that is off is off in both, and is on again in both', async () => {
       await ada.press('Turn camera off');
       const tile = (peer) => peer.tileOf('Ada').getAttribute('data-video');
-      for (const peer of [katherine, grace]) await until(`dark at ${peer.name}`, async () => (await tile(peer)) === 'false');
+      for (const peer of [katherine, grace])
+        await until(`no picture at ${peer.name}`, async () => (await tile(peer)) === 'false');
       const before = await Promise.all([katherine, grace].map((peer) => peer.stream('Ada', 'video')));
       await ada.press('Turn camera on');
       for (const [index, peer] of [katherine, grace].entries()) {
@@ -59,7 +61,7 @@ test('who cannot play the first codec gets a second one', TEST_LIMIT, async (t) 
       }
     });
 
-    await step('nobody takes the second one any more, and it is not encoded', async () => {
+    await step('a second codec without subscribers is not encoded', async () => {
       await grace.press('Leave the call');
       const frames = async () => {
         const rows = (await ada.sent()).filter(({ codec }) => codec === 'video/VP8');

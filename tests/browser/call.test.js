@@ -1,18 +1,21 @@
-// A call of three, every packet through the engine.
+// A call of three; every packet goes through the engine.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seeAndHear } from './lib/meeting.js';
-import { restlessCamera } from './lib/peers.js';
+import { changingCamera } from './lib/peers.js';
 import { inRoom } from './lib/room.js';
-import { PATIENCE_MS, standsStill, TEST_LIMIT, until } from './lib/wait.js';
+import { PATIENCE_MS, stopsChanging, TEST_LIMIT, until } from './lib/wait.js';
 
 const names = ['Ada', 'Grace', 'Katherine'];
-/** Pictures that take what bitrate there is: an estimate grows no further than half again as much as is sent. */
-const RESTLESS = { width: 640, height: 360, frameRate: 15, spots: 16 };
+/**
+ * A camera that uses the whole available bitrate: an estimate grows to at most one and a half times the
+ * bitrate sent.
+ */
+const CHANGING = { width: 640, height: 360, frameRate: 15, spots: 16 };
 
 test('a call of three', TEST_LIMIT, async (t) => {
-  await inRoom(t, { names, before: [[restlessCamera, RESTLESS]] }, async ({ leat, peers, step }) => {
+  await inRoom(t, { names, before: [[changingCamera, CHANGING]] }, async ({ leat, peers, step }) => {
     const [ada, grace, katherine] = peers;
 
     await step('every peer sees and hears both others', async () => {
@@ -34,8 +37,9 @@ test('a call of three', TEST_LIMIT, async (t) => {
     });
 
     await step('transport-wide feedback lets every sender ramp up', async () => {
-      // Without feedback an estimate stays at the 300 kbit/s it starts from. On an idle machine it is at 1.7 Mbit/s after two seconds; on a busy one
-      // the delay that the browsers cause each other counts as congestion, and it takes longer.
+      // Without feedback an estimate stays at its initial 300 kbit/s. On an idle machine it is at 1.7 Mbit/s
+      // after two seconds; on a busy one the browsers delay each other, which counts as congestion, and it
+      // takes longer.
       for (const peer of peers) {
         const ramped = async () => (await peer.uplinkEstimate()) > 600_000;
         await until(`${peer.name} may send 600 kbit/s`, ramped, { timeoutMs: 3 * PATIENCE_MS });
@@ -59,11 +63,11 @@ test('a call of three', TEST_LIMIT, async (t) => {
       await until('Grace sees again that Ada speaks', isSpeaking);
     });
 
-    await step('a muted microphone is silent and shows it, and comes back', async () => {
+    await step('a muted microphone is silent, is shown as muted, and can be unmuted', async () => {
       await ada.press('Mute microphone');
       const tile = grace.tileOf('Ada');
       await until('Grace sees that Ada is muted', async () => (await tile.getAttribute('data-muted')) === 'true');
-      await standsStill('the sound of a muted microphone', async () => (await grace.stream('Ada', 'audio')).packets);
+      await stopsChanging('the sound of a muted microphone', async () => (await grace.stream('Ada', 'audio')).packets);
       const quiet = await grace.stream('Ada', 'audio');
 
       await ada.press('Unmute microphone');
@@ -71,11 +75,11 @@ test('a call of three', TEST_LIMIT, async (t) => {
       await until('Grace sees that Ada is not muted', async () => (await tile.getAttribute('data-muted')) === 'false');
     });
 
-    await step('a camera turned off leaves initials, and its picture comes back', async () => {
+    await step('initials replace the picture of a camera that is turned off, until it is on again', async () => {
       await ada.press('Turn camera off');
       const tile = grace.tileOf('Ada');
       await until('Ada has no picture at Grace', async () => (await tile.getAttribute('data-video')) === 'false');
-      await standsStill('the picture of a camera that is off', async () => (await grace.stream('Ada', 'video')).packets);
+      await stopsChanging('the picture of a camera that is off', async () => (await grace.stream('Ada', 'video')).packets);
       const dark = await grace.stream('Ada', 'video');
 
       await ada.press('Turn camera on');
@@ -83,14 +87,14 @@ test('a call of three', TEST_LIMIT, async (t) => {
       assert.equal(await tile.getAttribute('data-video'), 'true');
     });
 
-    await step('who leaves is gone, who closes the tab too', async () => {
+    await step('a peer that leaves or closes its tab is removed', async () => {
       await katherine.press('Leave the call');
       await katherine.page.getByRole('heading', { name: 'Join a room' }).waitFor();
       await until('Ada sees Grace only', async () => (await ada.tiles()).join() === 'Grace');
       await grace.page.close({ runBeforeUnload: false });
       peers.splice(peers.indexOf(grace), 1);
       await until('Ada is alone', async () => (await ada.tiles()).length === 0);
-      // The page reported it; the server did not wait for a lost socket to come back.
+      // The page reported that it was closing; the server did not wait for the socket to reconnect.
       assert.doesNotMatch(leat.log, /a peer did not return in time/);
     });
   });

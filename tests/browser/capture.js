@@ -1,11 +1,13 @@
-// Records what Chromium really sends: one file a track under tests/vectors/captures, for `cargo test -p leat-tests --test sim captures`.
+// Records the packets that Chromium sends: one file a track under tests/vectors/captures, for `cargo test -p
+// leat-tests --test sim captures`.
 //
 //     npm run capture
 //
-// Two connections of one page talk to each other, and Chromium writes down what it sends before it encrypts it. A file is a
-// few lines of text – the codec, payload types and extension ids, then an empty line – and then packets: when it was sent
-// (ms, 32 bits), its length (16 bits), how much of it is here (16 bits), and so many bytes. Of a payload only the front is
-// kept, which is what a forwarder looks at.
+// Two connections of one page send to each other, and Chromium logs each packet before it encrypts it. A file
+// begins with a few lines of text – the codec, payload types and extension ids, then an empty line – and then
+// has the packets: the time of sending (ms, 32 bits), the packet's length (16 bits), the number of bytes
+// stored here (16 bits), and these bytes. Of a payload only the first bytes are stored, which are all that a
+// forwarder reads.
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,13 +17,16 @@ import { chromium } from 'playwright-core';
 
 const FOLDER = resolve(fileURLToPath(import.meta.url), '../../vectors/captures');
 
-/** Bytes of a payload that are kept. */
+/** Bytes stored of each payload. */
 const PAYLOAD_KEPT = 40;
 
-/** Bytes of a file. */
+/** Maximum length of a file in bytes. */
 const FILE_LEN_MAX = 40_000;
 
-/** Until the first change, and between changes: a layer goes, and comes back with a keyframe. */
+/**
+ * The time before the first change, and between changes: a layer is switched off, then on again with a
+ * keyframe.
+ */
 const PAUSE_MS = 1500;
 
 const simulcast = (scalabilityMode) => [
@@ -40,7 +45,7 @@ const TRACKS = [
   { name: 'av1-l3t3-key', mime: 'video/AV1', encodings: svc('L3T3_KEY') },
 ];
 
-/** Runs in the page: sends a track for a while, and says what was negotiated. */
+/** Runs in the page: sends a track for a while, and returns the negotiated payload types and extensions. */
 async function send({ mime, encodings, pauseMs }) {
   const video = { width: 1280, height: 720, frameRate: 30 };
   const camera = await navigator.mediaDevices.getUserMedia({ video });
@@ -56,7 +61,7 @@ async function send({ mime, encodings, pauseMs }) {
   await from.setLocalDescription();
   await to.setRemoteDescription(from.localDescription);
   await to.setLocalDescription();
-  // A browser does not take simulcast, but what comes of it does not matter here.
+  // A browser does not receive simulcast, but the result does not matter here.
   const rids = encodings.map(({ rid }) => rid).filter(Boolean);
   const offered = rids.length > 0 ? [...rids.map((rid) => `a=rid:${rid} recv`), `a=simulcast:recv ${rids.join(';')}`] : [];
   const sdp = `${to.localDescription.sdp}${offered.map((line) => `${line}\r\n`).join('')}`;
@@ -123,7 +128,7 @@ async function record({ name, mime, encodings }) {
       begin ??= ms;
       const kept = bytes.subarray(0, Math.min(bytes.length, headerLen(bytes) + PAYLOAD_KEPT));
       const record = Buffer.alloc(8);
-      // Chromium's clock begins anew every minute.
+      // Chromium's clock restarts at 0 every minute.
       record.writeUInt32BE((ms - begin + 60_000) % 60_000, 0);
       record.writeUInt16BE(bytes.length, 4);
       record.writeUInt16BE(kept.length, 6);
@@ -133,7 +138,7 @@ async function record({ name, mime, encodings }) {
     }
     mkdirSync(FOLDER, { recursive: true });
     writeFileSync(join(FOLDER, `${name}.rtp`), Buffer.concat(parts));
-    if (begin === undefined) throw new Error(`${name}: Chromium wrote nothing down`);
+    if (begin === undefined) throw new Error(`${name}: Chromium logged no packets`);
     process.stdout.write(`${name}: ${(parts.length - 1) / 2} packets over ${parts.at(-2).readUInt32BE(0)} ms\n`);
   } finally {
     await browser.close();
@@ -141,7 +146,7 @@ async function record({ name, mime, encodings }) {
   }
 }
 
-/** What was sent with these payload types, in order. */
+/** The packets sent with these payload types, in order. */
 function* packets(log, payloadTypes) {
   for (const [, h, m, s, hex] of log.matchAll(/^O (\d+):(\d+):([\d.]+) \d+ ([\da-f ]+)# RTP_DUMP/gm)) {
     const bytes = Buffer.from(hex.replaceAll(' ', ''), 'hex');

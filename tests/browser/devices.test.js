@@ -1,17 +1,17 @@
-// A camera or a microphone that the browser does not give: the call says which, and what to do.
+// A camera or a microphone that cannot be opened: the app names it, and what the user can do.
 
 import { test } from 'node:test';
 import { inRoom } from './lib/room.js';
 import { TEST_LIMIT, until } from './lib/wait.js';
 
-/** Runs in the page, before the app: a browser that refuses these devices in this way. */
+/** Runs in the page, before the app: a browser that refuses these devices with this error. */
 function refuse({ kinds, error }) {
   const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   navigator.mediaDevices.getUserMedia = (wanted) =>
     kinds.some((kind) => wanted[kind]) ? Promise.reject(new DOMException('refused', error)) : real(wanted);
 }
 
-/** Runs in the page, before the app: the browser's question stays unanswered. */
+/** Runs in the page, before the app: the permission prompt gets no answer. */
 function ask() {
   navigator.mediaDevices.getUserMedia = () => new Promise(() => undefined);
 }
@@ -27,7 +27,7 @@ const refusals = [
   { kinds: ['audio', 'video'], error: 'NotAllowedError', text: 'Your camera and microphone are blocked for this page.' },
 ];
 
-test('a page opened with join=1 says which device failed and how to allow it', TEST_LIMIT, async (t) => {
+test('a page opened with join=1 names the device that failed and how to allow it', TEST_LIMIT, async (t) => {
   await inRoom(t, { names: [] }, async ({ enter, step }) => {
     for (const { kinds, error, text } of refusals) {
       await step(`${error} of ${kinds.join(' and ')}`, async () => {
@@ -42,7 +42,7 @@ test('a page opened with join=1 says which device failed and how to allow it', T
   });
 });
 
-test('a permission prompt without an answer does not hold up the call', TEST_LIMIT, async (t) => {
+test('a permission prompt without an answer does not delay the call', TEST_LIMIT, async (t) => {
   await inRoom(t, { names: ['Grace'] }, async ({ peers: [grace], enter }) => {
     const ada = await enter('Ada', { camera: [ask] });
     await ada.connected();

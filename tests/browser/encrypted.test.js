@@ -1,5 +1,5 @@
-// Frames that the publisher has encrypted end to end: the engine can read nothing of them but what is said beside them, and forwards layers of them all the
-// same.
+// Frames that the publisher has encrypted end to end: the engine cannot read them, and selects their layers
+// by the dependency descriptor.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -7,7 +7,7 @@ import { encrypted, framesOpened, giveKey } from './lib/encryption.js';
 import { movesThroughAllLayers, withLayers } from './lib/layers.js';
 import { TEST_LIMIT, until } from './lib/wait.js';
 
-/** Frames come, and without the key none of them is a picture; then the key is given. */
+/** Frames arrive, and without the key none of them is decoded; then the viewer gets the key. */
 async function seesNothingWithoutTheKey(grace) {
   const row = () => grace.stream('Ada', 'video');
   await until('Grace receives', async () => (await row())?.packets > 100);

@@ -1,11 +1,11 @@
-// Who closes the tab is gone, also when the last word on the socket never gets through.
+// A client whose tab is closed is removed, even if the last message on its socket is lost.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inRoom } from './lib/room.js';
 import { TEST_LIMIT, until } from './lib/wait.js';
 
-/** Runs in the page, before the app: from the moment the page is hidden on, its sockets swallow what they are given. */
+/** Runs in the page, before the app: once the page is hidden, its sockets drop all messages. */
 function loseLastWords() {
   const { send } = WebSocket.prototype;
   let hidden = false;
@@ -18,7 +18,7 @@ function loseLastWords() {
   WebSocket.prototype.close = () => undefined;
 }
 
-test('a closed tab is gone although its socket says nothing', TEST_LIMIT, async (t) => {
+test('a closed tab is removed although its socket sends nothing', TEST_LIMIT, async (t) => {
   await inRoom(t, { names: ['Ada'] }, async ({ leat, peers, enter }) => {
     const [ada] = peers;
     const grace = await enter('Grace', { before: [[loseLastWords]] });

@@ -1,4 +1,4 @@
-// media.yml, as browsers follow it.
+// Browsers apply media.yml.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -20,7 +20,7 @@ audio:
   opus: { stereo: true, dtx: true }
 `;
 
-test('browsers take the first codec they have, and Opus as it is wished', TEST_LIMIT, async (t) => {
+test('browsers use the first codec that they support, and Opus with the given options', TEST_LIMIT, async (t) => {
   await inRoom(t, { names: ['Ada', 'Grace'], media }, async ({ peers }) => {
     for (const peer of peers) {
       const sent = await peer.sent();
@@ -28,14 +28,14 @@ test('browsers take the first codec they have, and Opus as it is wished', TEST_L
       assert.deepEqual(
         video.map(({ codec }) => codec),
         ['video/H264'],
-        `what ${peer.name} sends`,
+        `codecs that ${peer.name} sends`,
       );
       const { fmtp } = sent.find(({ kind }) => kind === 'audio');
       for (const wish of ['stereo=1', 'usedtx=1', 'useinbandfec=1'])
         assert.ok(fmtp.split(';').includes(wish), `${wish} in ${fmtp}`);
       for (const row of await peer.received()) {
         if (row.kind === 'video') assert.equal(row.codec, 'video/H264');
-        else assert.ok(row.fmtp.includes('stereo=1'), `what ${peer.name} decodes: ${row.fmtp}`);
+        else assert.ok(row.fmtp.includes('stereo=1'), `audio that ${peer.name} decodes: ${row.fmtp}`);
       }
     }
   });
@@ -49,7 +49,7 @@ test('the media.yml of the requirements: VP8 in three layers, and stereo Opus wi
     const grace = await enter('Grace', { camera: [withoutDevices] });
     await grace.connected();
     await grace.receives(['Ada']);
-    // Sizes that nobody watches are not encoded: watch each.
+    // Sizes without viewers are not encoded: watch each of them.
     for (const [spatialLayer, lines] of [180, 360, 720].entries()) {
       await grace.pin('Ada', { spatialLayer, temporalLayer: 2 });
       await showsLines(grace, 'Ada', lines);
@@ -68,12 +68,12 @@ test('the media.yml of the requirements: VP8 in three layers, and stereo Opus wi
     assert.equal(opus.codec, 'audio/opus');
     const wishes = opus.fmtp.split(';');
     assert.ok(wishes.includes('stereo=1') && !wishes.includes('usedtx=1'), opus.fmtp);
-    const heard = await grace.stream('Ada', 'audio');
-    assert.ok(heard.fmtp.includes('stereo=1'), `what Grace decodes: ${heard.fmtp}`);
+    const decoded = await grace.stream('Ada', 'audio');
+    assert.ok(decoded.fmtp.includes('stereo=1'), `audio that Grace decodes: ${decoded.fmtp}`);
   });
 });
 
-test('frames are held back for as long as media.yml says', TEST_LIMIT, async (t) => {
+test('frames are delayed for the time set in media.yml', TEST_LIMIT, async (t) => {
   const media = 'video:\n  playoutDelay:\n    min: 400\n    max: 600\n';
   await inRoom(t, { names: ['Ada', 'Grace'], media }, async ({ peers: [, grace] }) => {
     const row = () => grace.stream('Ada', 'video');
@@ -81,8 +81,8 @@ test('frames are held back for as long as media.yml says', TEST_LIMIT, async (t)
     await until('Grace has shown 75 frames', async () => (await row()).emitted >= before.emitted + 75);
     const after = await row();
     const ms = ((after.targetDelayS - before.targetDelayS) / (after.emitted - before.emitted)) * 1_000;
-    t.diagnostic(`the browser means to hold each frame back for ${ms.toFixed(0)} ms`);
-    // It reckons with how long it takes to decode and to show a frame, too.
+    t.diagnostic(`the browser's target delay for each frame is ${ms.toFixed(0)} ms`);
+    // The browser includes the time to decode and to show a frame.
     assert.ok(ms >= 350 && ms <= 650, `${ms} ms`);
   });
 });

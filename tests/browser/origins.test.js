@@ -1,4 +1,5 @@
-// Pages of other origins: a listed one uses the server over HTTP polling and over a WebSocket, another one over neither.
+// Pages of other origins: a listed one uses the server over HTTP polling and over a WebSocket, another one
+// over neither.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -8,12 +9,12 @@ import { LOOPBACK, LOOPBACK_HOST } from './lib/family.js';
 import { Leat } from './lib/leat.js';
 import { launch } from './lib/peers.js';
 
-const SECRET = 'a secret of the tests, and of nobody else';
+const SECRET = 'a secret that is used in these tests only';
 
 let browser;
 const sites = [];
 
-/** An origin of its own, with one empty page. */
+/** A new origin with one empty page. */
 async function site() {
   const server = createServer((_, answer) =>
     answer.setHeader('Content-Type', 'text/html').end('<!doctype html><title>site</title>'),
@@ -33,14 +34,17 @@ after(async () => {
   for (const server of sites) server.close();
 });
 
-/** Runs in a page: what a Socket.IO client does first, over polling with a preflight request, and over a WebSocket. */
+/**
+ * Runs in a page: the first requests of a Socket.IO client, over polling with a preflight request, and over a
+ * WebSocket.
+ */
 async function talk(url) {
   const polling = async () => {
     const path = `${url}/socket.io/?EIO=4&transport=polling`;
     const { sid } = JSON.parse((await (await fetch(path)).text()).slice(1));
     const headers = { 'Content-Type': 'application/octet-stream' };
     await fetch(`${path}&sid=${sid}`, { method: 'POST', body: '40', headers });
-    // A ping (2) may come before the answer (40).
+    // A ping (2) may arrive before the answer (40).
     const packets = (await (await fetch(`${path}&sid=${sid}`)).text()).split('\x1e');
     return packets.map((packet) => packet.slice(0, 2)).find((packet) => packet === '40');
   };
@@ -77,7 +81,7 @@ test('a listed origin may use a server with a key, another one may not', { timeo
   }
 });
 
-test('in development mode every page of this machine may use the server', { timeout: 90_000 }, async () => {
+test('in development mode pages of all origins on this machine may use the server', { timeout: 90_000 }, async () => {
   const leat = await Leat.start();
   try {
     assert.deepEqual(await from(await site(), leat.url), ['40', '0', 400]);

@@ -1,5 +1,5 @@
-// `npm run picture`: a call of four for the README, at target/browser/readme.png. The cameras are drawn: a fake device gives every participant the same
-// green disc.
+// `npm run picture`: a call of four for the README, at target/browser/readme.png. The cameras are drawn: a
+// fake device gives every participant the same green disc.
 
 import { Leat } from './lib/leat.js';
 import { launch, Peer } from './lib/peers.js';
@@ -63,7 +63,7 @@ try {
   const [first] = peers;
   await first.receives(people.slice(1).map(({ name }) => name));
   await peers[2].press('Mute microphone');
-  // Until the estimate has risen and the picture is sharp, and nobody's cursor or notice is in it.
+  // Until the estimate has risen and the picture is sharp, and no notice is shown.
   await sleep(8_000);
   await first.press('Who is here');
   await sleep(1_000);

@@ -1,4 +1,5 @@
-// ffmpeg in a call, as it is: a browser sees and hears what one sends, and another takes what the browser sends.
+// Plain ffmpeg processes in a call: a browser shows the media that one sends, and another receives the
+// browser's media.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -17,51 +18,53 @@ const QUIET = ['-hide_banner', '-nostats', '-loglevel', 'warning'];
 const VIDEO = { kind: 'video', mimeType: 'video/VP8', clockRate: 90_000, payloadType: 96, source: 'camera' };
 const AUDIO = { kind: 'audio', mimeType: 'audio/opus', clockRate: 48_000, channels: 2, payloadType: 97, source: 'microphone' };
 const FAMILY = IS_IPV6 ? 'ipv6' : 'ipv4';
-/** As SDP has it. */
+/** As written in SDP. */
 const IP = `IP${IS_IPV6 ? 6 : 4} ${LOOPBACK}`;
-/** Frames after which the one that records has seen enough. */
+/** The recording ends after this many frames. */
 const FRAMES = 45;
 
 const of = ({ mimeType, clockRate, channels }) => ({ mimeType, clockRate, channels });
 
-/** A producer that is known by its payload type: where its program is to send. */
+/**
+ * Creates a producer that is identified by its payload type. Returns the address to which its program sends.
+ */
 async function source(client, { kind, payloadType, source, ...codec }) {
-  const made = await client.ask(
+  const made = await client.request(
     'createPlainTransport',
     { direction: 'send', family: FAMILY, comedia: true },
     'plainTransportCreated',
   );
-  await client.ask('connectPlainTransport', { transportId: made.id });
+  await client.request('connectPlainTransport', { transportId: made.id });
   const rtpParameters = { codecs: [{ ...of(codec), payloadType }] };
-  await client.ask('produceMedia', { transportId: made.id, kind, source, rtpParameters }, 'producerCreated');
+  await client.request('produceMedia', { transportId: made.id, kind, source, rtpParameters }, 'producerCreated');
   return `rtp://${LOOPBACK_HOST}:${made.port}`;
 }
 
-/** A consumer whose program listens on this port of loopback. */
+/** Creates a consumer whose program listens on this port of loopback. */
 async function sink(client, producerId, port, { kind, ...codec }) {
-  const made = await client.ask('createPlainTransport', { direction: 'recv', family: FAMILY }, 'plainTransportCreated');
-  await client.ask('connectPlainTransport', { transportId: made.id, address: LOOPBACK, port });
+  const made = await client.request('createPlainTransport', { direction: 'recv', family: FAMILY }, 'plainTransportCreated');
+  await client.request('connectPlainTransport', { transportId: made.id, address: LOOPBACK, port });
   const rtpCapabilities = { codecs: [{ kind, ...of(codec), preferredPayloadType: 96 }] };
   const wanted = { transportId: made.id, producerId, rtpCapabilities };
-  const { id, rtpParameters } = await client.ask('consumeMedia', wanted, 'consumerCreated');
+  const { id, rtpParameters } = await client.request('consumeMedia', wanted, 'consumerCreated');
   return { id, payloadType: rtpParameters.codecs[0].payloadType };
 }
 
 function run(args) {
   const process = spawn('ffmpeg', [...QUIET, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = once(process, 'close');
-  const said = { out: '', err: '' };
-  process.stdout.setEncoding('utf8').on('data', (text) => (said.out += text));
-  process.stderr.setEncoding('utf8').on('data', (text) => (said.err += text));
-  return { process, ended, said };
+  const output = { out: '', err: '' };
+  process.stdout.setEncoding('utf8').on('data', (text) => (output.out += text));
+  process.stderr.setEncoding('utf8').on('data', (text) => (output.err += text));
+  return { process, ended, output };
 }
 
-test('a browser shows what ffmpeg sends, and ffmpeg takes what the browser sends', TEST_LIMIT, async (t) => {
+test('a browser shows the media of ffmpeg, and ffmpeg receives the media of the browser', TEST_LIMIT, async (t) => {
   await inRoom(t, { names: ['Ada'] }, async ({ leat, peers: [ada], step }) => {
     const client = await SignalClient.join(leat.url, 'millpond', 'Film');
     const programs = [];
     try {
-      await step('picture and sound of ffmpeg arrive', async () => {
+      await step('video and audio of ffmpeg arrive', async () => {
         const [video, audio] = [await source(client, VIDEO), await source(client, AUDIO)];
         programs.push(
           run([
@@ -83,9 +86,10 @@ test('a browser shows what ffmpeg sends, and ffmpeg takes what the browser sends
           ]),
         );
         await ada.receives(['Film']);
-        // A browser that gets no processor for a while loses packets, so a stretch with losses is followed by another one.
+        // A browser that gets no CPU time for a while loses packets, so an interval with losses is followed
+        // by another one.
         let before = await ada.received();
-        await until('60 frames and 100 packets of sound arrive with at most 5 losses', async () => {
+        await until('60 frames and 100 audio packets arrive with at most 5 losses', async () => {
           const now = await ada.received();
           const streams = progress(before, now).filter(({ from }) => from === 'Film');
           const [audio, video] = ['audio', 'video'].map((wanted) => streams.find(({ kind }) => kind === wanted));
@@ -96,15 +100,15 @@ test('a browser shows what ffmpeg sends, and ffmpeg takes what the browser sends
             return lost <= 5;
           });
         });
-        const tuples = client.heard.filter((heard) => heard.case === 'plainTransportTuple');
+        const tuples = client.notifications.filter((notification) => notification.case === 'plainTransportTuple');
         assert.ok(tuples.length >= 2 && tuples.every(({ value }) => value.remoteAddress === LOOPBACK), JSON.stringify(tuples));
       });
 
-      await step('what the browser sends is decoded outside', async () => {
+      await step('ffmpeg decodes the video of the browser', async () => {
         const folder = mkdtempSync(join(tmpdir(), 'leat-plain-'));
         try {
           const camera = client.peers[0].producers.find(({ kind }) => kind === 'video').id;
-          // An even port and the next, that nobody has: the engine's are far below.
+          // An even port and the next one, which are not in use: the engine's ports are far below.
           const port = leat.turnTlsPort + 1 + ((leat.turnTlsPort + 1) % 2);
           const { id, payloadType } = await sink(client, camera, port, VIDEO);
           const lines = ['v=0', `o=- 0 0 IN ${IP}`, 's=leat', `c=IN ${IP}`, 't=0 0'];
@@ -113,7 +117,7 @@ test('a browser shows what ffmpeg sends, and ffmpeg takes what the browser sends
             sdp,
             [...lines, `m=video ${port} RTP/AVP ${payloadType}`, `a=rtpmap:${payloadType} VP8/90000`, ''].join('\n'),
           );
-          const taker = run([
+          const recorder = run([
             '-protocol_whitelist',
             'file,udp,rtp',
             '-i',
@@ -124,24 +128,28 @@ test('a browser shows what ffmpeg sends, and ffmpeg takes what the browser sends
             'framecrc',
             '-',
           ]);
-          programs.push(taker);
-          // It says nothing when it listens; a consumer that is resumed too early waits for another keyframe, and that is asked for.
+          programs.push(recorder);
+          // ffmpeg does not report when it listens; a consumer that is resumed too early needs another
+          // keyframe, which the loop requests.
           await sleep(1_000);
-          await client.ask('resumeConsumer', { consumerId: id });
+          await client.request('resumeConsumer', { consumerId: id });
           const again = setInterval(
-            () => client.ask('pauseConsumer', { consumerId: id }).then(() => client.ask('resumeConsumer', { consumerId: id })),
+            () =>
+              client
+                .request('pauseConsumer', { consumerId: id })
+                .then(() => client.request('resumeConsumer', { consumerId: id })),
             8_000,
           );
-          await Promise.race([taker.ended, sleep(3 * PATIENCE_MS)]).finally(() => clearInterval(again));
-          const frames = taker.said.out.split('\n').filter((line) => line.startsWith('0,')).length;
-          assert.equal(frames, FRAMES, `frames decoded; ffmpeg said\n${taker.said.err}`);
+          await Promise.race([recorder.ended, sleep(3 * PATIENCE_MS)]).finally(() => clearInterval(again));
+          const frames = recorder.output.out.split('\n').filter((line) => line.startsWith('0,')).length;
+          assert.equal(frames, FRAMES, `frames decoded; ffmpeg printed\n${recorder.output.err}`);
         } finally {
           rmSync(folder, { recursive: true });
         }
       });
 
-      await step('who speaks for the programs leaves, and they are gone', async () => {
-        await client.ask('leave', {});
+      await step('the client of the programs leaves, and their streams are removed', async () => {
+        await client.request('leave', {});
         await until('Ada is alone', async () => (await ada.tiles()).length === 0);
       });
     } finally {

@@ -1,4 +1,4 @@
-// A call whose peers are at two workers of the engine: what one thread receives, another sends.
+// A call whose peers are on two workers of the engine: one thread receives, and another sends.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -22,7 +22,7 @@ test('a call of three over two workers', TEST_LIMIT, async (t) => {
       await seeAndHear(peers, { frames: 50 });
     });
 
-    await step('who leaves is gone at the other worker too', async () => {
+    await step('a peer that leaves is removed at the other worker too', async () => {
       const [ada, grace, katherine] = peers;
       await grace.press('Leave the call');
       for (const [peer, left] of [

@@ -1,4 +1,4 @@
-// What a call survives: the death of either server, while people talk.
+// A call survives the crash of either server.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -10,8 +10,9 @@ import { PATIENCE_MS, TEST_LIMIT, until } from './lib/wait.js';
 const names = ['Ada', 'Grace', 'Katherine'];
 
 /**
- * A camera that began with a smaller picture goes over to its own size by a keyframe, at which its encoder may pause for too long. Waits until all have,
- * or until none has changed its size for six seconds: one whose estimate does not rise keeps the smaller one.
+ * A camera that began with a smaller picture changes to its full size with a keyframe, at which its encoder
+ * may pause for too long. Waits until all cameras have, or until none has changed its size for six seconds:
+ * one whose estimate does not rise keeps the smaller size.
  */
 async function settled(peers) {
   let [sizes, since] = ['', Date.now()];
@@ -27,24 +28,24 @@ async function settled(peers) {
   );
 }
 
-test('kill -9 of signaling: media does not notice', TEST_LIMIT, async (t) => {
+test('kill -9 of signaling: media is not affected', TEST_LIMIT, async (t) => {
   await inRoom(t, { names }, async ({ leat, peers, enter, step }) => {
     for (const peer of peers) await peer.mark();
-    // The first frames of a stream, when the estimate rises, are not what this is about.
+    // The first frames of a stream, while the estimate rises, are not part of this test.
     await seeAndHear(peers, { frames: 60 });
     await settled(peers);
 
     const before = await Promise.all(peers.map((peer) => peer.received()));
     const histories = await Promise.all(peers.map(async (peer) => (await peer.history()).length));
-    // While it stands still, nothing starts signaling again: what arrives then arrives without it.
-    leat.hold();
+    // While `leat up` is stopped, nothing restarts signaling: media that arrives now arrives without it.
+    leat.pause();
     const dead = leat.crash('leat-signaling');
     try {
       for (const peer of peers) await until(`the socket of ${peer.name} is lost`, async () => !(await peer.online()));
       await seeAndHear(peers, { frames: 45, lostMax: 0 });
       for (const peer of peers) assert.equal(await peer.online(), false, `the socket of ${peer.name} while signaling is dead`);
     } finally {
-      leat.release();
+      leat.resume();
     }
 
     await until('leat up starts signaling again', () => ![null, dead].includes(leat.pidOf('leat-signaling')));
@@ -70,14 +71,15 @@ test('kill -9 of signaling: media does not notice', TEST_LIMIT, async (t) => {
     }
 
     await step('sizes without subscribers are off again', async () => {
-      // Everybody shows everybody large: of the two sizes of 360 lines the small one has no takers.
+      // Every peer shows all others large: of the two sizes, 180 and 360 lines, the small one has no
+      // subscribers.
       for (const peer of peers) {
         const small = async () => (await peer.sent()).find(({ rid }) => rid === 'r0');
         await until(`the small picture of ${peer.name} is off`, async () => !(await small()).active);
       }
     });
 
-    await step('and a fourth can join, who sees and is seen by all', async () => {
+    await step('a fourth peer can join, receives all others and is received by all', async () => {
       const mary = await enter('Mary');
       await mary.connected();
       await mary.receives(names);
@@ -97,19 +99,22 @@ test('kill -9 of the engine: back in the call at the first attempt', TEST_LIMIT,
     const killedAt = Date.now();
     const since = async (index) => (await peers[index].history()).slice(histories[index]).map(({ what }) => what);
     for (const index of peers.keys()) {
-      await until(`${peers[index].name} is told`, async () => (await since(index)).some((what) => what.startsWith('media lost')));
+      await until(`${peers[index].name} is notified`, async () =>
+        (await since(index)).some((what) => what.startsWith('media lost')),
+      );
     }
     await until('leat up starts the engine again', () => ![null, dead].includes(leat.pidOf('leat-engine')));
     await Promise.all(peers.map((peer) => peer.receives(names.filter((name) => name !== peer.name))));
-    t.diagnostic(`everybody sees and hears everybody ${Date.now() - killedAt} ms after the kill`);
+    t.diagnostic(`all peers see and hear each other ${Date.now() - killedAt} ms after the kill`);
 
-    // Frames that go on, not one keyframe that made it.
+    // The video continues: more than one keyframe arrives.
     await seeAndHear(peers, { frames: 30 });
     for (const [index, peer] of peers.entries()) {
       const history = await since(index);
-      // The server told of it before ICE found out, which takes seconds; and no attempt failed, which would wait before the next.
+      // The server's notification arrived before ICE failed, which takes seconds; and no attempt failed,
+      // which would delay the next.
       const of = (pattern) => history.findIndex((what) => pattern.test(what));
-      assert.ok(of(/^media lost/) < of(/ICE_DISCONNECT/), `${peer.name} was not told first: ${history.join(' | ')}`);
+      assert.ok(of(/^media lost/) < of(/ICE_DISCONNECT/), `${peer.name} was not notified first: ${history.join(' | ')}`);
       assert.equal(history.filter((what) => /^media lost/.test(what)).length, 1, history.join(' | '));
       assert.ok(!history.some((what) => /failed|could not be connected/.test(what)), `${peer.name}: ${history.join(' | ')}`);
       await until(`${peer.name} is connected`, async () => (await peer.session()) === 'Connected');

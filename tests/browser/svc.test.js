@@ -36,10 +36,10 @@ for (const [codec, mode] of [
       const back = framesUntil(ada, ([row]) => row.mode === mode);
       await grace.pin('Ada', { spatialLayer: 2, temporalLayer: 2 });
       const frames = await back;
-      // When the largest is encoded is the browser's estimate's business.
+      // The browser's estimate decides when the largest is encoded.
       await showsLines(grace, 'Ada', 720);
-      t.diagnostic(`${codec}: all sizes are asked for again after ${frames} frames`);
-      assert.ok(frames <= BACK_FRAMES_MAX, `all sizes are asked for after ${frames} frames`);
+      t.diagnostic(`${codec}: all sizes are requested again after ${frames} frames`);
+      assert.ok(frames <= BACK_FRAMES_MAX, `all sizes are requested after ${frames} frames`);
     });
   });
 }

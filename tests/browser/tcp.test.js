@@ -1,4 +1,4 @@
-// Where UDP is blocked: calls over TCP (RFC 6544, RFC 4571).
+// Calls over TCP where UDP is blocked (RFC 6544, RFC 4571).
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -25,11 +25,11 @@ test('a call of two over TCP alone', TEST_LIMIT, async (t) => {
   });
 });
 
-test('where UDP works it is taken', TEST_LIMIT, async (t) => {
+test('UDP is used where it works', TEST_LIMIT, async (t) => {
   await inRoom(t, { names }, async ({ peers, step }) => {
     await step('every pair in use is UDP', async () => {
       for (const peer of peers) {
-        // A TCP pair may have been there first.
+        // A TCP pair may have been selected first.
         const protocols = async () => (await peer.pairs()).map(({ protocol }) => protocol);
         await until(`${peer.name} sends and receives over UDP`, async () => (await protocols()).join() === 'udp,udp');
       }

@@ -1,42 +1,43 @@
-// A subscriber whose link carries little, beside one whose link carries everything: each gets the encoding that fits it.
+// One subscriber behind a slow link, and one behind a fast link: each gets the encoding that fits its link.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LOOPBACK } from './lib/family.js';
 import { encoded, showsLines } from './lib/layers.js';
 import { behindLink, Link } from './lib/link.js';
-import { CAPTURE_720, constrainCamera, progress, restlessCamera, withoutDevices } from './lib/peers.js';
+import { CAPTURE_720, changingCamera, constrainCamera, progress, withoutDevices } from './lib/peers.js';
 import { inRoom } from './lib/room.js';
 import { PATIENCE_MS, TEST_LIMIT, until } from './lib/wait.js';
 
 /**
- * Three sizes in one frame rate each: the engine rightly takes a larger picture at half its frames for the better one, and a link that carries half the frames of the
- * middle size would get that.
+ * Three sizes with one frame rate each: with several, the engine rightly prefers a larger picture at half its
+ * frames, and a link that carries half the frames of the middle size would get that.
  */
 const MEDIA = 'video:\n  scalabilityMode: L3T1\n';
 /**
- * So many spots make the middle size cost what it may, and leave the smallest its frames. The fake camera's middle size comes to about 400 kbit/s, and
- * whether that fits is a close call.
+ * With this number of spots the middle size costs its full bitrate, and the smallest keeps its frame rate.
+ * The fake camera's middle size needs about 400 kbit/s, and might or might not fit.
  */
-const RESTLESS = { width: 1280, height: 720, frameRate: 15, spots: 28 };
-/** A bad mobile connection: it carries the smallest encoding and sound, and neither of the others. */
+const CHANGING = { width: 1280, height: 720, frameRate: 15, spots: 28 };
+/** A bad mobile connection: it carries the smallest encoding and audio, but neither of the larger ones. */
 const THIN = { bitsPerSecond: 400_000, queueMs: 200 };
 
-/** What both links carry is found within this many frames. */
+/** The bandwidth of both links is found within this many frames. */
 const SETTLING_FRAMES = 300;
 /** Thirty seconds of the camera. */
 const WATCHED_FRAMES = 450;
 /**
- * Two seconds of the camera: a picture that has not moved for so many frames of its sender has frozen. The link is emulated by this process, and what it loses
- * when a busy machine gives it no time takes a while to be repaired.
+ * Two seconds of the camera: a picture without a new frame during this many frames of its sender is frozen.
+ * This process emulates the link; when a busy machine gives it no CPU time, it loses packets, and their
+ * repair takes a while.
  */
 const STILL_FRAMES_MAX = 30;
 
 test('a subscriber behind 400 kbit/s gets the lowest encoding without freezes, another the highest', TEST_LIMIT, async (t) => {
-  await inRoom(t, { names: [], media: MEDIA, frameRate: RESTLESS.frameRate }, async ({ leat, enter, step }) => {
+  await inRoom(t, { names: [], media: MEDIA, frameRate: CHANGING.frameRate }, async ({ leat, enter, step }) => {
     const link = await Link.open(leat.rtcPorts, THIN);
     try {
-      const ada = await enter('Ada', { camera: [constrainCamera, CAPTURE_720], before: [[restlessCamera, RESTLESS]] });
+      const ada = await enter('Ada', { camera: [constrainCamera, CAPTURE_720], before: [[changingCamera, CHANGING]] });
       await ada.connected();
       const wide = await enter('Grace', { camera: [withoutDevices] });
       const thin = await enter('Edsger', {
@@ -64,7 +65,10 @@ test('a subscriber behind 400 kbit/s gets the lowest encoding without freezes, a
       };
       const heights = { wide: new Set(), thin: new Set() };
       const end = (await encoded(ada)) + WATCHED_FRAMES;
-      /** By viewer: its last count of frames, what the sender had encoded then, and the longest that it stood still. */
+      /**
+       * By viewer: its last count of frames, the sender's count at that time, and its longest freeze in
+       * frames.
+       */
       const moves = { wide: [-1, 0, 0], thin: [-1, 0, 0] };
       await until(
         `Ada encodes ${WATCHED_FRAMES} frames`,
@@ -85,25 +89,25 @@ test('a subscriber behind 400 kbit/s gets the lowest encoding without freezes, a
       const carried = link.carried.bytes - start.bytes;
       for (const who of ['wide', 'thin'])
         t.diagnostic(
-          `${who}: ${JSON.stringify(seen[who])}, lines ${[...heights[who]].join(' ')}, still for at most ${moves[who][2]} frames`,
+          `${who}: ${JSON.stringify(seen[who])}, lines ${[...heights[who]].join(' ')}, frozen for at most ${moves[who][2]} frames`,
         );
       t.diagnostic(
         `the thin link carried ${carried} bytes and dropped ${link.dropped - start.dropped} datagrams, ${start.dropped} before`,
       );
 
-      await step('the thin one sees the smallest picture, all the time', () => {
+      await step('the viewer behind the slow link always sees the smallest picture', () => {
         assert.deepEqual([...heights.thin], [180]);
-        // It all came through the link.
+        // All of it came through the link.
         assert.ok(carried > seen.thin.bytes, `${carried} bytes came over the link, and ${seen.thin.bytes} arrived`);
       });
 
       await step('it does not freeze', () => {
-        assert.ok(moves.thin[2] < STILL_FRAMES_MAX, `the picture stood still for ${moves.thin[2]} frames`);
+        assert.ok(moves.thin[2] < STILL_FRAMES_MAX, `the picture was frozen for ${moves.thin[2]} frames`);
       });
 
-      await step('the other one sees the largest, all the time', () => {
+      await step('the other viewer always sees the largest picture', () => {
         assert.deepEqual([...heights.wide], [720]);
-        assert.ok(moves.wide[2] < STILL_FRAMES_MAX, `the picture stood still for ${moves.wide[2]} frames`);
+        assert.ok(moves.wide[2] < STILL_FRAMES_MAX, `the picture was frozen for ${moves.wide[2]} frames`);
       });
     } finally {
       await link.close();

@@ -1,4 +1,5 @@
-// A server with a key: who has no good token is told why, in the page and by code; who has one may do what it says.
+// A server with a key: a client without a valid token gets the reason, as text in the page and as a code; a
+// client with one may do what the token permits.
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
@@ -7,12 +8,12 @@ import { Leat } from './lib/leat.js';
 import { launch, Peer } from './lib/peers.js';
 import { machineLoad, TEST_LIMIT, until } from './lib/wait.js';
 
-const SECRET = 'a secret of the tests, and of nobody else';
+const SECRET = 'a secret that is used in these tests only';
 const ROOM = 'millpond';
 
 const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-/** A token as RFC 7519 has it, made without the server's help. */
+/** A token by RFC 7519, made without the server's code. */
 function token({ alg = 'HS256', secret = SECRET, room = ROOM, expiresInS = 600, permissions, name } = {}) {
   const claims = { sub: 'ada', name, room, exp: Math.floor(Date.now() / 1000) + expiresInS, permissions };
   const signed = `${part({ alg, typ: 'JWT' })}.${part(claims)}`;
@@ -34,7 +35,7 @@ after(async () => {
 
 const refused = [
   ['no token', undefined, 'TOKEN_MISSING'],
-  ['something that is no token', 'open sesame', 'TOKEN_MALFORMED'],
+  ['a string that is no token', 'open sesame', 'TOKEN_MALFORMED'],
   ['an unsigned token', token({ alg: 'none' }), 'TOKEN_ALGORITHM'],
   ['a token signed with another key', token({ secret: 'another secret, just as long as the first' }), 'TOKEN_SIGNATURE'],
   ['a token of yesterday', token({ expiresInS: -86_400 }), 'TOKEN_EXPIRED'],
@@ -49,7 +50,7 @@ for (const [what, jwt, code] of refused) {
       await alert.waitFor();
       assert.equal(await alert.getAttribute('data-code'), code);
       assert.notEqual((await alert.textContent()).trim(), '');
-      // The page asks for a better one, and a better one is enough.
+      // The page asks for another token, and a valid one is enough.
       await ada.page.getByLabel('Token').fill(token());
       await ada.press('Join');
       await ada.connected();
@@ -62,7 +63,7 @@ for (const [what, jwt, code] of refused) {
   });
 }
 
-test('a token without canPublish is one to watch and listen with', TEST_LIMIT, async () => {
+test('a token without canPublish allows watching and listening', TEST_LIMIT, async () => {
   const room = 'lecture';
   const ada = await Peer.open(browser, leat.url, { room, name: 'Ada', token: token({ room }), needsClick: true });
   const grace = await Peer.open(browser, leat.url, {
@@ -76,7 +77,7 @@ test('a token without canPublish is one to watch and listen with', TEST_LIMIT, a
     await grace.receives(['Ada']);
     await grace.page.getByText('You may not send your camera in this room.').waitFor();
     await ada.tileOf('Grace').waitFor();
-    assert.deepEqual(await ada.received(), [], 'streams of somebody who may not send');
+    assert.deepEqual(await ada.received(), [], 'streams of a peer that may not send');
     const { length } = (await grace.history()).filter(({ what }) => what.startsWith('send '));
     assert.equal(length, 2, 'one refusal for the camera and one for the microphone');
   } catch (error) {
@@ -89,7 +90,7 @@ test('a token without canPublish is one to watch and listen with', TEST_LIMIT, a
 
 test('a link with a token joins after a click only, and the token leaves the address bar', TEST_LIMIT, async () => {
   const room = 'studio';
-  // The camera is allowed already, as if remembered.
+  // The camera is allowed already, as if the browser remembered the permission.
   const ada = await Peer.open(browser, leat.url, { room, name: 'Mallory', token: token({ room, name: 'Ada Lovelace' }) });
   try {
     await ada.page.getByRole('heading', { name: 'Join a room' }).waitFor();
@@ -98,7 +99,7 @@ test('a link with a token joins after a click only, and the token leaves the add
     const address = new URL(ada.page.url());
     assert.equal(address.hash, '', 'the token is in the address bar');
     assert.equal(address.searchParams.get('room'), room);
-    // A reload of this tab keeps it.
+    // A reload of this tab keeps the token.
     await ada.page.reload();
     await ada.press('Join');
     await ada.connected();

@@ -1,4 +1,4 @@
-// Where nothing but the TURN server can be reached: calls through relays (RFC 8656), over each way there.
+// Calls through relays (RFC 8656) where only the TURN server is reachable, over each of its protocols.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -12,7 +12,10 @@ import { TEST_LIMIT } from './lib/wait.js';
 
 const names = ['Ada', 'Grace'];
 
-/** Runs in the page, before the app: the browser takes no candidates but relayed ones, from the URLs that `pattern` matches. */
+/**
+ * Runs in the page, before the app: the browser uses only relayed candidates, from the URLs that `pattern`
+ * matches.
+ */
 function relayOnly(pattern) {
   const Real = RTCPeerConnection;
   window.RTCPeerConnection = class extends Real {
@@ -26,7 +29,7 @@ function relayOnly(pattern) {
   };
 }
 
-/** A certificate of our own making, and its key: Chromium is told to take it. */
+/** A self-signed certificate and its key; Chromium is configured to accept it. */
 function certificate() {
   const folder = mkdtempSync(join(tmpdir(), 'leat-turn-'));
   const [cert, key] = ['cert.pem', 'key.pem'].map((file) => join(folder, file));
@@ -51,7 +54,7 @@ for (const { name: way, protocol, pattern } of ways) {
         t,
         { names, args: tls?.args, browserArgs: tls?.browserArgs, before: [[relayOnly, pattern]] },
         async ({ peers, step }) => {
-          await step('both are reached through the relay alone', async () => {
+          await step('both are reached through the relay only', async () => {
             for (const peer of peers) {
               const pairs = (await peer.pairs()).map(({ direction, type, relay }) => `${direction} ${type} ${relay}`);
               assert.deepEqual(pairs.sort(), [`recv relay ${protocol}`, `send relay ${protocol}`], peer.name);

@@ -1,4 +1,4 @@
-// A client of the signal protocol that is no browser: what a program that records or plays into rooms would be.
+// A client of the signal protocol without a browser, like a program that records or plays into rooms.
 
 import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -24,31 +24,31 @@ const SignalSchema = createFileRegistry(fromBinary(FileDescriptorSetSchema, desc
 export class SignalClient {
   #socket;
   /** `{case, value}` of every notification so far. */
-  heard = [];
+  notifications = [];
 
   /** Connects and joins. */
   static async join(url, room, displayName, token = '') {
     const client = new SignalClient();
     client.#socket = io(url, { forceNew: true, transports: ['websocket'] });
-    client.#socket.on('signal', (bytes) => client.#hear(new Uint8Array(bytes)));
+    client.#socket.on('signal', (bytes) => client.#receive(new Uint8Array(bytes)));
     await until('the socket is up', () => client.#socket.connected);
-    const joined = await client.ask('joinRoom', { room, displayName, token }, 'joined');
+    const joined = await client.request('joinRoom', { room, displayName, token }, 'joined');
     client.peers = joined.peers;
     return client;
   }
 
-  #hear(bytes) {
+  #receive(bytes) {
     const { payload } = fromBinary(SignalSchema, bytes);
-    if (payload.case !== 'batch') this.heard.push(payload);
-    else for (const signal of payload.value.signals) this.#hear(signal);
+    if (payload.case !== 'batch') this.notifications.push(payload);
+    else for (const signal of payload.value.signals) this.#receive(signal);
   }
 
-  /** What the answer says; another one than the named is an error. */
-  async ask(request, value, answer = 'ack') {
-    const signal = create(SignalSchema, { version: '1', payload: { case: request, value } });
+  /** Sends a request and returns its answer; an answer of another kind is an error. */
+  async request(name, value, answer = 'ack') {
+    const signal = create(SignalSchema, { version: '1', payload: { case: name, value } });
     const bytes = await this.#socket.timeout(PATIENCE_MS).emitWithAck('signal', toBinary(SignalSchema, signal));
     const { payload } = fromBinary(SignalSchema, new Uint8Array(bytes));
-    if (payload.case !== answer) throw new Error(`${request} was answered with ${payload.case}: ${payload.value.message ?? ''}`);
+    if (payload.case !== answer) throw new Error(`${name} was answered with ${payload.case}: ${payload.value.message ?? ''}`);
     return payload.value;
   }
 

@@ -1,11 +1,14 @@
-// End-to-end encryption as an app would do it: every encoded frame goes through a worker that seals it whole, before the browser packetizes it,
-// and another that opens it in front of the decoder.
+// End-to-end encryption as an application would do it: a worker encrypts every encoded frame before the
+// browser packetizes it, and another decrypts it before the decoder.
 
 const WORKER = '/encryption-worker.js';
-/** Of both peers; AES-128. */
+/** The same for both peers; AES-128. */
 const KEY = Array.from({ length: 16 }, (_, index) => index);
 
-/** For `Peer.open`: frames out are sealed at once; frames in are left as they are until the key is there. */
+/**
+ * For `Peer.open`: sent frames are encrypted immediately; received frames are unchanged until the peer has
+ * the key.
+ */
 export const encrypted = {
   before: [[transformMedia, { path: WORKER, key: KEY }]],
   served: { [WORKER]: `(${worker})();` },
@@ -14,7 +17,7 @@ export const encrypted = {
 /** Gives a peer the key, so that it can see and hear. */
 export const giveKey = (peer) => peer.page.evaluate(() => window.giveKey());
 
-/** Frames that a peer has opened so far. */
+/** Number of frames that a peer has decrypted so far. */
 export const framesOpened = (peer) => peer.page.evaluate(() => window.framesOpened());
 
 /** Runs in the page, before the app. */
@@ -31,7 +34,8 @@ function transformMedia({ path, key }) {
   window.framesOpened = () => opened;
   window.giveKey = () => start().postMessage(new Uint8Array(key));
 
-  // mediasoup-client takes the dependency descriptor out of its answers for VP8 and VP9, although it has told the server of it.
+  // mediasoup-client removes the dependency descriptor from its answers for VP8 and VP9, although it has
+  // offered it to the server.
   const withDescriptor = ({ type, sdp }, offer) => {
     const line = offer.match(/^a=extmap:\d+ \S+#dependency-descriptor-rtp-header-extension$/m)?.[0];
     if (type !== 'answer' || !line || sdp.includes(line)) return { type, sdp };
@@ -53,8 +57,9 @@ function transformMedia({ path, key }) {
 }
 
 /**
- * Runs as the worker: nothing of a frame stays readable, not its first byte either. A sealed frame is a nonce and what AES-GCM makes of the frame. Of AV1 that is put into
- * one OBU, because browsers cut AV1 at its OBUs and drop what has none.
+ * Runs as the worker: no byte of a frame stays readable, not even the first. An encrypted frame is a nonce
+ * and the output of AES-GCM. For AV1 these are put into one OBU, because browsers split AV1 at its OBUs and
+ * drop frames without any.
  */
 function worker() {
   const NONCE_LEN = 12;

@@ -1,4 +1,5 @@
-// Over which family of addresses a run goes: `LEAT_FAMILY=ipv4` or `ipv6`; over both where it is not said, as browsers and machines like it.
+// The address family of a run: `LEAT_FAMILY=ipv4` or `ipv6`; without it both, as the browser and the machine
+// select.
 
 import { networkInterfaces } from 'node:os';
 
@@ -10,10 +11,10 @@ export const IS_IPV6 = FAMILY === 'ipv6';
 /** This host's address, where one is enough. */
 export const LOOPBACK = IS_IPV6 ? '::1' : '127.0.0.1';
 
-/** As URLs and options with a port have it. */
+/** The address as written in URLs and in options with a port. */
 export const LOOPBACK_HOST = IS_IPV6 ? '[::1]' : '127.0.0.1';
 
-/** Where the servers listen. Containers often go without IPv6. */
+/** The addresses that the servers listen on. Containers often have no IPv6. */
 export function loopback() {
   if (FAMILY !== undefined) return [LOOPBACK];
   const addresses = Object.values(networkInterfaces()).flatMap((many) => many.map(({ address }) => address));

@@ -1,13 +1,13 @@
-// A publisher with layers, and a subscriber who moves through them.
+// A publisher with layers, and a subscriber that switches between them.
 
 import assert from 'node:assert/strict';
 import { CAPTURE_720, constrainCamera, withoutDevices } from './peers.js';
 import { inRoom } from './room.js';
 import { PATIENCE_MS, until } from './wait.js';
 
-/** Lines of each spatial layer of a 720p camera. */
+/** Height in lines of each spatial layer of a 720p camera. */
 const HEIGHTS = [180, 360, 720];
-/** Every spatial layer from every other one. */
+/** From every spatial layer to every other one. */
 const MOVES = [0, 1, 2, 1, 0, 2, 0];
 /** Half a second of the camera. */
 const STILL_FRAMES_MAX = 15;
@@ -16,10 +16,11 @@ export const mediaYml = (codec, scalabilityMode) =>
   `video:\n  codecs:\n    - name: ${codec}\n      priority: 100\n  scalabilityMode: ${scalabilityMode}\n`;
 
 /**
- * Ada sends a 720p camera in `codec` with three sizes and three frame rates, Grace only watches; `story` gets both once the picture is whole. The uplink's
- * estimate has to rise before all sizes are sent. `options` are both peers', as `Peer.open` takes them; `prepare` gets Grace before she has to see anything.
+ * Ada sends a 720p camera in `codec` with three sizes and three frame rates, Grace only receives; `body` gets
+ * both once the full picture arrives. The uplink's estimate must rise before all sizes are sent. `options`
+ * are both peers', for `Peer.open`; `prepare` gets Grace before any video must arrive.
  */
-export async function withLayers(t, { codec, mode, options = {}, prepare = async () => undefined }, story) {
+export async function withLayers(t, { codec, mode, options = {}, prepare = async () => undefined }, body) {
   await inRoom(t, { names: [], media: mediaYml(codec, mode), frameRate: CAPTURE_720.frameRate }, async (room) => {
     const ada = await room.enter('Ada', { ...options, camera: [constrainCamera, CAPTURE_720] });
     await ada.connected();
@@ -29,7 +30,7 @@ export async function withLayers(t, { codec, mode, options = {}, prepare = async
     await grace.receives(['Ada']);
     await grace.pin('Ada', { spatialLayer: 2, temporalLayer: 2 });
     await showsLines(grace, 'Ada', 720);
-    await story({ ...room, ada, grace });
+    await body({ ...room, ada, grace });
   });
 }
 
@@ -40,29 +41,31 @@ export async function showsLines(peer, from, height) {
     return row?.height === height;
   };
   try {
-    // Large sizes wait for the browser's estimate, and a busy machine looks to it like a congested network.
+    // Large sizes wait for the browser's estimate, which takes a busy machine for a congested network.
     await until('', arrived, { timeoutMs: 3 * PATIENCE_MS, everyMs: 50 });
   } catch {
     throw new Error(`${from} at ${peer.name} has no ${height} lines: ${JSON.stringify(row)}`);
   }
 }
 
-/** Frames that somebody encodes in all sizes together, of the size of which there are most. */
+/** Frames that a peer has encoded: the count of the size with the most frames. */
 export async function encoded(peer) {
   const rows = (await peer.sent()).filter(({ kind }) => kind === 'video');
   return Math.max(0, ...rows.map(({ frames }) => frames));
 }
 
 /**
- * Waits for a condition, and meanwhile watches that a picture moves: it stands still when its sender has encoded `STILL_FRAMES_MAX` frames and more
- * between two looks at which the viewer had decoded the same number. Both are counted, so a busy machine, on which both are slow, changes nothing.
+ * Waits for a condition, and checks that the video does not freeze: it has frozen if its sender encoded
+ * `STILL_FRAMES_MAX` frames or more between two samples in which the viewer's number of decoded frames was
+ * the same. Both are counts, so a busy machine, on which both are slow, changes nothing.
  */
 export async function movesUntil(what, { ada, grace }, condition) {
   let [decoded, since, still] = [-1, 0, 0];
   await until(
     what,
     async () => {
-      // Before and after: the frames between are certainly encoded while the viewer's count was the same.
+      // Read before and after: the frames between are certainly encoded while the viewer's count was the
+      // same.
       const [sent, row] = [await encoded(ada), await grace.stream('Ada', 'video')];
       if (row.frames !== decoded) [decoded, since] = [row.frames, await encoded(ada)];
       else still = Math.max(still, sent - since);
@@ -70,13 +73,13 @@ export async function movesUntil(what, { ada, grace }, condition) {
     },
     { timeoutMs: 3 * PATIENCE_MS },
   );
-  assert.ok(still < STILL_FRAMES_MAX, `${what}: the picture stood still for ${still} frames`);
+  assert.ok(still < STILL_FRAMES_MAX, `${what}: the picture was frozen for ${still} frames`);
 }
 
-/** A second of the camera: within so many frames a size that was switched off is on again. */
+/** A second of the camera: a size that was switched off is on again within this many frames. */
 export const BACK_FRAMES_MAX = 30;
 
-/** How many frames somebody encodes from now on until `condition` holds for what is sent. */
+/** The number of frames that a peer encodes until `condition` is true for its encodings. */
 export async function framesUntil(peer, condition) {
   const before = await encoded(peer);
   let rows = [];
@@ -91,7 +94,7 @@ export async function framesUntil(peer, condition) {
   return Math.max(...rows.map(({ frames }) => frames)) - before;
 }
 
-/** The share of the sender's frames that the viewer decodes, over so many frames of the sender. */
+/** The share of the sender's frames that the viewer decodes, measured over this many frames of the sender. */
 async function share({ ada, grace }, frames = 90) {
   const before = [(await grace.stream('Ada', 'video')).frames, await encoded(ada)];
   let after = before;
@@ -107,15 +110,18 @@ async function moveThroughSizes({ ada, grace }) {
   for (const spatialLayer of MOVES) {
     await grace.pin('Ada', { spatialLayer, temporalLayer: 2 });
     await movesUntil(`size ${spatialLayer}`, { ada, grace }, ({ height }) => height === HEIGHTS[spatialLayer]);
-    await until('the server says so', async () => (await grace.layersOf('Ada'))?.spatialLayer === spatialLayer);
-    // Pictures of that size go on coming.
+    await until('the server reports it', async () => (await grace.layersOf('Ada'))?.spatialLayer === spatialLayer);
+    // The viewer continues to receive pictures of that size.
     const { frames } = await grace.stream('Ada', 'video');
     await movesUntil('it moves', { ada, grace }, (row) => row.frames > frames + 10);
     assert.equal((await grace.stream('Ada', 'video')).height, HEIGHTS[spatialLayer]);
   }
 }
 
-/** The subscriber goes from every size to every other one, and through the frame rates; the picture never stands still on the way. */
+/**
+ * The subscriber switches from every size to every other one, and through the frame rates; the picture never
+ * freezes.
+ */
 export async function movesThroughAllLayers(t, { ada, grace }, mimeType) {
   const before = await grace.stream('Ada', 'video');
   assert.equal(before.codec, mimeType);
@@ -123,18 +129,19 @@ export async function movesThroughAllLayers(t, { ada, grace }, mimeType) {
   const after = await grace.stream('Ada', 'video');
   t.diagnostic(`the browser counts ${after.freezes - before.freezes} freezes; a busy machine makes some`);
 
-  // Chromium counts every spatial layer as a frame: until those that are not watched any more are off, the sender seems to encode thrice as many.
+  // Chromium counts every spatial layer as a frame: until the unwatched layers are off, the sender seems to
+  // encode three times as many.
   await grace.pin('Ada', { spatialLayer: 0, temporalLayer: 2 });
   await share({ ada, grace }, 270);
   const shares = [];
   for (const temporalLayer of [2, 1, 0]) {
     await grace.pin('Ada', { spatialLayer: 0, temporalLayer });
-    await until('the server says so', async () => (await grace.layersOf('Ada'))?.temporalLayer === temporalLayer);
+    await until('the server reports it', async () => (await grace.layersOf('Ada'))?.temporalLayer === temporalLayer);
     shares.push(await share({ ada, grace }));
   }
   t.diagnostic(
     `${mimeType}: ${shares.map((share) => share.toFixed(2)).join(', ')} of the frames with 3, 2 and 1 temporal layers`,
   );
-  // Half and half again.
+  // Each step halves the frame rate.
   assert.ok(shares[0] > shares[1] * 1.3 && shares[1] > shares[2] * 1.3, `shares of the frames ${shares}`);
 }

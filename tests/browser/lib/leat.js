@@ -1,5 +1,5 @@
-// Starts `leat up` on ports of its own, finds the processes below it, and ends them again. Only processes started here are ever
-// signalled, each by its pid.
+// Starts `leat up` on its own ports, finds the processes below it, and ends them again. Only processes
+// started here are signalled, each by its pid.
 
 import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
@@ -15,16 +15,19 @@ import { machineLoad, PATIENCE_MS, until } from './wait.js';
 export const ROOT = resolve(fileURLToPath(import.meta.url), '../../../..');
 const LEAT_BIN = resolve(process.env.LEAT_BIN ?? join(ROOT, 'target/debug/leat'));
 
-/** Screenshots and logs that a person may want to look at afterwards. */
+/** Screenshots and logs for a person to read after a run. */
 export const ARTEFACTS = join(ROOT, 'target/browser');
 
 const STOP_TIMEOUT_MS = PATIENCE_MS;
-/** More than one, so that there is something to get wrong between them; as many on every machine. */
+/** More than one, so that tests cover the distribution over workers; the same number on every machine. */
 const WORKERS = 2;
-/** Where the engine's ports are looked for: below the range the system hands out by itself, which starts at 32768 on Linux. */
+/**
+ * The range in which the engine's ports are searched: below the system's ephemeral ports, which start at
+ * 32768 on Linux.
+ */
 const RTC_PORT_MIN = 20_000;
 const RTC_PORT_MAX = 32_000;
-/** Lines of the servers kept for a failure message. */
+/** Number of the servers' last log lines in a failure message. */
 const LOG_LINES_MAX = 400;
 
 export class Leat {
@@ -32,19 +35,22 @@ export class Leat {
   #folder;
   #lines = [];
   url;
-  /** Where the engine takes media: one port a worker. */
+  /** The engine's media ports: one for each worker. */
   rtcPorts = [];
-  /** Where the TURN server listens, over UDP and TCP, and over TLS if it has a certificate. */
+  /** The ports of the TURN server: for UDP and TCP, and for TLS if it has a certificate. */
   turnPort;
   turnTlsPort;
 
-  /** `args` go behind those of every test: `['--secret', …]`. `media` is the text of a `media.yml`. */
+  /**
+   * `args` are appended to the arguments of every test: `['--secret', …]`. `media` is the text of a
+   * `media.yml`.
+   */
   static async start(args = [], media = null) {
     accessSync(LEAT_BIN, constants.X_OK);
     const leat = new Leat();
     leat.#folder = mkdtempSync(join(tmpdir(), 'leat-browser-'));
     const http = await freeTcpPort();
-    // The engine's, and behind them the TURN server's.
+    // The engine's ports, and after them the TURN server's.
     const rtc = await freeRtcPorts(WORKERS + 2);
     leat.turnPort = rtc + WORKERS;
     leat.turnTlsPort = rtc + WORKERS + 1;
@@ -53,7 +59,7 @@ export class Leat {
       'up',
       '--http',
       `${LOOPBACK_HOST}:${http}`,
-      // Tests keep to loopback, whatever networks the machine is in.
+      // Tests use loopback only, whatever networks the machine has.
       ...loopback().flatMap((address) => ['--listen-ip', address]),
       '--workers',
       String(WORKERS),
@@ -107,7 +113,7 @@ export class Leat {
     return descendants(this.#process.pid).find((pid) => nameOf(pid) === name) ?? null;
   }
 
-  /** `kill -9`, as a crash would. Returns the pid that is gone. */
+  /** `kill -9`, as a crash would. Returns the pid of the killed process. */
   crash(name) {
     const pid = this.pidOf(name);
     if (pid === null) throw new Error(`${name} does not run below leat up (${this.#process.pid})`);
@@ -115,16 +121,18 @@ export class Leat {
     return pid;
   }
 
-  /** Stops `leat up` itself, and nothing below it, until `release`: what dies meanwhile stays dead. */
-  hold() {
+  /**
+   * Stops `leat up` itself, but no process below it, until `resume`: in that time no process is restarted.
+   */
+  pause() {
     this.#process.kill('SIGSTOP');
   }
 
-  release() {
+  resume() {
     this.#process.kill('SIGCONT');
   }
 
-  /** Ctrl-C, and all of it must be gone. */
+  /** Ctrl-C; all processes must end. */
   async stop() {
     const { pid, exitCode, signalCode } = this.#process;
     if (exitCode === null && signalCode === null) {
@@ -151,7 +159,7 @@ function endQuietly(pid) {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // Gone in the meantime.
+    // It has ended already.
   }
 }
 
@@ -189,7 +197,10 @@ async function freeTcpPort() {
   return port;
 }
 
-/** A base from which `count` ports are free over UDP and TCP: the engine takes one of each a worker. */
+/**
+ * The first of `count` ports in a row that are free over UDP and TCP: each worker of the engine uses one of
+ * each.
+ */
 async function freeRtcPorts(count) {
   const start = RTC_PORT_MIN + Math.floor(Math.random() * (RTC_PORT_MAX - RTC_PORT_MIN - count));
   for (let base = start; base + count <= RTC_PORT_MAX; base += count) {
@@ -199,7 +210,7 @@ async function freeRtcPorts(count) {
         const socket = createSocket(IS_IPV6 ? 'udp6' : 'udp4');
         sockets.push(socket);
         socket.bind(port, LOOPBACK);
-        // `once` rejects on 'error', which is how a taken port shows.
+        // `once` rejects on 'error', which means that the port is in use.
         await once(socket, 'listening');
         const server = createServer();
         sockets.push(server);
@@ -208,7 +219,7 @@ async function freeRtcPorts(count) {
       }
       return base;
     } catch {
-      // Taken: try the next ones.
+      // In use: try the next ones.
     } finally {
       for (const socket of sockets) socket.close();
     }

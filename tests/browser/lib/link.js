@@ -1,21 +1,22 @@
-// An emulated access link: a UDP relay before the engine's ports, thin towards the client and unlimited towards the engine. All relayed
-// ports share the one link. It neither loses nor delays anything but by its queue.
+// An emulated access link: a UDP relay before the engine's ports, with limited bandwidth towards the client
+// and unlimited bandwidth towards the engine. All relayed ports share the link. Only its queue delays and
+// drops datagrams.
 
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { IS_IPV6, LOOPBACK } from './family.js';
 
-/** What IP and UDP put before each datagram; a real link carries them too. */
+/** Length of the IP and UDP headers, which a real link carries as well. */
 const HEADER_BYTES = IS_IPV6 ? 48 : 28;
 const BITS = 8;
 
 export class Link {
   #sockets = [];
-  /** Of the engine's ports to the relay's. */
+  /** The relay's port for each port of the engine. */
   ports = {};
   #bytesPerMs;
   #queueBytesMax;
-  /** Datagrams under way to the client, each with the time its last bit arrives. */
+  /** Queued datagrams to the client, each with the time at which its last bit arrives. */
   #queue = [];
   #queuedBytes = 0;
   #freeAt = 0;
@@ -25,7 +26,10 @@ export class Link {
   carried = { datagrams: 0, bytes: 0 };
   dropped = 0;
 
-  /** A link to these ports of the engine, whose queue holds what it carries in `queueMs`; what comes when it is full is dropped. */
+  /**
+   * A link to these ports of the engine. Its queue is as long as the link sends in `queueMs`; datagrams that
+   * arrive while it is full are dropped.
+   */
   static async open(enginePorts, { bitsPerSecond, queueMs }) {
     const link = new Link();
     link.#bytesPerMs = bitsPerSecond / BITS / 1_000;
@@ -36,7 +40,7 @@ export class Link {
 
   async #relay(enginePort) {
     const downstream = this.#socket();
-    /** By the client's port: the engine tells clients apart by their address. */
+    /** By the client's port: the engine distinguishes clients by their address. */
     const upstreams = new Map();
     downstream.on('message', (datagram, client) => {
       let upstream = upstreams.get(client.port);
@@ -54,7 +58,7 @@ export class Link {
 
   #socket() {
     const socket = createSocket(IS_IPV6 ? 'udp6' : 'udp4');
-    // The engine may be gone before the client: what a link does with that is to carry nothing.
+    // The engine may be gone before the client: then the link drops the datagrams.
     socket.on('error', () => {});
     this.#sockets.push(socket);
     return socket;
@@ -92,7 +96,10 @@ export class Link {
   }
 }
 
-/** Runs in the page, before the app: the engine's candidates are those of the link, its ports and its host, and there is no way around it. */
+/**
+ * Runs in the page, before the app: keeps only the engine's candidates that the link relays, with the link's
+ * ports, so that no path avoids the link.
+ */
 export function behindLink({ ports, host }) {
   const { setRemoteDescription } = RTCPeerConnection.prototype;
   const CANDIDATE = /^a=candidate:(\S+) (\d+) (\S+) (\d+) (\S+) (\d+) (.*)$/;

@@ -1,13 +1,16 @@
-// What everybody in a call gets of everybody else.
+// The streams that all peers of a call receive from each other.
 
 import assert from 'node:assert/strict';
 import { progress, streamsIn, streamsOf } from './peers.js';
 import { until } from './wait.js';
 
-/** Packets of sound that count as hearing somebody: two seconds of them. */
+/** Audio packets for which a peer counts as heard: two seconds of them. */
 const PACKETS = 100;
 
-/** Every peer sees and hears all others: so many more frames of each picture, and packets of each sound that is not silence. At most `lostMax` packets are lost. */
+/**
+ * Every peer sees and hears all others: at least this many more frames of each video, and packets of each
+ * audio stream that is not silence. At most `lostMax` packets are lost.
+ */
 export async function seeAndHear(peers, { frames: least, lostMax = 5 }) {
   const before = await Promise.all(peers.map((peer) => peer.received()));
   for (const [index, peer] of peers.entries()) {

@@ -1,4 +1,4 @@
-// One Chromium with a context for each participant, and questions to ask of one.
+// One Chromium with a context for each participant, and methods to read the state of a participant.
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,10 +8,13 @@ import { PATIENCE_MS, until } from './wait.js';
 
 const CHROMIUM = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
 
-/** Four participants encode and decode in software on two cores: the picture is kept small, so that a freeze is the server's and not the CPU's. */
+/**
+ * Four participants encode and decode in software on two cores: the picture is small, so that a freeze is
+ * caused by the server and not by the CPU.
+ */
 export const CAPTURE = { width: 640, height: 360, frameRate: 15 };
 
-/** `frameRate` is the fake camera's, `args` are more of Chromium's. */
+/** `frameRate` is the fake camera's, `args` are further arguments of Chromium. */
 export function launch({ frameRate = CAPTURE.frameRate, args = [] } = {}) {
   return chromium.launch({
     executablePath: CHROMIUM,
@@ -28,7 +31,7 @@ export function launch({ frameRate = CAPTURE.frameRate, args = [] } = {}) {
       '--use-fake-ui-for-media-stream',
       '--autoplay-policy=no-user-gesture-required',
       '--allow-loopback-in-peer-connection',
-      // All contexts are one window's worth to Chromium, which slows timers of those it thinks nobody sees.
+      // Chromium takes all contexts for one window, and slows the timers of pages that it takes for hidden.
       '--disable-background-timer-throttling',
       '--disable-renderer-backgrounding',
       '--disable-backgrounding-occluded-windows',
@@ -37,15 +40,15 @@ export function launch({ frameRate = CAPTURE.frameRate, args = [] } = {}) {
   });
 }
 
-/** Enough lines for three sizes, which stay what they are. */
+/** Enough lines for three sizes; the height does not change. */
 export const CAPTURE_720 = { width: 1280, height: 720, frameRate: 30, steady: true };
 
-/** Runs in the page, before the app: somebody who only watches and listens. */
+/** Runs in the page, before the app: a participant that only receives. */
 export function withoutDevices() {
   navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('none', 'NotFoundError'));
 }
 
-/** Runs in the page, before the app. `steady`: a busy processor costs frames, not lines. */
+/** Runs in the page, before the app. `steady`: a busy CPU reduces the frame rate, not the height. */
 export function constrainCamera({ steady = false, ...capture }) {
   const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   navigator.mediaDevices.getUserMedia = (wanted) => real({ ...wanted, video: wanted.video && { ...wanted.video, ...capture } });
@@ -60,11 +63,12 @@ export function constrainCamera({ steady = false, ...capture }) {
 }
 
 /**
- * Runs in the page, before the app: a camera with much to tell, for the fake one's picture is so plain that its sender is never short of bitrate: `spots`, each frame
- * elsewhere. No more than that differs between any two frames: were something added with each, one that an encoder leaves out would make the next cost the more, and
- * it would never catch up.
+ * Runs in the page, before the app: a camera whose picture changes, because the fake camera's picture is so
+ * simple that its sender always has enough bitrate: `spots` spots, at new places in each frame. No two frames
+ * differ in more than these spots. If each frame added something, a frame that the encoder skips would make
+ * the next one larger, and the encoder would never catch up.
  */
-export function restlessCamera({ width, height, frameRate, spots }) {
+export function changingCamera({ width, height, frameRate, spots }) {
   const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   navigator.mediaDevices.getUserMedia = async (wanted) => {
     const stream = await real(wanted);
@@ -82,22 +86,24 @@ export function restlessCamera({ width, height, frameRate, spots }) {
     }, 1_000 / frameRate);
     plain.stop();
     stream.removeTrack(plain);
-    // Every picture that was drawn, whenever that was: a rate of its own would drop one where two come close together.
+    // Every drawn picture, at any time: a fixed frame rate would drop one of two pictures that are close
+    // together.
     stream.addTrack(canvas.captureStream().getVideoTracks()[0]);
     return stream;
   };
 }
 
-/** A participant: a page in a context of its own. */
+/** A participant: a page in its own context. */
 export class Peer {
   name;
   page;
   errors = [];
 
   /**
-   * Opens the app and joins; `camera` is a function for the page, with its argument, that puts another camera in place of the fake one; `before` are more of
-   * such functions, which run after it and before the app. `served` are scripts by path, which the page gets as if from the server. `needsClick`: the server
-   * has a key, and joining takes a click.
+   * Opens the app and joins. `camera` is a function for the page, with its argument, that replaces the fake
+   * camera; `before` are further such functions, which run after it and before the app. `served` are scripts
+   * by path, which the page gets as if from the server. `needsClick`: the server has a key, and joining needs
+   * a click.
    */
   static async open(
     browser,
@@ -118,7 +124,7 @@ export class Peer {
     const query = new URLSearchParams({ room, name, join: '1' });
     const fragment = token === undefined ? '' : `#${new URLSearchParams({ token })}`;
     await peer.page.goto(`${url}/?${query}${fragment}`);
-    // Where tokens are wanted, a link alone does not join.
+    // If tokens are required, a link alone does not join.
     if (needsClick) await peer.press('Join');
     return peer;
   }
@@ -127,7 +133,7 @@ export class Peer {
     await this.page.context().close();
   }
 
-  /** "Connected" and so on; null outside a call. */
+  /** For example "Connected"; null outside a call. */
   session() {
     return this.page.evaluate(() => window.__leat.store.getState().call?.session ?? null);
   }
@@ -136,7 +142,9 @@ export class Peer {
     return this.page.evaluate(() => window.__leat.store.getState().call?.online ?? false);
   }
 
-  /** What the client library wrote down: `{at, what}`, `at` by the machine's clock in milliseconds. */
+  /**
+   * The events that the client library has logged: `{at, what}`, `at` by the machine's clock in milliseconds.
+   */
   history() {
     return this.page.evaluate(() => window.__leat.call?.history ?? []);
   }
@@ -145,7 +153,7 @@ export class Peer {
     await until(`${this.name} is connected`, async () => (await this.session()) === 'Connected', { timeoutMs });
   }
 
-  /** Receive statistics of every stream that belongs to somebody: one row a stream. */
+  /** Receive statistics of every stream that belongs to a peer: one row a stream. */
   received() {
     return this.page.evaluate(async () => {
       const { store, call } = window.__leat;
@@ -171,10 +179,11 @@ export class Peer {
           height: stats.frameHeight ?? 0,
           codec: report.get(stats.codecId)?.mimeType ?? '',
           fmtp: report.get(stats.codecId)?.sdpFmtpLine ?? '',
-          // For how long the browser means to hold each back: the sum over all that it has played, and how many these are.
+          // The target delay of the jitter buffer: the sum over all frames played, and their number.
           targetDelayS: stats.jitterBufferTargetDelay ?? 0,
           emitted: stats.jitterBufferEmittedCount ?? 0,
-          // When in the sender's time what plays now was captured: the same for sound and picture that are in sync.
+          // The capture time, on the sender's clock, of the frame that plays now: the same for audio and
+          // video that are in sync.
           playout: stats.estimatedPlayoutTimestamp ?? 0,
         });
       }
@@ -187,7 +196,7 @@ export class Peer {
     return (await this.received()).find((row) => row.from === from && row.kind === kind);
   }
 
-  /** Picture and sound of all of these have begun. */
+  /** Audio and video of all these peers have arrived. */
   async receives(names, timeoutMs = PATIENCE_MS) {
     let rows = [];
     try {
@@ -226,7 +235,7 @@ export class Peer {
     });
   }
 
-  /** The candidate pair in use of each transport: over what, and for TCP who opened it. */
+  /** The candidate pair in use of each transport: its protocol, and for TCP which side opened it. */
   pairs() {
     return this.page.evaluate(async () => {
       const rows = [];
@@ -250,7 +259,7 @@ export class Peer {
     });
   }
 
-  /** What the browser's estimator believes the way to the engine carries, in bit/s. */
+  /** The browser's estimate of the bandwidth to the engine, in bit/s. */
   uplinkEstimate() {
     return this.page.evaluate(async () => {
       const rows = [...((await window.__leat.call?.getStats('send'))?.values() ?? [])];
@@ -261,7 +270,7 @@ export class Peer {
     });
   }
 
-  /** What is sent: one row for each encoding, the smallest picture first, and one for sound. */
+  /** The sent streams: one row for each encoding, the smallest picture first, and one for audio. */
   sent() {
     return this.page.evaluate(async () => {
       const report = await window.__leat.call?.getStats('send');
@@ -283,7 +292,10 @@ export class Peer {
     });
   }
 
-  /** Asks for layers of somebody's camera by hand; null leaves it to the size of the tile. When, by the machine's clock. */
+  /**
+   * Requests layers of a peer's camera; null lets the size of the tile decide. Returns the time by the
+   * machine's clock.
+   */
   pin(name, layers) {
     return this.page.evaluate(
       ([name, layers]) => {
@@ -297,7 +309,7 @@ export class Peer {
     );
   }
 
-  /** The layers of somebody's camera, as the server says it sends them. */
+  /** The layers of a peer's camera that the server reports to send. */
   layersOf(name) {
     return this.page.evaluate((name) => {
       const peer = window.__leat.store.getState().call?.peers.find((peer) => peer.name === name);
@@ -322,7 +334,7 @@ export class Peer {
     return this.page.getByRole('button', { name: label, exact: true }).click();
   }
 
-  /** Something only this very page load has: gone after a reload. */
+  /** Sets a mark in the loaded page, which a reload removes. */
   mark() {
     return this.page.evaluate(() => {
       window.sameLoad = true;
@@ -339,11 +351,14 @@ export class Peer {
   }
 }
 
-/** What rows are of, and what they are to be of: "Ada audio", "Ada video" and so on. */
+/** The streams of these rows, and the streams expected of these peers: "Ada audio", "Ada video" and so on. */
 export const streamsIn = (rows) => rows.map(({ from, kind }) => `${from} ${kind}`).sort();
 export const streamsOf = (names) => names.flatMap((name) => [`${name} audio`, `${name} video`]).sort();
 
-/** Difference of two `received()` samples of one peer, for every stream of the later one. Whether that has them all is another question. */
+/**
+ * Difference of two `received()` samples of one peer, for every stream of the later one, which may lack
+ * streams.
+ */
 export function progress(before, after) {
   return after.map((row) => {
     const first = before.find(({ from, source }) => from === row.from && source === row.source);

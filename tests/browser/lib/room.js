@@ -1,14 +1,16 @@
-// A server, a browser and people in a room, and the logs of all of them when a test fails.
+// A server, a browser and participants in a room, and all their logs when a test fails.
 
 import { Leat } from './leat.js';
 import { launch, Peer } from './peers.js';
 import { machineLoad } from './wait.js';
 
 /**
- * Runs `story` with a server and people who are in a call with each other. `media` is the text of a `media.yml`, `frameRate` that of the cameras, `before` what runs in every page before the app, `browserArgs` more of Chromium's arguments. Parts of a story are told by `step`, a subtest: a failed one lets
- * the next ones run.
+ * Runs the test `body` with a server and peers in a call with each other. `media` is the text of a
+ * `media.yml`, `frameRate` that of the cameras, `before` are functions that run in every page before the app,
+ * `browserArgs` further arguments of Chromium. Parts of the body run as `step`, a subtest: after a failed
+ * step the next ones still run.
  */
-export async function inRoom(t, { names, args = [], media, frameRate, before = [], browserArgs }, story) {
+export async function inRoom(t, { names, args = [], media, frameRate, before = [], browserArgs }, body) {
   const leat = await Leat.start(args, media);
   const browser = await launch({ frameRate, args: browserArgs });
   const room = 'millpond';
@@ -23,7 +25,7 @@ export async function inRoom(t, { names, args = [], media, frameRate, before = [
         throw error;
       }
     });
-  const tell = async () => {
+  const report = async () => {
     for (const peer of peers) {
       const history = await peer.history().catch(() => []);
       t.diagnostic(
@@ -41,12 +43,12 @@ export async function inRoom(t, { names, args = [], media, frameRate, before = [
   try {
     for (const name of names) await (await enter(name, { before })).connected();
     await Promise.all(peers.map((peer) => peer.receives(names.filter((name) => name !== peer.name))));
-    await story({ leat, browser, peers, enter, step });
+    await body({ leat, browser, peers, enter, step });
     for (const { name, errors } of peers)
       if (errors.length > 0) throw new Error(`uncaught in the page of ${name}: ${errors.join('; ')}`);
-    if (broken) await tell();
+    if (broken) await report();
   } catch (error) {
-    await tell();
+    await report();
     throw error;
   } finally {
     await browser.close().finally(() => leat.stop());

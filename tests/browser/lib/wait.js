@@ -1,10 +1,11 @@
-// Waiting for something to become true, with a sentence about what did not.
+// Waits for conditions; a failure names the condition that did not become true.
 
 import { availableParallelism, loadavg } from 'node:os';
 
 /**
- * The limit of every wait. It is generous, because the machine may be busy: a condition that is not true by then will not become true. No test asserts how
- * quickly something happens; what has to be bounded is counted in frames, packets or attempts.
+ * The limit of every wait. It is generous, because the machine may be busy: a condition that is not true
+ * within it will not become true. No test asserts how quickly something happens; bounds are given in frames,
+ * packets or attempts.
  */
 export const PATIENCE_MS = 60_000;
 
@@ -13,7 +14,7 @@ export const TEST_LIMIT = { timeout: 600_000 };
 
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
-/** Polls `probe` until it gives something truthy, and gives that. */
+/** Polls `probe` until it returns a truthy value, and returns that value. */
 export async function until(what, probe, { timeoutMs = PATIENCE_MS, everyMs = 100 } = {}) {
   const start = Date.now();
   for (;;) {
@@ -24,16 +25,22 @@ export async function until(what, probe, { timeoutMs = PATIENCE_MS, everyMs = 10
   }
 }
 
-/** Beside a failure: three browsers and a debug build are slow where others compute too. */
+/**
+ * Added to a failure message: three browsers and a debug build are slow on a machine that runs other
+ * programs.
+ */
 export function machineLoad() {
   const [minute, five] = loadavg().map((load) => load.toFixed(1));
   return `load ${minute} over a minute, ${five} over five, on ${availableParallelism()} cores`;
 }
 
-/** Waits until `count` gives the same number for two seconds: what was on its way has arrived, and nothing follows. Gives that number. */
-export async function standsStill(what, count) {
+/**
+ * Waits until `count` returns the same number for two seconds, so that all packets on the way have arrived.
+ * Returns that number.
+ */
+export async function stopsChanging(what, count) {
   let [last, since] = [await count(), Date.now()];
-  await until(`${what} stands still`, async () => {
+  await until(`${what} stops changing`, async () => {
     const now = await count();
     if (now !== last) [last, since] = [now, Date.now()];
     return Date.now() - since >= 2_000;
