@@ -109,7 +109,7 @@ fn sources_use_no_forbidden_api() {
     for rule in PLAN {
         for path in sources(rule) {
             let name = path.strip_prefix(root()).unwrap_or(&path).display().to_string();
-            if name != COUNTING_ALLOCATOR && name != WORK_METER {
+            if name != COUNTING_ALLOCATOR && name != WORK_METER && name != NEXT_PROTOCOL {
                 found.extend(source::violations(rule, &name, &read(&path)));
             }
         }
@@ -123,6 +123,22 @@ const COUNTING_ALLOCATOR: &str = "bench/rig/src/counting.rs";
 /// The one place of a protocol crate with thread-local state: it counts steps for tests, and does nothing in
 /// a release build. As an argument it would be one more parameter of every function on the packet path.
 const WORK_METER: &str = "engine/machine/src/meter.rs";
+
+/// A file that is compiled only with the feature `next-protocol`, for tests: the environment selects the protocol version of a process.
+const NEXT_PROTOCOL: &str = "engine/control/src/next.rs";
+
+#[test]
+fn only_tests_enable_the_next_protocol_version() {
+    let metadata = metadata();
+    let mut enabled = Vec::new();
+    for package in metadata.workspace_packages() {
+        let dependencies = package.dependencies.iter();
+        let users =
+            dependencies.filter(|dependency| dependency.features.iter().any(|name| name == "next-protocol"));
+        enabled.extend(users.map(|dependency| (package.name.to_string(), dependency.kind)));
+    }
+    assert_eq!(enabled, [("leat-tests".to_owned(), DependencyKind::Development)]);
+}
 
 /// The imports of a crate's modules.
 fn modules_of(rule: &CrateRule) -> modules::Imports {
