@@ -34,6 +34,11 @@ fn metadata() -> Metadata {
 
 /// The Rust sources of a rule, without those of crates inside its folder, and without test files.
 fn sources(rule: &CrateRule) -> Vec<PathBuf> {
+    let is_source = |path: &PathBuf| !path.to_string_lossy().ends_with("tests.rs");
+    sources_and_unit_tests(rule).into_iter().filter(is_source).collect()
+}
+
+fn sources_and_unit_tests(rule: &CrateRule) -> Vec<PathBuf> {
     let inner: Vec<PathBuf> =
         PLAN.iter().filter(|r| r.package != rule.package).map(|r| root().join(r.folder)).collect();
     let mut files = Vec::new();
@@ -47,7 +52,7 @@ fn sources(rule: &CrateRule) -> Vec<PathBuf> {
                 if !is_apart {
                     folders.push(path);
                 }
-            } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
+            } else if name.ends_with(".rs") {
                 files.push(path);
             }
         }
@@ -236,6 +241,25 @@ fn files_are_short_and_without_open_tasks() {
         found.extend(source::untidiness(&text).map(|untidy| format!("{} {untidy}", path.display())));
     }
     assert_clean(found);
+}
+
+#[test]
+fn unit_tests_have_one_place() {
+    let paths: Vec<PathBuf> = PLAN.iter().flat_map(sources_and_unit_tests).collect();
+    let found = paths.iter().filter_map(|path| {
+        let name = path.strip_prefix(root()).unwrap_or(path).display().to_string();
+        source::misplaced_tests(&name, &read(path))
+    });
+    assert_clean(found.collect());
+}
+
+#[test]
+fn misplaced_unit_tests_are_found() {
+    let inline = |lines: usize| format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "    f();\n".repeat(lines));
+    assert_eq!(source::misplaced_tests("a.rs", &inline(57)), None);
+    assert!(source::misplaced_tests("a.rs", &inline(58)).is_some());
+    assert!(source::misplaced_tests("a_tests.rs", "").is_some());
+    assert_eq!(source::misplaced_tests("a/tests.rs", &"f();\n".repeat(100)), None);
 }
 
 #[test]
