@@ -14,7 +14,6 @@ pub mod known;
 pub mod mutate;
 pub mod oracle;
 mod picture;
-mod plain;
 mod script;
 mod targets;
 mod world;

@@ -176,7 +176,7 @@ pub const BATCH_BYTES_MAX: usize = 1 << 10;
 /// Bytes that wait to be sent to one client: `Joined` of a full room has at most 500 KiB. A client above the
 /// limit loses its connection; after a resume, `Joined` has the complete state.
 pub const OUTSTANDING_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// Bytes that a message takes beside its content, in the queue and in that of Engine.IO.
+/// Bytes that a message takes in addition to its content, in the queue and in that of Engine.IO.
 pub const MESSAGE_OVERHEAD: usize = 256;
 /// Notifications that wait to be sent to one client, whatever their size: all that a full room sends in one
 /// burst.

@@ -122,7 +122,7 @@ mod tests {
         }
         let pause = bucket.take(start).expect_err("the burst is spent");
         assert_eq!(pause, Duration::from_millis(100));
-        bucket.take(start + pause).expect("after the pause it said");
+        bucket.take(start + pause).expect("after the returned pause");
         bucket.take(start + pause).expect_err("one pause, one token");
     }
 

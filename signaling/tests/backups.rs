@@ -1,4 +1,5 @@
-//! A publisher whose codec somebody cannot play: it is asked for another, and each gets what it can play.
+//! Backups: a publisher whose codec a consumer cannot decode is asked for another, and each consumer gets one
+//! that it can decode.
 
 mod harness;
 
@@ -14,7 +15,7 @@ fn start() -> (Engine, Signaling) {
     (engine, signaling)
 }
 
-/// Video in one codec alone, perhaps as a backup.
+/// Video in a single codec, perhaps as a backup.
 fn produce_in(transport: &str, codec: &str, backup_for: &str) -> Payload {
     let Payload::ProduceMedia(mut media) = produce(transport, "video") else { unreachable!() };
     let parameters = media.rtp_parameters.as_mut().expect("there are some");
@@ -23,7 +24,7 @@ fn produce_in(transport: &str, codec: &str, backup_for: &str) -> Payload {
     Payload::ProduceMedia(proto::ProduceMedia { backup_for: backup_for.into(), ..media })
 }
 
-/// A wish of somebody who cannot play one codec.
+/// A request of a client that cannot decode one codec.
 fn consume_without(transport: &str, producer: &str, codec: &str) -> Payload {
     let Payload::ConsumeMedia(mut media) = consume(transport, producer) else { unreachable!() };
     let capabilities = media.rtp_capabilities.as_mut().expect("there are some");
@@ -38,7 +39,7 @@ async fn made(client: &Client, request: Payload) -> String {
     }
 }
 
-/// The codec a client receives.
+/// The codec that a client receives.
 async fn received(client: &Client, request: Payload) -> (String, String) {
     match client.ask(request).await {
         Payload::ConsumerCreated(created) => {
@@ -64,26 +65,26 @@ async fn client_that_cannot_decode_the_first_codec_gets_a_backup() {
     bob.join(join("r", "Bob")).await;
     carol.join(join("r", "Carol")).await;
     for _ in 0..2 {
-        assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
+        assert!(matches!(ada.notification().await, Payload::PeerJoined(_)));
     }
-    assert!(matches!(bob.hears().await, Payload::PeerJoined(_)));
+    assert!(matches!(bob.notification().await, Payload::PeerJoined(_)));
     let send = ada.transport("send").await.id;
     let (to_bob, to_carol) = (bob.transport("recv").await.id, carol.transport("recv").await.id);
     let camera = made(&ada, produce_in(&send, "video/VP9", "")).await;
-    assert!(matches!(bob.hears().await, Payload::NewProducer(_)));
+    assert!(matches!(bob.notification().await, Payload::NewProducer(_)));
 
-    // Asked for once, however often it is tried.
+    // Requested once, however often the consumer tries.
     for _ in 0..2 {
         let refusal = refused(&bob, consume_without(&to_bob, &camera, "video/VP9")).await;
         assert_eq!(refusal, (ErrorCode::CannotConsume, true));
     }
-    let Payload::BackupWanted(wanted) = ada.hears().await else { panic!("she is asked") };
+    let Payload::BackupWanted(wanted) = ada.notification().await else { panic!("she is asked") };
     assert_eq!((wanted.producer_id.as_str(), wanted.mime_type.as_str()), (camera.as_str(), "video/VP8"));
-    ada.heard_all();
+    ada.no_more_notifications();
 
     let backup = made(&ada, produce_in(&send, "video/VP8", &camera)).await;
-    // Nobody hears of it, and who joins now does not see it either.
-    bob.heard_all();
+    // Other peers are not notified of it, and a new peer does not see it either.
+    bob.no_more_notifications();
     let dave = signaling.client();
     let joined = dave.join(join("r", "Dave")).await;
     let ids: Vec<_> = joined
@@ -100,25 +101,25 @@ async fn client_that_cannot_decode_the_first_codec_gets_a_backup() {
     let ids = [&camera, &backup].map(|id| ProducerId(transport_id(id).0));
     for (id, codec) in ids.into_iter().zip([Codec::Vp9, Codec::Vp8]) {
         let of_it = |command: &Command| matches!(command, Command::Consume(consume) if consume.producer == id && consume.codecs[0].codec == codec);
-        engine.has_got("who consumes which", of_it).await;
+        engine.received("who consumes which", of_it).await;
     }
 
-    // It goes with the first.
+    // It is closed together with the original.
     ada.done(Payload::CloseProducer(proto::CloseProducer { producer_id: camera.clone() })).await;
     for id in ids {
-        engine.has_got("to close both", |command| *command == Command::CloseProducer { producer: id }).await;
+        engine.received("to close both", |command| *command == Command::CloseProducer { producer: id }).await;
     }
     let (mut consumers, mut producers) = (0, 0);
-    assert!(matches!(bob.hears().await, Payload::PeerJoined(_)), "Dave");
+    assert!(matches!(bob.notification().await, Payload::PeerJoined(_)), "Dave");
     while consumers + producers < 2 {
-        match bob.hears().await {
+        match bob.notification().await {
             Payload::ConsumerClosed(_) => consumers += 1,
             Payload::ProducerClosed(closed) if closed.producer_id == camera => producers += 1,
             other => panic!("{other:?}"),
         }
     }
     assert_eq!((consumers, producers), (1, 1));
-    bob.heard_all();
+    bob.no_more_notifications();
 }
 
 #[tokio::test]
@@ -127,14 +128,14 @@ async fn client_without_any_codec_is_refused_at_once_and_a_backup_needs_an_origi
     let (mut ada, bob) = (signaling.client(), signaling.client());
     ada.join(join("r", "Ada")).await;
     bob.join(join("r", "Bob")).await;
-    assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
+    assert!(matches!(ada.notification().await, Payload::PeerJoined(_)));
     let (send, recv) = (ada.transport("send").await.id, bob.transport("recv").await.id);
     let (sound, camera) =
         (ada.produce(&send, "audio").await, made(&ada, produce_in(&send, "video/VP9", "")).await);
     let Payload::ConsumeMedia(mut nothing) = consume(&recv, &camera) else { unreachable!() };
     nothing.rtp_capabilities.as_mut().expect("some").codecs.retain(|codec| codec.kind == "audio");
     assert_eq!(refused(&bob, Payload::ConsumeMedia(nothing)).await, (ErrorCode::CannotConsume, false));
-    ada.heard_all();
+    ada.no_more_notifications();
 
     assert_eq!(ada.fails(produce_in(&send, "video/VP8", &sound)).await, ErrorCode::BadMessage);
     assert_eq!(
@@ -167,5 +168,5 @@ async fn new_process_recovers_backups() {
     let backup = ProducerId(transport_id(&backup).0);
     let of_it =
         |command: &Command| matches!(command, Command::Consume(consume) if consume.producer == backup);
-    engine.has_got("to consume the backup", of_it).await;
+    engine.received("to consume the backup", of_it).await;
 }

@@ -1,4 +1,4 @@
-//! The binaries, as an operator meets them.
+//! The binaries from the command line.
 
 use signaling::auth::token::Verifier;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,7 +16,7 @@ fn signaling(arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), errors(&output))
 }
 
-/// What a program that failed says. Where it logs JSON, the texts of the errors.
+/// The error output of a program that failed. If the log is JSON, the texts of its errors.
 fn errors(output: &Output) -> String {
     let plain = |line: &str| {
         let object: Option<serde_json::Value> = serde_json::from_str(line).ok();
@@ -40,7 +40,7 @@ fn wrong_option_is_named_with_exit_code_2() {
         let (code, text) = signaling(arguments);
         assert_eq!(code, Some(2), "{arguments:?}: {text}");
         for word in words {
-            assert!(text.contains(word), "{arguments:?} should say {word:?}: {text}");
+            assert!(text.contains(word), "{arguments:?} should contain {word:?}: {text}");
         }
     }
 }
@@ -50,7 +50,7 @@ fn niceness_is_the_one_of_the_option() {
     let niceness = |pid: u32| -> Vec<String> {
         let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
         let stats = threads.flatten().filter_map(|it| std::fs::read_to_string(it.path().join("stat")).ok());
-        // The 19th field; the second is in parentheses and may have blanks.
+        // Field 19; field 2 is in parentheses and may contain blanks.
         let field = |stat: String| stat.rsplit(')').next()?.split_whitespace().nth(16).map(str::to_owned);
         stats.filter_map(field).collect()
     };
@@ -65,7 +65,7 @@ fn niceness_is_the_one_of_the_option() {
         let deadline = std::time::Instant::now() + Duration::from_secs(60);
         let own = niceness(std::process::id())[0].parse::<i32>().expect("a number");
         let wanted = (own + wanted.parse::<i32>().expect("a number")).min(19).to_string();
-        // It has more than one thread once it works.
+        // Once it runs, it has more than one thread.
         let mut found = Vec::new();
         while (found.len() < 3 || found.iter().any(|it| *it != wanted))
             && std::time::Instant::now() < deadline
@@ -86,12 +86,12 @@ fn niceness_is_the_one_of_the_option() {
 fn error_in_media_yml_is_reported_with_its_line_and_exit_code_2() {
     let path = std::env::temp_dir().join(format!("leat-cli-media-{}.yml", std::process::id()));
     std::fs::write(&path, "video:\n  codecs:\n    - name: VP8\n      priority: first\n")
-        .expect("our own file");
+        .expect("a temporary file");
     let file = path.display().to_string();
     let signaling = signaling(&["--http", "127.0.0.1:0", "--media", &file]);
     let up = run(env!("CARGO_BIN_EXE_leat"), &["up", "--http", "127.0.0.1:7079", "--media", &file]);
     let up = (up.status.code(), errors(&up));
-    std::fs::remove_file(&path).expect("our own file");
+    std::fs::remove_file(&path).expect("a temporary file");
     let missing = self::signaling(&["--media", &file]);
     for (code, text) in [signaling, up] {
         assert_eq!(code, Some(2), "{text}");
@@ -115,10 +115,10 @@ fn media_yml_with_only_low_priorities_causes_one_warning() {
         let [vp8, vp9] = priorities;
         let text =
             format!("video: {{codecs: [{{name: VP8, priority: {vp8}}}, {{name: VP9, priority: {vp9}}}]}}\n");
-        std::fs::write(&path, text).expect("our own file");
+        std::fs::write(&path, text).expect("a temporary file");
         let lines = log_of_start(&["--media", &path.display().to_string()]);
-        std::fs::remove_file(&path).expect("our own file");
-        lines.iter().filter(|line| line.contains("the highest number is now preferred")).count()
+        std::fs::remove_file(&path).expect("a temporary file");
+        lines.iter().filter(|line| line.contains("the highest number is preferred")).count()
     };
     assert_eq!([[1, 2], [100, 50]].map(warnings), [1, 0]);
 }
@@ -142,7 +142,7 @@ fn turn_port_in_use_is_reported_with_the_option_of_leat_up_and_exit_code_1() {
         (UdpSocket::bind("127.0.0.1:0").expect("a port"), TcpListener::bind("127.0.0.1:0").expect("a port"));
     let [udp, tcp] =
         [udp.local_addr(), tcp.local_addr()].map(|address| address.expect("bound").port().to_string());
-    // Where nobody listens, or the run would end for that.
+    // A free port, so that the run does not end because of it.
     let free = || {
         let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
         socket.local_addr().expect("bound").port().to_string()
@@ -172,7 +172,7 @@ fn process_ends_if_its_parent_exited_before_the_start() {
     let output = Command::new(env!("CARGO_BIN_EXE_leat-signaling"))
         .args(["--http", "127.0.0.1:0", "--die-with-parent"])
         .env_remove("LEAT_SECRET")
-        // No process has that number.
+        // No process has this id.
         .env("LEAT_PARENT", "0")
         .output()
         .expect("the program runs");
@@ -190,7 +190,7 @@ fn leat_up_detects_another_leat_on_the_port() {
             let mut stream = stream.expect("a connection");
             let body = "{\"status\":\"ok\",\"engine\":\"ready\"}\n";
             let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-            // Whoever asks may not wait for the answer.
+            // The client may not wait for the answer.
             let _ = stream.read(&mut [0; 1024]);
             let _ = stream.write_all(answer.as_bytes());
         }
@@ -199,7 +199,7 @@ fn leat_up_detects_another_leat_on_the_port() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("--http") && text.contains("in use"), "{text}");
-    assert!(output.stdout.is_empty(), "it must not say that it is up");
+    assert!(output.stdout.is_empty(), "it must not report that it is up");
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn leat_token_creates_a_valid_token() {
 #[test]
 fn without_a_secret_leat_token_uses_the_development_key() {
     let dir = std::env::temp_dir().join(format!("leat-cli-{}", std::process::id()));
-    std::fs::create_dir(&dir).expect("a directory of our own");
+    std::fs::create_dir(&dir).expect("a temporary directory");
     let mint = |runtime_dir: &std::path::Path| {
         Command::new(env!("CARGO_BIN_EXE_leat"))
             .args(["token", "--room", "stage", "--user", "ada"])
@@ -261,11 +261,11 @@ fn without_a_secret_leat_token_uses_the_development_key() {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     let verifier = Verifier::with_secret(&key, Duration::ZERO).expect("a good secret");
     assert_eq!(verifier.verify(token.trim_end(), "stage", now).expect("admitted").user, "ada");
-    std::fs::remove_dir_all(dir.join("leat")).expect("our own");
+    std::fs::remove_dir_all(dir.join("leat")).expect("a temporary directory");
 
-    std::fs::write(dir.join("leat"), "in the way of the directory").expect("our own");
+    std::fs::write(dir.join("leat"), "in the way of the directory").expect("a temporary directory");
     let output = mint(&dir);
-    std::fs::remove_dir_all(&dir).expect("our own");
+    std::fs::remove_dir_all(&dir).expect("a temporary directory");
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--secret-file"));
 }
@@ -273,11 +273,11 @@ fn without_a_secret_leat_token_uses_the_development_key() {
 #[test]
 fn leat_token_refuses_a_public_key() {
     let file = std::env::temp_dir().join(format!("leat-cli-public-{}.pem", std::process::id()));
-    std::fs::write(&file, "-----BEGIN PUBLIC KEY-----\n").expect("our own file");
+    std::fs::write(&file, "-----BEGIN PUBLIC KEY-----\n").expect("a temporary file");
     let arguments = ["token", "--room", "stage", "--user", "ada", "--public-key-file"];
     let path = file.display().to_string();
     let output = run(env!("CARGO_BIN_EXE_leat"), &[&arguments[..], &[&path]].concat());
-    std::fs::remove_file(&file).expect("our own file");
+    std::fs::remove_file(&file).expect("a temporary file");
     let text = errors(&output);
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(output.stdout.is_empty(), "it must not print a token");
@@ -317,8 +317,8 @@ fn key_by_option_and_by_environment_is_refused_with_both_names() {
 fn key_file_that_other_users_can_read_causes_a_warning() {
     let warnings = |mode: u32| {
         let file = std::env::temp_dir().join(format!("leat-cli-key-{mode:o}-{}", std::process::id()));
-        std::fs::write(&file, "an operator's secret of 32 bytes").expect("our own file");
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("our own file");
+        std::fs::write(&file, "an operator's secret of 32 bytes").expect("a temporary file");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("a temporary file");
         let path = file.display().to_string();
         let log = log_of_start(&[
             "--secret-file",
@@ -328,7 +328,7 @@ fn key_file_that_other_users_can_read_causes_a_warning() {
             "--turn-secret-file",
             &path,
         ]);
-        std::fs::remove_file(&file).expect("our own file");
+        std::fs::remove_file(&file).expect("a temporary file");
         let about = |option: &str| {
             log.iter().filter(|line| line.contains(option) && line.contains("chmod 600")).count()
         };
@@ -337,7 +337,7 @@ fn key_file_that_other_users_can_read_causes_a_warning() {
     assert_eq!([0o644, 0o640, 0o604, 0o600, 0o400].map(warnings), [[1, 1], [1, 1], [1, 1], [0, 0], [0, 0]]);
 }
 
-/// What signaling logs from its start on until it listens.
+/// The log of signaling from its start until it listens.
 fn log_of_start(arguments: &[&str]) -> Vec<String> {
     let mut process = Command::new(env!("CARGO_BIN_EXE_leat-signaling"))
         .args(["--http", "127.0.0.1:0", "--control-socket", "/nonexistent/control.sock", "--log", "json"])

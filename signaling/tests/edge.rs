@@ -1,4 +1,5 @@
-//! What can be had without a token, and from which address: bounds of connections, heads, sessions and time; proxies; other origins.
+//! What is available without a token, and to which address: limits of connections, heads, sessions and time;
+//! proxies; other origins.
 
 mod harness;
 
@@ -22,10 +23,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// How long something may take that should happen soon: the machine may be busy with all the other tests.
-const TIMEOUTS: Duration = Duration::from_secs(60);
+/// Maximum time for something that should happen soon: the machine may run all other tests as well.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A server that asks for tokens, with these settings.
+/// A server that requires tokens, with these settings.
 async fn serve(settings_of: impl FnOnce(&mut http::HttpSettings)) -> (Engine, Signaling, SocketAddr) {
     let engine = Engine::start(&socket_path());
     let verifier = Verifier::with_secret(SECRET.as_bytes(), Duration::ZERO).expect("a good secret");
@@ -60,9 +61,9 @@ fn entry(user: &str) -> Vec<u8> {
 }
 
 async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + TIMEOUTS;
+    let deadline = Instant::now() + TIMEOUT;
     while !is_so().await {
-        assert!(Instant::now() < deadline, "{what}: not within {TIMEOUTS:?}");
+        assert!(Instant::now() < deadline, "{what}: not within {TIMEOUT:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -92,7 +93,7 @@ async fn sessions_are_counted_from_the_handshake_in_total_and_by_address() {
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.body.contains("too many connections"), "{refused:?}");
     assert_eq!(other.get("/healthz").await.status, 200, "what opens no session needs no place");
-    // A session that ends gives its place back.
+    // A session that ends frees its permit.
     sessions[0].post("1").await;
     eventually("the place is free", async || one.get(HANDSHAKE).await.status == 200).await;
     drop(signaling);
@@ -126,12 +127,12 @@ async fn connection_without_a_complete_head_is_closed() {
         stream.write_all(begun).await.expect("send");
         connections.push(stream);
     }
-    // One that asked, and asks no more.
+    // One with a first request and no second.
     let mut idle = http.connect().await;
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("send");
     connections.push(idle);
     for mut stream in connections {
-        let closed = tokio::time::timeout(TIMEOUTS, stream.read_to_end(&mut Vec::new())).await;
+        let closed = tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut Vec::new())).await;
         let _ = closed.expect("closed");
     }
 }
@@ -145,7 +146,7 @@ async fn request_with_a_missing_body_times_out() {
         .await
         .expect("send");
     let mut answer = Vec::new();
-    let read = tokio::time::timeout(TIMEOUTS, stream.read_to_end(&mut answer)).await;
+    let read = tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut answer)).await;
     let _ = read.expect("closed");
     assert!(answer.starts_with(b"HTTP/1.1 408 "), "{:?}", String::from_utf8_lossy(&answer));
 }
@@ -161,7 +162,7 @@ async fn heads_are_bounded() {
     assert_eq!(Http::to(server).get(&uri).await.status, 414);
 }
 
-/// Engine.IO keeps the head of the request that opens a session: it is given what it reads, and no more.
+/// Engine.IO stores the head of the first request of a session, so it gets only the headers that it reads.
 #[tokio::test]
 async fn engine_io_gets_only_the_headers_that_it_reads() {
     let given = |headers: axum::http::HeaderMap| async move {
@@ -180,14 +181,15 @@ async fn engine_io_gets_only_the_headers_that_it_reads() {
 #[tokio::test]
 async fn session_that_does_not_join_is_closed_with_its_connection() {
     let (_engine, signaling, server) = serve(|_| {}).await;
-    // One that says nothing, one that asks for the namespace, one that polls; each answers pings that have not come.
+    // A silent session, one that connects to the namespace, and one that polls; each answers pings before
+    // they arrive.
     let (mut silent, _) = Http::to(server).upgrade().await;
     let (mut connected, _) = Http::to(server).upgrade().await;
     connected.write_all(&[frame(1, b"40"), frame(1, b"3")].concat()).await.expect("send");
     let polling = PollingClient::connect(Http::to(server)).await;
     assert_eq!(signaling.rooms.connection_count(), 3);
     let closing = async |stream: &mut tokio::net::TcpStream| {
-        let closed = tokio::time::timeout(TIMEOUTS, stream.read_to_end(&mut Vec::new())).await;
+        let closed = tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut Vec::new())).await;
         let _ = closed.expect("closed");
     };
     tokio::join!(closing(&mut silent), closing(&mut connected));
@@ -200,7 +202,7 @@ async fn message_above_64_kib_is_refused_before_it_is_decoded() {
     let (_engine, _signaling, server) = serve(|_| {}).await;
     let client = PollingClient::connect(Http::to(server)).await;
     let head = |id: usize| format!("451-{id}[\"signal\",{{\"_placeholder\":true,\"num\":0}}]");
-    // Field 99, which is skipped: as long as a message may be, and a little more.
+    // An unknown field, 99, that makes the message as long as allowed, or slightly longer.
     let padded = |len: usize| {
         let mut message = vec![0x9a, 0x06, 0, 0, 0];
         let padding = len - message.len();
@@ -224,7 +226,7 @@ async fn message_above_64_kib_is_refused_before_it_is_decoded() {
     }
 }
 
-/// There is no engine, for whose snapshot joins wait.
+/// Without an engine, joins wait for its snapshot.
 #[tokio::test]
 async fn too_many_unanswered_requests_before_a_join_are_refused() {
     let timeouts = rooms::Timeouts { settle: Duration::from_secs(3_600), ..harness::TIMEOUTS };
@@ -234,7 +236,7 @@ async fn too_many_unanswered_requests_before_a_join_are_refused() {
     tokio::spawn(http::serve(listener, signaling.rooms.clone(), http::HttpSettings::default()));
     let client = PollingClient::connect(Http::to(server)).await;
     let mut message = entry("ada");
-    // Field 99, which is skipped.
+    // An unknown field, 99.
     let padding = 50_000_usize;
     message.extend([
         0x9a,
@@ -308,14 +310,14 @@ async fn forwarded_address_of_an_untrusted_client_is_ignored() {
     }
     let forged = Http::from(server, "127.0.0.1").with("X-Forwarded-For: 192.0.2.99");
     assert_eq!(forged.get(HANDSHAKE).await.status, 429);
-    // Nor its PROXY header, which is no HTTP.
+    // The same for its PROXY header, which is not HTTP.
     let mut stream = Http::from(server, "127.0.0.2").connect().await;
     let header =
         [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &[192, 0, 2, 99, 127, 0, 0, 1, 0, 1, 0, 2]].concat();
     stream.write_all(&header).await.expect("send");
     let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
     let mut answer = Vec::new();
-    let _ = tokio::time::timeout(TIMEOUTS, stream.read_to_end(&mut answer)).await.expect("closed");
+    let _ = tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut answer)).await.expect("closed");
     assert!(!answer.starts_with(b"HTTP/1.1 200"), "{:?}", String::from_utf8_lossy(&answer));
 }
 
@@ -335,13 +337,13 @@ async fn development_mode_refuses_remote_clients_of_a_trusted_proxy() {
         let request = format!("GET {HANDSHAKE} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(&[&header, request.as_bytes()].concat()).await.expect("send");
         let mut answer = String::new();
-        let read = tokio::time::timeout(TIMEOUTS, stream.read_to_string(&mut answer)).await;
+        let read = tokio::time::timeout(TIMEOUT, stream.read_to_string(&mut answer)).await;
         read.expect("closed").expect("text");
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{source:?}: {answer}");
     }
 }
 
-/// Behind a proxy, connections are not counted by address: sessions and requests are.
+/// Behind a proxy, sessions and requests are counted by address, and connections are not.
 #[tokio::test]
 async fn session_has_at_most_one_websocket() {
     let (_engine, _signaling, server) = serve(|settings| {
@@ -356,7 +358,7 @@ async fn session_has_at_most_one_websocket() {
     let (mut websocket, _) = client.upgrade().await;
     let mut open = Vec::new();
     while !open.ends_with(b"\",") {
-        let read = tokio::time::timeout(TIMEOUTS, websocket.read_u8()).await;
+        let read = tokio::time::timeout(TIMEOUT, websocket.read_u8()).await;
         open.push(read.expect("in time").expect("its open packet"));
     }
     let open = String::from_utf8_lossy(&open).into_owned();
@@ -365,7 +367,7 @@ async fn session_has_at_most_one_websocket() {
     assert_eq!(further_websockets(&client, &path).await, 0, "it began with a WebSocket");
 }
 
-/// How many of 20 more WebSockets a session gets.
+/// How many of 20 further WebSockets a session gets.
 async fn further_websockets(client: &Http, path: &str) -> usize {
     let mut held = Vec::new();
     let mut upgraded = 0;
@@ -378,7 +380,7 @@ async fn further_websockets(client: &Http, path: &str) -> usize {
         );
         stream.write_all(head.as_bytes()).await.expect("send");
         let mut status = [0; 12];
-        let read = tokio::time::timeout(TIMEOUTS, stream.read_exact(&mut status)).await;
+        let read = tokio::time::timeout(TIMEOUT, stream.read_exact(&mut status)).await;
         let _ = read.expect("an answer").expect("a head");
         upgraded += usize::from(&status == b"HTTP/1.1 101");
         held.push(stream);
@@ -386,8 +388,8 @@ async fn further_websockets(client: &Http, path: &str) -> usize {
     upgraded
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------------
-// The program, and other people's proxies before it
+// --------------------------------------------------------------------------------------------------------------
+// The program, behind nginx and HAProxy
 
 /// A program that ends with the test.
 struct Program {
@@ -411,9 +413,9 @@ impl Program {
         Self { process, name, lines, log: Vec::new() }
     }
 
-    /// The first line of the log from now on in which this is.
+    /// The next line of the log that contains `text`.
     fn await_line(&mut self, text: &str) -> String {
-        let deadline = Instant::now() + TIMEOUTS;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let rest = deadline.saturating_duration_since(Instant::now());
             let Ok(line) = self.lines.recv_timeout(rest) else {
@@ -427,7 +429,7 @@ impl Program {
     }
 
     fn await_end(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + TIMEOUTS;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Some(status) = self.process.try_wait().expect("a child") {
                 return status;
@@ -437,7 +439,7 @@ impl Program {
         }
     }
 
-    /// Memory that it has, in KiB.
+    /// Its resident memory, in KiB.
     fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
@@ -447,13 +449,13 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Fails if it has ended already.
+        // Fails only if it has ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// A running `leat-signaling`, and where it listens.
+/// A running `leat-signaling`, and the address on which it listens.
 fn signaling(arguments: &[&str]) -> (Program, SocketAddr) {
     signaling_from(Command::new(env!("CARGO_BIN_EXE_leat-signaling")), arguments)
 }
@@ -482,7 +484,7 @@ fn signaling_from(mut command: Command, arguments: &[&str]) -> (Program, SocketA
 
 #[tokio::test]
 async fn a_thousand_silent_connections_do_not_lock_out_others() {
-    // The default of most systems, of which the hard limit is far higher.
+    // The default of most systems, whose hard limit is much higher.
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -S -n 1024 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_leat-signaling")]);
     let (_program, server) = signaling_from(command, &[]);
@@ -498,7 +500,7 @@ async fn a_thousand_silent_connections_do_not_lock_out_others() {
 async fn sessions_that_have_not_joined_take_little_memory() {
     let (program, server) = signaling(&[]);
     let head = Http::to(server).with(&format!("X-Long: {}", "x".repeat(limits::HEAD_BYTES_MAX - 2_048)));
-    // Whatever the first of everything costs.
+    // Costs that occur only once.
     for _ in 0..20 {
         PollingClient::open(head.clone()).await;
     }
@@ -524,7 +526,7 @@ async fn sigterm_notifies_clients_and_ends_the_process() {
     assert!(program.await_end().success());
 }
 
-/// A folder of a test's own.
+/// A folder for one test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -536,7 +538,7 @@ impl Folder {
 
     fn write(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
-        std::fs::write(&path, text).expect("our own file");
+        std::fs::write(&path, text).expect("a temporary file");
         path.display().to_string()
     }
 }
@@ -547,7 +549,7 @@ impl Drop for Folder {
     }
 }
 
-/// A port nobody listens on.
+/// A port on which nothing listens.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
 }
@@ -558,9 +560,9 @@ async fn listening(port: u16) -> SocketAddr {
     address
 }
 
-/// Through a proxy that adds to X-Forwarded-For: each client has its own bound of two sessions, whatever it says of its address itself, and its
-/// address is in the log.
-async fn clients_are_told_apart(program: &mut Program, proxy: SocketAddr) {
+/// Through a proxy that appends to X-Forwarded-For: each client has its own limit of two sessions, whatever
+/// address it claims, and its address is in the log.
+async fn clients_are_distinguished(program: &mut Program, proxy: SocketAddr) {
     let client = |address: &str| Http::from(proxy, address).with("X-Forwarded-For: 192.0.2.1");
     for number in 0..4 {
         let client = client(&format!("127.0.1.{number}"));
@@ -568,7 +570,7 @@ async fn clients_are_told_apart(program: &mut Program, proxy: SocketAddr) {
         PollingClient::open(client.clone()).await;
         assert_eq!(client.get(HANDSHAKE).await.status, 429, "{number}");
     }
-    // A WebSocket is one too, for as long as it stands.
+    // An open WebSocket counts as one.
     let client = client("127.0.2.1");
     let (held, status) = client.upgrade().await;
     assert_eq!(status, 101);
@@ -615,7 +617,7 @@ async fn clients_behind_nginx_are_distinguished() {
     let mut nginx = Command::new("/usr/sbin/nginx");
     let _nginx = Program::start("nginx", nginx.args(["-p", &path.to_string(), "-c", &config]));
     let proxy = listening(port).await;
-    clients_are_told_apart(&mut program, proxy).await;
+    clients_are_distinguished(&mut program, proxy).await;
 }
 
 #[tokio::test]
@@ -623,7 +625,7 @@ async fn clients_behind_haproxy_are_distinguished_by_header_and_by_proxy_protoco
     for (name, frontend, backend) in
         [("http", "mode http\n    option forwardfor", ""), ("tcp", "mode tcp", "send-proxy-v2")]
     {
-        // One request of polling and the connection of a WebSocket at a time, and one more.
+        // One polling request and one WebSocket at a time, and one more.
         let connections = if name == "tcp" { "3" } else { "2" };
         let (mut program, server) =
             signaling(&["--trusted-proxy", "127.0.0.0/24", "--connections-per-address", connections]);
@@ -649,15 +651,15 @@ backend leat
         let _haproxy = Program::start("haproxy", haproxy.args(["-db", "-f", &config]));
         let proxy = listening(port).await;
         if name == "http" {
-            clients_are_told_apart(&mut program, proxy).await;
+            clients_are_distinguished(&mut program, proxy).await;
         } else {
-            clients_by_connection_are_told_apart(&mut program, proxy).await;
+            clients_by_connection_are_distinguished(&mut program, proxy).await;
         }
     }
 }
 
-/// The same where the proxy passes connections on as they are, and tells of each who made it.
-async fn clients_by_connection_are_told_apart(program: &mut Program, proxy: SocketAddr) {
+/// The same with a proxy that forwards connections and reports their clients.
+async fn clients_by_connection_are_distinguished(program: &mut Program, proxy: SocketAddr) {
     for number in 0..4 {
         let client = Http::from(proxy, &format!("127.0.1.{number}")).with("X-Forwarded-For: 192.0.2.1");
         let mut held = Vec::new();

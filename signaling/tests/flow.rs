@@ -1,4 +1,4 @@
-//! The object flow, from `JoinRoom` to `Leave`, against an engine behind the real ring.
+//! The object flow, from `JoinRoom` to `Leave`, with an engine behind the real ring.
 
 mod harness;
 
@@ -20,7 +20,7 @@ fn start() -> (Engine, Signaling) {
     (engine, signaling)
 }
 
-/// A call may outlive the credential that its join gave: new transports and ICE restarts come with another.
+/// A call may last longer than the credential of its join: new transports and ICE restarts get a new one.
 #[tokio::test]
 async fn new_transport_and_ice_restart_have_a_new_turn_credential() {
     const TTL: Duration = Duration::from_secs(600);
@@ -65,7 +65,7 @@ async fn two_peers_join_exchange_media_and_leave() {
         dtls_parameters: dtls("client"),
     }))
     .await;
-    engine.has_got("the fingerprint", |command| {
+    engine.received("the fingerprint", |command| {
         matches!(command, Command::ConnectTransport { fingerprint, .. } if *fingerprint == [0xab; 32])
     })
     .await;
@@ -76,10 +76,10 @@ async fn two_peers_join_exchange_media_and_leave() {
     assert_eq!(bob_joined.peers.len(), 1);
     assert_eq!(bob_joined.peers[0].producers[0].id, video);
     assert_eq!(bob_joined.peers[0].producers[0].source, "camera");
-    assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
+    assert!(matches!(ada.notification().await, Payload::PeerJoined(_)));
 
     let audio = ada.produce(&send.id, "audio").await;
-    match bob.hears().await {
+    match bob.notification().await {
         Payload::NewProducer(new) => {
             assert_eq!(new.peer_id, ada_joined.peer_id);
             assert_eq!(new.producer.expect("what").id, audio);
@@ -98,27 +98,37 @@ async fn two_peers_join_exchange_media_and_leave() {
     bob.done(Payload::ResumeConsumer(proto::ResumeConsumer { consumer_id: eye.id.clone() })).await;
 
     ada.done(Payload::PauseProducer(proto::PauseProducer { producer_id: video.clone() })).await;
-    assert!(matches!(bob.hears().await, Payload::ProducerPaused(paused) if paused.producer_id == video));
+    assert!(
+        matches!(bob.notification().await, Payload::ProducerPaused(paused) if paused.producer_id == video)
+    );
     ada.done(Payload::ResumeProducer(proto::ResumeProducer { producer_id: video.clone() })).await;
-    assert!(matches!(bob.hears().await, Payload::ProducerResumed(_)));
+    assert!(matches!(bob.notification().await, Payload::ProducerResumed(_)));
     match ada.ask(Payload::RestartIce(proto::RestartIce { transport_id: send.id.clone() })).await {
         Payload::IceRestarted(restarted) => assert!(restarted.ice_parameters.is_some()),
         other => panic!("{other:?}"),
     }
 
     ada.done(Payload::CloseProducer(proto::CloseProducer { producer_id: audio.clone() })).await;
-    assert!(matches!(bob.hears().await, Payload::ConsumerClosed(closed) if closed.consumer_id == ear.id));
-    assert!(matches!(bob.hears().await, Payload::ProducerClosed(closed) if closed.producer_id == audio));
+    assert!(
+        matches!(bob.notification().await, Payload::ConsumerClosed(closed) if closed.consumer_id == ear.id)
+    );
+    assert!(
+        matches!(bob.notification().await, Payload::ProducerClosed(closed) if closed.producer_id == audio)
+    );
     let gone = Payload::CloseConsumer(proto::CloseConsumer { consumer_id: ear.id });
     assert_eq!(bob.fails(gone).await, ErrorCode::NoSuchConsumer);
 
     ada.done(Payload::Leave(proto::Leave {})).await;
-    assert!(matches!(bob.hears().await, Payload::ConsumerClosed(closed) if closed.consumer_id == eye.id));
-    assert!(matches!(bob.hears().await, Payload::PeerLeft(left) if left.peer_id == ada_joined.peer_id));
-    bob.heard_all();
+    assert!(
+        matches!(bob.notification().await, Payload::ConsumerClosed(closed) if closed.consumer_id == eye.id)
+    );
+    assert!(
+        matches!(bob.notification().await, Payload::PeerLeft(left) if left.peer_id == ada_joined.peer_id)
+    );
+    bob.no_more_notifications();
     let sending = transport_id(&send.id);
     engine
-        .has_got(
+        .received(
             "to close Ada's transport",
             |c| matches!(c, Command::CloseTransport { transport } if *transport == sending),
         )
@@ -126,8 +136,8 @@ async fn two_peers_join_exchange_media_and_leave() {
     assert_eq!(ada.fails(Payload::Leave(proto::Leave {})).await, ErrorCode::NotJoined);
 
     bob.done(Payload::Leave(proto::Leave {})).await;
-    engine.has_got("to close the empty room's router", |c| matches!(c, Command::CloseRouter { .. })).await;
-    ada.heard_all();
+    engine.received("to close the empty room's router", |c| matches!(c, Command::CloseRouter { .. })).await;
+    ada.no_more_notifications();
 }
 
 #[tokio::test]
@@ -162,7 +172,11 @@ async fn every_error_has_its_code_and_keeps_the_connection() {
     assert_eq!(ada.fails(produce(&send, "smell")).await, ErrorCode::BadMessage);
     let video = ada.produce(&send, "video").await;
     assert_eq!(ada.fails(consume(&send, &video)).await, ErrorCode::WrongDirection);
-    assert_eq!(ada.fails(consume(&recv, &video)).await, ErrorCode::NoSuchProducer, "nobody consumes itself");
+    assert_eq!(
+        ada.fails(consume(&recv, &video)).await,
+        ErrorCode::NoSuchProducer,
+        "a peer cannot consume its own producer"
+    );
     let bobs = bob.transport("recv").await.id;
     let deaf = proto::ConsumeMedia {
         transport_id: bobs.clone(),
@@ -196,13 +210,13 @@ async fn peer_with_a_lost_connection_stays_for_a_while() {
     let (ada, mut bob) = (signaling.client(), signaling.client());
     bob.join(join("r", "Bob")).await;
     let joined = ada.join(join("r", "Ada")).await;
-    assert!(matches!(bob.hears().await, Payload::PeerJoined(_)));
+    assert!(matches!(bob.notification().await, Payload::PeerJoined(_)));
     let (send, extra) = (ada.transport("send").await.id, ada.transport("recv").await.id);
     let video = ada.produce(&send, "video").await;
-    assert!(matches!(bob.hears().await, Payload::NewProducer(_)));
+    assert!(matches!(bob.notification().await, Payload::NewProducer(_)));
 
     ada.disconnect();
-    assert!(matches!(bob.hears().await, Payload::PeerAway(away) if away.away));
+    assert!(matches!(bob.notification().await, Payload::PeerAway(away) if away.away));
     let mut ada = signaling.client();
     let resume = proto::Resume {
         peer_id: joined.peer_id.clone(),
@@ -219,29 +233,29 @@ async fn peer_with_a_lost_connection_stays_for_a_while() {
     assert!(back.resumed && back.peer_id == joined.peer_id && back.display_name == "Ada");
     assert_eq!((back.kept_transports, back.kept_producers), (vec![send.clone()], vec![video.clone()]));
     assert!(back.kept_consumers.is_empty());
-    assert!(matches!(bob.hears().await, Payload::PeerAway(away) if !away.away));
+    assert!(matches!(bob.notification().await, Payload::PeerAway(away) if !away.away));
     let dropped = transport_id(&extra);
     engine
-        .has_got(
+        .received(
             "to close what Ada forgot",
             |c| matches!(c, Command::CloseTransport { transport } if *transport == dropped),
         )
         .await;
 
-    // The same peer on another socket: the first one is told, and let go of.
+    // The same peer on another connection: the first one is notified and closed.
     let elsewhere = signaling.client();
     assert!(elsewhere.join(again(&resume)).await.resumed);
-    assert!(matches!(ada.hears().await, Payload::Evicted(_)));
-    assert!(ada.is_let_go().await);
+    assert!(matches!(ada.notification().await, Payload::Evicted(_)));
+    assert!(ada.is_closed_by_server().await);
     ada.disconnect();
-    bob.heard_all();
+    bob.no_more_notifications();
 
     elsewhere.disconnect();
-    assert!(matches!(bob.hears().await, Payload::PeerAway(away) if away.away));
-    assert!(matches!(bob.hears().await, Payload::PeerLeft(left) if left.peer_id == joined.peer_id));
+    assert!(matches!(bob.notification().await, Payload::PeerAway(away) if away.away));
+    assert!(matches!(bob.notification().await, Payload::PeerLeft(left) if left.peer_id == joined.peer_id));
     let sending = transport_id(&send);
     engine
-        .has_got(
+        .received(
             "to close Ada's transport",
             |c| matches!(c, Command::CloseTransport { transport } if *transport == sending),
         )
@@ -257,8 +271,8 @@ async fn events_of_the_engine_are_sent_to_the_affected_peers() {
     let (mut ada, mut bob) = (signaling.client(), signaling.client());
     ada.join(join("r", "Ada")).await;
     bob.join(join("r", "Bob")).await;
-    assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
-    // Each reason for which the engine closes a transport by itself, and news that were lost.
+    assert!(matches!(ada.notification().await, Payload::PeerJoined(_)));
+    // Each reason for which the engine closes a transport on its own, and an overflow of events.
     let reasons = [
         Some((Closed::ConsentLost, "the client stopped answering (RFC 7675)")),
         Some((Closed::KeysUsedUp, "its keys have protected the maximum number of streams")),
@@ -268,28 +282,30 @@ async fn events_of_the_engine_are_sent_to_the_affected_peers() {
     for closed in reasons {
         let send = ada.transport("send").await.id;
         let video = ada.produce(&send, "video").await;
-        assert!(matches!(bob.hears().await, Payload::NewProducer(_)));
+        assert!(matches!(bob.notification().await, Payload::NewProducer(_)));
         let recv = bob.transport("recv").await.id;
         let consumer = bob.consume(&recv, &video).await.id;
         match closed {
             Some((closed, _)) => engine.close_transport(transport_id(&send), closed),
             None => engine.overflow(transport_id(&send)),
         }
-        // After an overflow the transport is all that is told; else its producer was reported on its own before it.
+        // After an overflow only the transport is reported; otherwise its producer was reported before.
         if closed.is_some() {
             assert!(
-                matches!(ada.hears().await, Payload::ProducerClosed(closed) if closed.producer_id == video)
+                matches!(ada.notification().await, Payload::ProducerClosed(closed) if closed.producer_id == video)
             );
         }
-        let Payload::TransportClosed(told) = ada.hears().await else { panic!("{closed:?}") };
-        assert_eq!(told.transport_id, send);
-        assert!(closed.is_none_or(|(_, sentence)| told.reason == sentence), "{}", told.reason);
+        let Payload::TransportClosed(notification) = ada.notification().await else { panic!("{closed:?}") };
+        assert_eq!(notification.transport_id, send);
+        assert!(closed.is_none_or(|(_, reason)| notification.reason == reason), "{}", notification.reason);
         assert!(
-            matches!(bob.hears().await, Payload::ConsumerClosed(closed) if closed.consumer_id == consumer)
+            matches!(bob.notification().await, Payload::ConsumerClosed(closed) if closed.consumer_id == consumer)
         );
-        assert!(matches!(bob.hears().await, Payload::ProducerClosed(closed) if closed.producer_id == video));
-        ada.heard_all();
-        bob.heard_all();
+        assert!(
+            matches!(bob.notification().await, Payload::ProducerClosed(closed) if closed.producer_id == video)
+        );
+        ada.no_more_notifications();
+        bob.no_more_notifications();
         bob.done(Payload::CloseTransport(proto::CloseTransport { transport_id: recv })).await;
     }
 }
@@ -304,7 +320,7 @@ async fn rooms_are_placed_on_all_workers_and_a_silent_engine_is_reported() {
     let transport = bob.transport("send").await.id;
     engine.fall_silent();
     assert_eq!(bob.fails(produce(&transport, "audio")).await, ErrorCode::EngineUnavailable);
-    engine.has_got("to undo what it may have done", |c| matches!(c, Command::CloseProducer { .. })).await;
+    engine.received("to undo what it may have done", |c| matches!(c, Command::CloseProducer { .. })).await;
 }
 
 /// A token for `room`.
@@ -338,7 +354,7 @@ async fn token_admits_only_to_its_room() {
     let mute = Permissions { can_publish: false, ..Permissions::default() };
     let joined = ada.join(with("r", token("r", mute))).await;
     assert_eq!((joined.user.as_str(), joined.display_name.as_str()), ("ada", "ada"));
-    // Clients make both transports; what the token does not permit is to use one of them.
+    // Clients create both transports; a token may forbid to use one of them.
     let (send, recv) = (ada.transport("send").await.id, ada.transport("recv").await.id);
     assert_eq!(ada.fails(produce(&send, "video")).await, ErrorCode::TokenPermission);
 
@@ -362,7 +378,7 @@ async fn call_continues_after_its_token_expired() {
     let send = first.transport("send").await.id;
     first.disconnect();
 
-    // A token of long ago, and one that permitted more.
+    // A token that expired long ago, and one with more permissions.
     let expired = |room: &str| token_until(1, room, Permissions::default());
     let resume = |secret: &[u8]| proto::Resume {
         peer_id: joined.peer_id.clone(),
@@ -386,7 +402,7 @@ async fn call_continues_after_its_token_expired() {
     }
     assert_eq!(ada.fails(produce(&send, "video")).await, ErrorCode::TokenPermission, "as before");
 
-    // Who has left has to show a good one again.
+    // After leaving, a valid token is needed again.
     ada.done(Payload::Leave(proto::Leave {})).await;
     assert_eq!(ada.fails(again(expired("r"), Some(resume(secret)))).await, ErrorCode::TokenExpired);
 }
@@ -414,10 +430,11 @@ async fn token_with_fewer_permissions_closes_what_it_does_not_permit() {
     let mute = Permissions { can_publish: false, ..Permissions::default() };
     let back = ada.join(proto::JoinRoom { resume: Some(resume), ..with(mute) }).await;
     assert!(back.resumed && back.kept_transports == [send] && back.kept_producers.is_empty());
-    engine.has_got("to close the video", |c| matches!(c, Command::CloseProducer { .. })).await;
+    engine.received("to close the video", |c| matches!(c, Command::CloseProducer { .. })).await;
 }
 
-/// The engine keeps what a peer may do, for the next signaling process: also what a later token has changed.
+/// The engine stores the permissions of a peer for the next signaling process, including changes by a later
+/// token.
 #[tokio::test]
 async fn reduced_permissions_stay_reduced_after_a_restart() {
     let engine = Engine::start(&socket_path());
@@ -447,7 +464,8 @@ async fn reduced_permissions_stay_reduced_after_a_restart() {
 
     let second = Signaling::start(&engine.path, admission());
     let ada = second.client();
-    // A token of before the change, expired since: enough to go on, not to get back what was taken away.
+    // A token from before the change that has expired: sufficient to continue, but not to restore
+    // permissions.
     let back = ada.join(again(token_until(1, "r", all))).await;
     assert!(back.resumed && back.kept_transports.len() == 2, "{back:?}");
     assert_eq!(ada.fails(produce(&send, "video")).await, ErrorCode::TokenPermission);
@@ -470,35 +488,35 @@ async fn peers_of_one_user_in_a_room_are_bounded() {
     for _ in 0..limits::PEERS_PER_USER {
         let ada = signaling.client();
         ada.join(of("ada", "r")).await;
-        assert!(matches!(bob.hears().await, Payload::PeerJoined(_)));
+        assert!(matches!(bob.notification().await, Payload::PeerJoined(_)));
         adas.push(ada);
     }
     let another = signaling.client();
     assert_eq!(another.fails(Payload::JoinRoom(of("ada", "r"))).await, ErrorCode::Limit);
     let taking_over = proto::JoinRoom { take_over: true, ..of("ada", "r") };
     assert_eq!(another.fails(Payload::JoinRoom(taking_over.clone())).await, ErrorCode::Limit, "none is away");
-    bob.heard_all();
+    bob.no_more_notifications();
     let elsewhere = signaling.client();
     elsewhere.join(of("ada", "other")).await;
     signaling.client().join(of("carl", "r")).await;
-    assert!(matches!(bob.hears().await, Payload::PeerJoined(_)));
+    assert!(matches!(bob.notification().await, Payload::PeerJoined(_)));
 
-    // Of three that are away, the one that went first gives way; all of them do to one that takes over.
+    // Of three absent peers, the longest absent is replaced; a take-over replaces all of them.
     for ada in adas.drain(..3) {
         ada.disconnect();
-        assert!(matches!(bob.hears().await, Payload::PeerAway(away) if away.away));
+        assert!(matches!(bob.notification().await, Payload::PeerAway(away) if away.away));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     another.join(of("ada", "r")).await;
-    assert!(matches!(bob.hears().await, Payload::PeerLeft(_)));
-    assert!(matches!(bob.hears().await, Payload::PeerJoined(_)));
+    assert!(matches!(bob.notification().await, Payload::PeerLeft(_)));
+    assert!(matches!(bob.notification().await, Payload::PeerJoined(_)));
     let last = signaling.client();
     last.join(taking_over).await;
     for _ in 0..2 {
-        assert!(matches!(bob.hears().await, Payload::PeerLeft(_)));
+        assert!(matches!(bob.notification().await, Payload::PeerLeft(_)));
     }
-    assert!(matches!(bob.hears().await, Payload::PeerJoined(_)));
-    bob.heard_all();
+    assert!(matches!(bob.notification().await, Payload::PeerJoined(_)));
+    bob.no_more_notifications();
 }
 
 #[tokio::test]
@@ -533,10 +551,10 @@ async fn router_of_one_successful_request_is_not_closed_by_a_failed_one() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     let create = Payload::CreateTransport(proto::CreateTransport { direction: "send".into() });
     let later = async {
-        engine.has_got("to make the router", |c| matches!(c, Command::CreateRouter { .. })).await;
+        engine.received("to make the router", |c| matches!(c, Command::CreateRouter { .. })).await;
         bob.transport("send").await.id
     };
-    // Ada's answer is lost, Bob's comes: her request fails when his router has long been in use.
+    // The answer for Ada is lost, the answer for Bob arrives: her request fails while his router is in use.
     let (first, second) = tokio::join!(ada.ask(create), later);
     assert!(matches!(first, Payload::TransportCreated(_)), "{first:?}");
     bob.produce(&second, "audio").await;
@@ -554,7 +572,7 @@ async fn router_without_a_successful_request_is_closed_and_created_again() {
     let create = || Payload::CreateTransport(proto::CreateTransport { direction: "send".into() });
     let (first, second) = tokio::join!(ada.fails(create()), bob.fails(create()));
     assert_eq!((first, second), (ErrorCode::EngineUnavailable, ErrorCode::EngineUnavailable));
-    engine.has_got("to close the router", |c| matches!(c, Command::CloseRouter { .. })).await;
+    engine.received("to close the router", |c| matches!(c, Command::CloseRouter { .. })).await;
     let transport = ada.transport("send").await.id;
     ada.produce(&transport, "audio").await;
 }
@@ -591,9 +609,9 @@ async fn invalid_packets_count_as_messages() {
     let (_engine, signaling) = start();
     let client = signaling.client();
     for _ in 0..limits::MESSAGES_BURST as usize + 500 {
-        client.ask_nonsense();
+        client.send_invalid_packet();
     }
-    // A pause of this thread gives a few messages back.
+    // A pause of this thread refills the bucket with a few messages.
     let mut is_limited = false;
     for _ in 0..100 {
         is_limited |= client.fails(Payload::Leave(proto::Leave {})).await == ErrorCode::Limit;
@@ -646,7 +664,7 @@ async fn random_bytes_get_an_answer() {
                 if cut {
                     bytes.truncate(at);
                 }
-                // It may still be a sound request; it must get some answer.
+                // The result may be a valid request; it must get some answer.
                 clients.iter().for_each(|client| _ = ask(client, &bytes));
                 Ok(())
             })

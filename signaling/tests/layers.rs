@@ -1,4 +1,5 @@
-//! Layers and the configuration of media, as a client meets them: wishes on their way to the engine, and the engine's news on its way back.
+//! Layers and the media configuration: preferences of clients for the engine, and events of the engine for
+//! clients.
 
 mod harness;
 
@@ -15,7 +16,7 @@ fn start(media: MediaConfig) -> (Engine, Signaling) {
     (engine, signaling)
 }
 
-/// Ada sends audio and video, Bob is there to receive: her producers, and his transport.
+/// Ada sends audio and video, and Bob receives: her producers, and his transport.
 struct Stage {
     audio: String,
     video: String,
@@ -28,7 +29,7 @@ async fn stage(ada: &Client, bob: &mut Client) -> Stage {
     let (send, recv) = (ada.transport("send").await.id, bob.transport("recv").await.id);
     let (audio, video) = (ada.produce(&send, "audio").await, ada.produce(&send, "video").await);
     for _ in 0..2 {
-        assert!(matches!(bob.hears().await, Payload::NewProducer(_)));
+        assert!(matches!(bob.notification().await, Payload::NewProducer(_)));
     }
     Stage { audio, video, recv }
 }
@@ -61,7 +62,7 @@ async fn preferred_layers_and_priority_are_sent_to_the_engine() {
     };
     let has_consumed = async |what: &str, wanted: (Option<Layers>, u8)| {
         engine
-            .has_got(what, |command| {
+            .received(what, |command| {
                 matches!(command, Command::Consume(consume)
                     if (consume.preferred_layers, consume.priority) == wanted)
             })
@@ -81,23 +82,23 @@ async fn preferred_layers_and_priority_are_sent_to_the_engine() {
     bob.done(prioritise(&eye, 255)).await;
     for (spatial, temporal) in [(0, u8::MAX), (2, 1)] {
         let wanted = Command::SetPreferredLayers { consumer, layers: Layers { spatial, temporal } };
-        engine.has_got("the layers", |command| *command == wanted).await;
+        engine.received("the layers", |command| *command == wanted).await;
     }
-    engine.has_got("the priority", |c| *c == Command::SetPriority { consumer, priority: 255 }).await;
+    engine.received("the priority", |c| *c == Command::SetPriority { consumer, priority: 255 }).await;
 
     let ear = bob.consume(&recv, &audio).await.id;
-    assert_eq!(bob.fails(prefer(&ear, layers(0, None))).await, ErrorCode::BadMessage, "sound has no layers");
+    assert_eq!(bob.fails(prefer(&ear, layers(0, None))).await, ErrorCode::BadMessage, "audio has no layers");
     bob.done(prioritise(&ear, 2)).await;
     assert_eq!(bob.fails(prefer(&eye, None)).await, ErrorCode::BadMessage);
     assert_eq!(bob.fails(prefer(&eye, layers(0, Some(300)))).await, ErrorCode::BadMessage);
     assert_eq!(bob.fails(prioritise(&eye, 0)).await, ErrorCode::BadMessage);
     assert_eq!(ada.fails(prefer(&eye, layers(0, None))).await, ErrorCode::NoSuchConsumer, "it is Bob's");
     assert_eq!(ada.fails(prioritise(&eye, 1)).await, ErrorCode::NoSuchConsumer);
-    for news in [
+    for server_only in [
         Payload::LayersChanged(proto::LayersChanged::default()),
         Payload::LayersWanted(proto::LayersWanted::default()),
     ] {
-        assert_eq!(bob.fails(news).await, ErrorCode::UnsupportedMessage);
+        assert_eq!(bob.fails(server_only).await, ErrorCode::UnsupportedMessage);
     }
 }
 
@@ -110,28 +111,28 @@ async fn layer_events_are_sent_to_the_owner_also_after_an_absence() {
     let (producer, consumer) = (ProducerId(number(&video)), ConsumerId(number(&eye)));
 
     let mut ada = ada;
-    assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
+    assert!(matches!(ada.notification().await, Payload::PeerJoined(_)));
     engine.tell(Event::LayersWanted { producer, spatial: 0b101 });
-    match ada.hears().await {
+    match ada.notification().await {
         Payload::LayersWanted(wanted) => {
             assert_eq!((wanted.producer_id, wanted.spatial_layers), (video.clone(), vec![0, 2]));
         }
         other => panic!("{other:?}"),
     }
     engine.tell(Event::LayersChanged { consumer, layers: Some(Layers { spatial: 2, temporal: 1 }) });
-    match bob.hears().await {
+    match bob.notification().await {
         Payload::LayersChanged(changed) => {
             assert_eq!((changed.consumer_id, changed.layers), (eye.clone(), layers(2, Some(1))));
         }
         other => panic!("{other:?}"),
     }
-    // Of what is not there nobody hears.
+    // An event of an unknown object is sent to no peer.
     engine.tell(Event::LayersWanted { producer: ProducerId(1), spatial: 1 });
     engine.tell(Event::LayersChanged { consumer: ConsumerId(1), layers: None });
     engine.tell(Event::LayersChanged { consumer, layers: None });
-    assert!(matches!(bob.hears().await, Payload::LayersChanged(changed) if changed.layers.is_none()));
-    ada.heard_all();
-    bob.heard_all();
+    assert!(matches!(bob.notification().await, Payload::LayersChanged(changed) if changed.layers.is_none()));
+    ada.no_more_notifications();
+    bob.no_more_notifications();
 }
 
 #[tokio::test]
@@ -149,9 +150,9 @@ async fn returning_peer_gets_the_changes_of_its_absence() {
     for spatial in [0b111, 0] {
         engine.tell(Event::LayersWanted { producer, spatial });
     }
-    // By then the rooms knows all that the engine said before.
+    // Afterwards all earlier events of the engine are handled.
     engine.tell(Event::LayersChanged { consumer, layers: None });
-    while !matches!(bob.hears().await, Payload::LayersChanged(_)) {}
+    while !matches!(bob.notification().await, Payload::LayersChanged(_)) {}
 
     let mut ada = signaling.client();
     let resume = proto::Resume {
@@ -164,29 +165,29 @@ async fn returning_peer_gets_the_changes_of_its_absence() {
     };
     let back = ada.join(proto::JoinRoom { resume: Some(resume), ..join("stage", "") }).await;
     assert_eq!(back.kept_producers.len(), 2);
-    match ada.hears().await {
+    match ada.notification().await {
         Payload::LayersWanted(wanted) => {
             assert_eq!((wanted.producer_id, wanted.spatial_layers), (first.clone(), vec![]));
         }
         other => panic!("{other:?}"),
     }
-    ada.heard_all();
+    ada.no_more_notifications();
 
-    // NodeEvent was lost: everything may be wanted again.
+    // After a loss of events, every layer may be needed again.
     engine.overflow(transport_id(&bob.transport("recv").await.id));
-    match ada.hears().await {
+    match ada.notification().await {
         Payload::LayersWanted(wanted) => {
             assert_eq!((wanted.producer_id, wanted.spatial_layers.len()), (first, 8));
         }
         other => panic!("{other:?}"),
     }
-    ada.heard_all();
+    ada.no_more_notifications();
 }
 
 #[tokio::test]
 async fn room_has_the_codecs_and_the_encoding_policy_of_the_configuration() {
     let text = "video:\n  codecs: [{name: VP9, priority: 50}, {name: H264, priority: 100}]\n  scalabilityMode: L3T2\naudio: {opus: {stereo: true, dtx: false}}";
-    let config = MediaConfig::parse(text).expect("sound");
+    let config = MediaConfig::parse(text).expect("valid");
     assert_eq!(config.video_codecs, [Codec::H264, Codec::Vp9]);
     let (_engine, signaling) = start(config);
     let ada = signaling.client();
@@ -208,7 +209,7 @@ async fn room_has_the_codecs_and_the_encoding_policy_of_the_configuration() {
     assert_eq!(names, ["video/H264", "video/VP9"]);
 
     let send = ada.transport("send").await.id;
-    // All codecs there are, VP8 and AV1 among them.
+    // All codecs that exist, including VP8 and AV1.
     assert_eq!(ada.fails(produce(&send, "video")).await, ErrorCode::UnsupportedCodec);
     let Payload::ProduceMedia(mut fewer) = produce(&send, "video") else { unreachable!() };
     let parameters = fewer.rtp_parameters.as_mut().expect("it has");
@@ -242,13 +243,13 @@ async fn content_hint_is_sent_to_the_engine() {
         let producer = ProducerId(number(&made.id));
         if expected == ContentHint::Detail {
             let is_it = |command: &Command| *command == Command::SetContentHint { producer, hint: expected };
-            engine.has_got("that it is a screen", is_it).await;
+            engine.received("that it is a screen", is_it).await;
         }
         ada.done(Payload::CloseProducer(proto::CloseProducer { producer_id: made.id })).await;
     }
-    let told =
+    let hints =
         engine.commands().iter().filter(|command| matches!(command, Command::SetContentHint { .. })).count();
-    assert_eq!(told, 3, "motion goes without saying");
+    assert_eq!(hints, 3, "motion is the default");
     assert_eq!(ada.fails(with("camera", "fluid")).await, ErrorCode::BadMessage);
 }
 
@@ -279,7 +280,7 @@ async fn consumer_hints_are_sent_to_the_engine_before_the_resume() {
     assert_eq!(
         place(&Command::SetPlayoutDelay { consumer: ear, delay: Some(delay) }),
         None,
-        "sound has none"
+        "audio has none"
     );
 }
 
@@ -306,7 +307,7 @@ async fn client_can_limit_the_bitrates_of_its_transports() {
             min_outgoing_bps: None,
             max_outgoing_bps,
         };
-        engine.has_got("a bound", |command| *command == wanted).await;
+        engine.received("a bound", |command| *command == wanted).await;
     }
     assert_eq!(ada.fails(bound(&send, Some(29_999), None)).await, ErrorCode::BadMessage);
     assert_eq!(bob.fails(bound(&send, Some(500_000), None)).await, ErrorCode::NoSuchTransport);

@@ -1,4 +1,5 @@
-//! One room over two workers: where peers go, what is made so that they meet, and what of it nobody must hear.
+//! One room on two workers: where peers are placed, which objects are created for them, and what clients must
+//! not notice.
 
 mod harness;
 
@@ -25,7 +26,7 @@ impl Member {
         Self { client, joined, send, recv }
     }
 
-    /// Comes back to another process, with what it holds.
+    /// Resumes on another process, with its objects.
     async fn resume_peer(
         &self,
         signaling: &Signaling,
@@ -59,14 +60,14 @@ fn id(id: &str) -> u64 {
     u64::from_str_radix(id, 16).expect("an id")
 }
 
-/// Which worker was asked for this transport.
+/// The worker that was asked for this transport.
 fn worker_of(engine: &Engine, id: &str) -> usize {
     let wanted = transport_id(id);
     let is_it = |(_, command): &&(usize, Command)| matches!(command, Command::CreateTransport(create) if create.transport == wanted);
     engine.commands_by_worker().iter().find(is_it).expect("asked for").0
 }
 
-/// Routers that were asked for, at which worker.
+/// The routers that were requested, with their workers.
 fn routers(engine: &Engine) -> Vec<(usize, RouterId)> {
     let router = |(worker, command): &(usize, Command)| match command {
         Command::CreateRouter { router, .. } => Some((*worker, *router)),
@@ -136,7 +137,7 @@ async fn producer_of_another_worker_is_piped_once_and_then_consumed() {
     assert_eq!(*copy, control::Produce { app_data: Default::default(), ..original });
     assert!(of(here).all(|command| matches!(command, Command::Consume(_))));
 
-    // Whatever is asked of a producer is asked of the original.
+    // All requests for a producer go to the original.
     let pause = proto::PauseProducer { producer_id: video.clone() };
     ada.client.done(Payload::PauseProducer(pause)).await;
     let paused: Vec<usize> = engine
@@ -155,22 +156,22 @@ async fn copies_are_not_announced_and_the_room_ends_on_every_worker() {
     let mut bob = Member::enter(&signaling, "Bob").await;
     let there = worker_of(&engine, &bob.recv);
     let video = ada.client.produce(&ada.send, "video").await;
-    assert!(matches!(ada.client.hears().await, Payload::PeerJoined(_)));
-    assert!(matches!(bob.client.hears().await, Payload::NewProducer(_)));
+    assert!(matches!(ada.client.notification().await, Payload::PeerJoined(_)));
+    assert!(matches!(bob.client.notification().await, Payload::NewProducer(_)));
     let view = bob.client.consume(&bob.recv, &video).await;
 
-    // The copy closes by itself: its consumer is told, and nobody of a producer, for it is still there.
+    // The copy is closed: its consumer is reported as closed, but not the producer, which still exists.
     let producer = ProducerId(id(&video));
     engine.do_at(there, Command::CloseProducer { producer });
-    match bob.client.hears().await {
+    match bob.client.notification().await {
         Payload::ConsumerClosed(closed) => assert_eq!(closed.consumer_id, view.id),
         other => panic!("{other:?}"),
     }
     let transport = transport_id(&ada.send);
     engine.do_at(there, Command::CloseTransport { transport });
     tokio::time::sleep(Duration::from_millis(100)).await;
-    ada.client.heard_all();
-    bob.client.heard_all();
+    ada.client.no_more_notifications();
+    bob.client.no_more_notifications();
     let before = engine.commands().len();
     bob.client.consume(&bob.recv, &video).await;
     let again = engine.commands().split_off(before);
@@ -179,17 +180,17 @@ async fn copies_are_not_announced_and_the_room_ends_on_every_worker() {
         "it is piped again: {again:#?}"
     );
 
-    // Who speaks is told by the worker that the room is at home on, and by no other.
+    // Only the home worker of the room reports active speakers.
     let router = routers(&engine)[0].1;
     for (worker, dbov) in [(there, -10), (1 - there, -20)] {
         let volumes = vec![Volume { producer, dbov }];
         engine.tell_at(worker, Event::Speakers { router, dominant: Some(producer), volumes });
     }
-    match bob.client.hears().await {
+    match bob.client.notification().await {
         Payload::ActiveSpeakers(speakers) => assert_eq!(speakers.volumes[0].dbov, -20),
         other => panic!("{other:?}"),
     }
-    bob.client.heard_all();
+    bob.client.no_more_notifications();
 
     ada.client.done(Payload::Leave(proto::Leave {})).await;
     bob.client.done(Payload::Leave(proto::Leave {})).await;
@@ -233,7 +234,7 @@ async fn every_microphone_is_piped_to_the_worker_that_reports_speakers() {
     assert_eq!(pipes.map(|(worker, _)| *worker).collect::<Vec<_>>(), [home]);
 }
 
-/// Either worker's snapshot may come first; what is on a pipe is nobody's original.
+/// The snapshots of both workers may arrive in any order; copies on a pipe are not originals.
 #[tokio::test]
 async fn new_process_recovers_a_room_on_two_workers() {
     let (engine, first) = start();
@@ -273,7 +274,7 @@ async fn new_process_recovers_a_room_on_two_workers() {
     let claimed = since.iter().filter(|command| matches!(command, Command::ClaimRouter { .. }));
     assert_eq!(claimed.count(), 2, "on each worker");
 
-    // Newcomers find their place as before.
+    // New peers are placed as before.
     let carl = Member::enter(&second, "Carl").await;
     carl.client.consume(&carl.recv, &from_ada).await;
     carl.client.consume(&carl.recv, &from_bob).await;
@@ -300,19 +301,19 @@ async fn room_without_returning_peers_ends_on_both_workers() {
     waited.await.unwrap_or_else(|_| panic!("{:?}", closed()));
 }
 
-/// After news was lost a worker is asked for all it holds: what comes from elsewhere belongs there.
+/// After a loss of events a snapshot is requested: copies from other workers stay.
 #[tokio::test]
 async fn copies_survive_a_reconciliation() {
     let (engine, signaling) = start();
     let ada = Member::enter(&signaling, "Ada").await;
     let mut bob = Member::enter(&signaling, "Bob").await;
     let video = ada.client.produce(&ada.send, "video").await;
-    assert!(matches!(bob.client.hears().await, Payload::NewProducer(_)));
+    assert!(matches!(bob.client.notification().await, Payload::NewProducer(_)));
     bob.client.consume(&bob.recv, &video).await;
     let before = engine.commands().len();
-    // Of all that Bob's worker holds, this is what is lost.
+    // Of all objects on Bob's worker, this one is lost.
     engine.overflow(transport_id(&bob.send));
-    match bob.client.hears().await {
+    match bob.client.notification().await {
         Payload::TransportClosed(closed) => assert_eq!(closed.transport_id, bob.send),
         other => panic!("{other:?}"),
     }
@@ -328,22 +329,22 @@ async fn loss_of_a_router_affects_only_the_peers_of_its_worker() {
     let mut bob = Member::enter(&signaling, "Bob").await;
     let (home, there) = (worker_of(&engine, &ada.send), worker_of(&engine, &bob.send));
     let router = routers(&engine)[0].1;
-    assert!(matches!(ada.client.hears().await, Payload::PeerJoined(_)));
+    assert!(matches!(ada.client.notification().await, Payload::PeerJoined(_)));
     for (worker, member) in [(there, &mut bob), (home, &mut ada)] {
         engine.tell_at(worker, Event::RouterClosed { router, closed: Closed::Abandoned });
         for _ in 0..2 {
-            match member.client.hears().await {
+            match member.client.notification().await {
                 Payload::TransportClosed(closed) => {
                     assert!([&member.send, &member.recv].contains(&&closed.transport_id));
                 }
                 other => panic!("{other:?}"),
             }
         }
-        member.client.heard_all();
-        let anew = TransportId(id(&member.client.transport("send").await.id));
+        member.client.no_more_notifications();
+        let replacement = TransportId(id(&member.client.transport("send").await.id));
         let made = engine.commands_by_worker();
         let asked = made.iter().find(
-            |(_, command)| matches!(command, Command::CreateTransport(create) if create.transport == anew),
+            |(_, command)| matches!(command, Command::CreateTransport(create) if create.transport == replacement),
         );
         assert_eq!(asked.map(|(worker, _)| *worker), Some(worker), "where there is the most room");
     }
@@ -359,13 +360,13 @@ async fn fault_of_a_worker_moves_its_peers_to_new_transports_and_copies_are_crea
     let mut bob = Member::enter(&signaling, "Bob").await;
     let there = worker_of(&engine, &bob.send);
     let video = ada.client.produce(&ada.send, "video").await;
-    assert!(matches!(bob.client.hears().await, Payload::NewProducer(_)));
+    assert!(matches!(bob.client.notification().await, Payload::NewProducer(_)));
     bob.client.consume(&bob.recv, &video).await;
-    assert!(matches!(ada.client.hears().await, Payload::PeerJoined(_)));
+    assert!(matches!(ada.client.notification().await, Payload::PeerJoined(_)));
 
     engine.replace_shard(there);
     for _ in 0..2 {
-        match bob.client.hears().await {
+        match bob.client.notification().await {
             Payload::TransportClosed(closed) => {
                 assert!([&bob.send, &bob.recv].contains(&&closed.transport_id));
                 assert!(closed.reason.contains("connect again"), "{}", closed.reason);
@@ -380,7 +381,7 @@ async fn fault_of_a_worker_moves_its_peers_to_new_transports_and_copies_are_crea
     let has = |is_it: fn(&Command) -> bool| since.iter().any(is_it);
     assert!(has(|command| matches!(command, Command::CreatePipe(_))), "the copy is made again: {since:#?}");
     assert!(has(|command| matches!(command, Command::Consume(_))), "{since:#?}");
-    ada.client.heard_all();
+    ada.client.no_more_notifications();
 }
 
 #[tokio::test]
@@ -390,16 +391,16 @@ async fn consumer_of_a_copy_closed_by_a_fault_can_be_created_again() {
     let mut bob = Member::enter(&signaling, "Bob").await;
     let there = worker_of(&engine, &bob.send);
     let video = ada.client.produce(&ada.send, "video").await;
-    assert!(matches!(bob.client.hears().await, Payload::NewProducer(_)));
+    assert!(matches!(bob.client.notification().await, Payload::NewProducer(_)));
     let consumer = bob.client.consume(&bob.recv, &video).await.id;
 
-    // The pipe to Bob's worker is closed: first the consumers of what it brought, then its copies, then itself.
+    // The pipe to Bob's worker is closed: first the consumers of its copies, then the copies, then the pipe.
     engine.panic_at(there, transport_id(&ada.send));
-    match bob.client.hears().await {
+    match bob.client.notification().await {
         Payload::ConsumerClosed(closed) => assert_eq!(closed.consumer_id, consumer),
         other => panic!("{other:?}"),
     }
-    match bob.client.hears().await {
+    match bob.client.notification().await {
         Payload::NewProducer(new) => assert_eq!(new.producer.expect("which").id, video),
         other => panic!("{other:?}"),
     }

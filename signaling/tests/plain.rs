@@ -1,4 +1,4 @@
-//! Plain transports in the flow, against an engine behind the real ring.
+//! Plain transports in the object flow, with an engine behind the real ring.
 
 mod harness;
 
@@ -42,8 +42,8 @@ async fn create(client: &Client, create: proto::CreatePlainTransport) -> proto::
     }
 }
 
-/// Known by its payload type alone.
-fn produce_untold(transport: &str) -> Payload {
+/// A producer that is identified only by its payload type.
+fn produce_by_payload_type(transport: &str) -> Payload {
     let Payload::ProduceMedia(mut produce) = produce(transport, "video") else { unreachable!() };
     let parameters = produce.rtp_parameters.as_mut().expect("parameters");
     (parameters.mid, parameters.encodings) = (None, Vec::new());
@@ -66,19 +66,19 @@ async fn plain_transport_exchanges_addresses() {
     };
     ada.done(Payload::ConnectPlainTransport(connect)).await;
     engine
-        .has_got("the program's address", |command| {
+        .received("the program's address", |command| {
             matches!(command, Command::ConnectPlainTransport(connect) if connect.transport == transport_id(&plain.id)
                 && connect.remote == "127.0.0.7:5004".parse().ok() && connect.rtcp_remote.is_none())
         })
         .await;
-    // Its payload type is enough there, and nowhere else.
-    assert!(matches!(ada.ask(produce_untold(&plain.id)).await, Payload::ProducerCreated(_)));
+    // Only on a plain transport the payload type is sufficient.
+    assert!(matches!(ada.ask(produce_by_payload_type(&plain.id)).await, Payload::ProducerCreated(_)));
     let webrtc = ada.transport("send").await.id;
-    assert_eq!(ada.fails(produce_untold(&webrtc)).await, ErrorCode::BadMessage);
+    assert_eq!(ada.fails(produce_by_payload_type(&webrtc)).await, ErrorCode::BadMessage);
 
     let remote = "127.0.0.1:6000".parse().expect("an address");
     engine.tell(Event::PlainTransportTuple { transport: transport_id(&plain.id), remote, rtcp_remote: None });
-    match ada.hears().await {
+    match ada.notification().await {
         Payload::PlainTransportTuple(tuple) => {
             assert_eq!((tuple.transport_id, tuple.remote_port), (plain.id.clone(), 6_000));
             assert_eq!((tuple.remote_address.as_str(), tuple.remote_rtcp_port), ("127.0.0.1", None));
@@ -86,7 +86,7 @@ async fn plain_transport_exchanges_addresses() {
         other => panic!("{other:?}"),
     }
     ada.done(Payload::CloseTransport(proto::CloseTransport { transport_id: plain.id })).await;
-    engine.has_got("to close it", |command| matches!(command, Command::CloseTransport { .. })).await;
+    engine.received("to close it", |command| matches!(command, Command::CloseTransport { .. })).await;
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn srtp_keys_are_exchanged_in_both_directions() {
     assert_eq!(ours.crypto_suite, "AEAD_AES_128_GCM");
     assert_eq!(ours.key_base64.len(), 40);
     engine
-        .has_got("what was asked for", |command| {
+        .received("what was asked for", |command| {
             matches!(command, Command::CreatePlainTransport(create) if create.family == IpFamily::V6 && create.rtcp_mux
                 && create.comedia && create.srtp == Some(SrtpProfile::AeadAes128Gcm))
         })
@@ -123,7 +123,7 @@ async fn srtp_keys_are_exchanged_in_both_directions() {
     };
     ada.done(Payload::ConnectPlainTransport(connect)).await;
     engine
-        .has_got("the program's key", |command| {
+        .received("the program's key", |command| {
             matches!(command, Command::ConnectPlainTransport(connect)
                 if connect.remote.is_none() && connect.srtp.as_ref().is_some_and(|srtp| srtp.key.0 == (0..28).collect::<Vec<u8>>()))
         })
@@ -164,7 +164,7 @@ async fn invalid_request_is_refused_without_a_command_to_the_engine() {
     };
     assert_eq!(count(engine.commands()), 1);
 
-    // Another peer's is not to be connected.
+    // A peer cannot connect the transport of another one.
     let eve = signaling.client();
     eve.join(join("r", "Eve")).await;
     assert_eq!(eve.fails(to("127.0.0.66", 5_004)).await, ErrorCode::NoSuchTransport);
@@ -186,7 +186,7 @@ async fn plain_transports_need_a_token_that_permits_them() {
     let joined = program.join(with(allowed)).await;
     let (plain, webrtc) = (create(&program, sending()).await.id, program.transport("recv").await.id);
     program.disconnect();
-    // It comes back with a token that permits less.
+    // It resumes with a token that permits less.
     let held = |id: &String| proto::HeldTransport { id: id.clone() };
     let resume = proto::Resume {
         peer_id: joined.peer_id,
@@ -201,7 +201,7 @@ async fn plain_transports_need_a_token_that_permits_them() {
     assert_eq!(back.kept_transports, [webrtc]);
     let id = transport_id(&plain);
     engine
-        .has_got(
+        .received(
             "to close the plain one",
             |command| matches!(command, Command::CloseTransport { transport } if *transport == id),
         )
@@ -214,7 +214,7 @@ async fn plain_transports_survive_the_signaling_process() {
     let program = first.client();
     let joined = program.join(join("r", "Film")).await;
     let plain = create(&program, sending()).await.id;
-    let Payload::ProducerCreated(video) = program.ask(produce_untold(&plain)).await else {
+    let Payload::ProducerCreated(video) = program.ask(produce_by_payload_type(&plain)).await else {
         panic!("a producer");
     };
     first.kill().await;
@@ -233,7 +233,7 @@ async fn plain_transports_survive_the_signaling_process() {
     let back = program.join(proto::JoinRoom { resume: Some(resume), ..join("r", "") }).await;
     assert!(back.resumed);
     assert_eq!((&back.kept_transports, &back.kept_producers), (&vec![plain], &vec![video.id]));
-    // What it may do is remembered too.
+    // The permissions are recovered too.
     create(&program, sending()).await;
 }
 

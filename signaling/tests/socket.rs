@@ -1,4 +1,4 @@
-//! Socket.IO as clients meet it, over HTTP polling and WebSockets.
+//! Socket.IO over HTTP polling and WebSockets.
 
 mod harness;
 
@@ -31,7 +31,7 @@ async fn signal_in_an_attachment_gets_an_acknowledgement() {
         Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join(room, "Ada"))) }.encode_to_vec()
     };
 
-    // A bad message first: it is answered, and the socket stays.
+    // First an invalid message: it gets an answer, and the session continues.
     match client.ask(0, &[0xff; 9]).await.payload {
         Some(Payload::Error(error)) => assert_eq!(error.code(), ErrorCode::BadMessage),
         other => panic!("{other:?}"),
@@ -45,17 +45,17 @@ async fn signal_in_an_attachment_gets_an_acknowledgement() {
     assert_eq!(joined.version, "1");
     assert!(matches!(joined.payload, Some(Payload::Joined(_))));
 
-    // And news come as the same event, unasked.
+    // Notifications arrive as the same event.
     let other = signaling.client();
     other.join(join("r", "Bob")).await;
-    let (head, news) = client.next_binary().await;
+    let (head, notification) = client.next_binary().await;
     assert!(head.starts_with("451-[\"signal\""), "{head}");
-    assert!(matches!(news.payload, Some(Payload::PeerJoined(_))));
+    assert!(matches!(notification.payload, Some(Payload::PeerJoined(_))));
 
-    // The session ends, and the others hear it.
+    // The session ends, and the others are notified.
     client.post("1").await;
     let mut other = other;
-    assert!(matches!(other.hears().await, Payload::PeerAway(away) if away.away));
+    assert!(matches!(other.notification().await, Payload::PeerAway(away) if away.away));
 }
 
 #[tokio::test]
@@ -94,21 +94,21 @@ async fn simultaneous_notifications_arrive_in_one_event_and_in_order() {
 async fn closed_connection_leaves_nothing() {
     let (_engine, signaling, address) = serve().await;
     let request = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Ada"))) };
-    // The session ends, or the namespace is left.
-    for goodbye in ["1", "41"] {
+    // The session ends, or the client leaves the namespace.
+    for packet in ["1", "41"] {
         let stranger = PollingClient::connect(Http::to(address)).await;
         let ada = PollingClient::connect(Http::to(address)).await;
         ada.ask(0, &request.encode_to_vec()).await;
         assert_eq!(signaling.rooms.connection_count(), 2);
-        stranger.post(goodbye).await;
-        ada.post(goodbye).await;
+        stranger.post(packet).await;
+        ada.post(packet).await;
         eventually(|| signaling.rooms.connection_count() == 0).await;
     }
 }
 
-async fn say_goodbye(address: SocketAddr, peer_id: &str, secret: &[u8]) -> u16 {
-    let goodbye = proto::Goodbye { peer_id: peer_id.into(), secret: secret.into() };
-    Http::to(address).ask("POST", "/leave", &goodbye.encode_to_vec()).await.status
+async fn send_leave_beacon(address: SocketAddr, peer_id: &str, secret: &[u8]) -> u16 {
+    let beacon = proto::Goodbye { peer_id: peer_id.into(), secret: secret.into() };
+    Http::to(address).ask("POST", "/leave", &beacon.encode_to_vec()).await.status
 }
 
 #[tokio::test]
@@ -118,25 +118,25 @@ async fn closed_page_leaves_over_http() {
     ada.join(join("r", "Ada")).await;
     let bob = signaling.client();
     let joined = bob.join(join("r", "Bob")).await;
-    assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
+    assert!(matches!(ada.notification().await, Payload::PeerJoined(_)));
 
-    // Whoever does not know the secret changes nothing.
-    assert_eq!(say_goodbye(address, &joined.peer_id, &[0xa5; 32]).await, 403);
-    assert_eq!(say_goodbye(address, &joined.peer_id, &[]).await, 403);
-    assert_eq!(say_goodbye(address, "nobody", &joined.resume_secret).await, 400);
+    // Without the secret, nothing changes.
+    assert_eq!(send_leave_beacon(address, &joined.peer_id, &[0xa5; 32]).await, 403);
+    assert_eq!(send_leave_beacon(address, &joined.peer_id, &[]).await, 403);
+    assert_eq!(send_leave_beacon(address, "unknown", &joined.resume_secret).await, 400);
     let http = Http::to(address);
-    assert_eq!(http.ask("POST", "/leave", b"not a goodbye").await.status, 400);
+    assert_eq!(http.ask("POST", "/leave", b"not a beacon").await.status, 400);
     assert_eq!(http.ask("POST", "/leave", &[b'x'; limits::LEAVE_BEACON_BYTES_MAX + 1]).await.status, 413);
     assert_eq!(http.get("/leave").await.status, 405);
-    ada.heard_all();
+    ada.no_more_notifications();
 
-    // Its socket still stands: the last word came on another way.
-    assert_eq!(say_goodbye(address, &joined.peer_id, &joined.resume_secret).await, 204);
-    assert!(matches!(ada.hears().await, Payload::PeerLeft(left) if left.peer_id == joined.peer_id));
+    // The connection of the peer is still open.
+    assert_eq!(send_leave_beacon(address, &joined.peer_id, &joined.resume_secret).await, 204);
+    assert!(matches!(ada.notification().await, Payload::PeerLeft(left) if left.peer_id == joined.peer_id));
     assert_eq!(bob.fails(Payload::Leave(proto::Leave {})).await, ErrorCode::NotJoined);
-    // Said twice, because the page said it on its socket as well.
-    assert_eq!(say_goodbye(address, &joined.peer_id, &joined.resume_secret).await, 204);
-    ada.heard_all();
+    // Repeated, because the page also sent it on its connection.
+    assert_eq!(send_leave_beacon(address, &joined.peer_id, &joined.resume_secret).await, 204);
+    ada.no_more_notifications();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -150,22 +150,22 @@ async fn leave_followed_by_an_immediate_close_is_handled() {
     for round in 0..50 {
         let bob = PollingClient::connect(Http::to(address)).await;
         bob.ask(0, &enter.encode_to_vec()).await;
-        assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
+        assert!(matches!(ada.notification().await, Payload::PeerJoined(_)));
         bob.post(&format!("451-1[\"signal\",{{\"_placeholder\":true,\"num\":0}}]\x1eb{leave}\x1e41")).await;
-        let heard = ada.hears().await;
-        assert!(matches!(heard, Payload::PeerLeft(_)), "round {round}: {heard:?}");
+        let notification = ada.notification().await;
+        assert!(matches!(notification, Payload::PeerLeft(_)), "round {round}: {notification:?}");
     }
 }
 
 #[tokio::test]
 async fn leave_beacons_are_bounded_by_address() {
     let (_engine, signaling, address) = serve().await;
-    let goodbye = proto::Goodbye { peer_id: "a5".repeat(8), secret: vec![0; 32] }.encode_to_vec();
-    let is_taken = |_: &u32| signaling.rooms.on_leave_beacon(HERE, &goodbye).is_ok();
+    let beacon = proto::Goodbye { peer_id: "a5".repeat(8), secret: vec![0; 32] }.encode_to_vec();
+    let is_taken = |_: &u32| signaling.rooms.on_leave_beacon(HERE, &beacon).is_ok();
     let taken = (0..limits::LEAVE_BEACONS_BURST as u32 * 2).filter(is_taken).count();
     assert!(taken < limits::LEAVE_BEACONS_BURST as usize * 3 / 2, "the burst, and what a slow machine adds");
-    assert_eq!(Http::to(address).ask("POST", "/leave", &goodbye).await.status, 429);
-    assert_eq!(Http::from(address, "127.0.0.2").ask("POST", "/leave", &goodbye).await.status, 204);
+    assert_eq!(Http::to(address).ask("POST", "/leave", &beacon).await.status, 429);
+    assert_eq!(Http::from(address, "127.0.0.2").ask("POST", "/leave", &beacon).await.status, 204);
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn signal_has_one_attachment() {
     let (_engine, signaling, address) = serve().await;
     let client = PollingClient::connect(Http::to(address)).await;
     let head = "452-0[\"signal\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1}]";
-    // The answer to this request, if there is one, is that the session is over.
+    // If there is an answer to this request, it reports the end of the session.
     let _ = client.http.try_ask("POST", &client.path, format!("{head}\x1ebAA==").as_bytes()).await;
     eventually(|| signaling.rooms.connection_count() == 0).await;
 }
@@ -187,11 +187,12 @@ async fn websocket_buffers_no_more_than_polling() {
     eventually(|| signaling.rooms.connection_count() == 1).await;
     let len = usize::try_from(limits::PAYLOAD_BYTES_MAX).expect("it fits") + 1;
     stream.write_all(&frame_header(2, len)).await.expect("send");
-    // Nothing of it has to come: its header says enough.
+    // The data need not arrive: the header is sufficient.
     eventually(|| signaling.rooms.connection_count() == 0).await;
 }
 
-/// Joins, and asks for more and more without reading any answer, while it answers pings that it has not read.
+/// Joins, and sends more and more requests without reading any answer, while it answers pings that it has not
+/// read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn client_that_does_not_read_acknowledgements_is_disconnected() {
     let (_engine, signaling, address) = serve().await;
@@ -229,7 +230,7 @@ async fn client_that_does_not_read_acknowledgements_is_disconnected() {
     }
 }
 
-/// Neither the number of messages nor an unanswered ping can end this session: only their bytes.
+/// Only the number of bytes can end this session: not the number of messages, and not an unanswered ping.
 #[tokio::test]
 async fn unread_bytes_end_a_session_that_answers_pings() {
     const REQUESTS: usize = 1_500;
@@ -263,7 +264,7 @@ async fn client_that_does_not_read_notifications_is_disconnected() {
     let client = PollingClient::connect(Http::to(address)).await;
     let request = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Ada"))) };
     client.ask(0, &request.encode_to_vec()).await;
-    // More visits than fit would take as long as a client may leave a ping unanswered, for a server lets only so many join in a second.
+    // More joins would take longer than the ping timeout, because a server limits joins per second.
     let name = "\u{1f98a}".repeat(limits::DISPLAY_NAME_LEN_MAX);
     while signaling.rooms.connection_count() > 0 {
         let visitor = signaling.client();
@@ -284,9 +285,9 @@ async fn draining_server_notifies_every_client_and_refuses_requests() {
     let outside = PollingClient::connect(Http::to(address)).await;
     let late = signaling.client();
     signaling.rooms.drain();
-    let (head, told) = client.next_binary().await;
+    let (head, notification) = client.next_binary().await;
     assert!(head.starts_with("451-[\"signal\""), "{head}");
-    match told.payload {
+    match notification.payload {
         Some(Payload::Error(error)) => {
             assert_eq!((error.code(), error.retry_after_ms > 0), (ErrorCode::Draining, true));
         }

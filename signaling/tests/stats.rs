@@ -1,4 +1,4 @@
-//! Who speaks, scores and statistics, from the engine's words to the client's.
+//! Active speakers, scores and statistics, from the engine to the client.
 
 mod harness;
 
@@ -44,33 +44,35 @@ async fn active_speakers_are_sent_only_to_their_room() {
     eve.join(join("elsewhere", "Eve")).await;
     let send = ada.transport("send").await;
     let voice = ada.produce(&send.id, "audio").await;
-    engine.has_got("to observe", |command| matches!(command, Command::ObserveAudio { .. })).await;
+    engine.received("to observe", |command| matches!(command, Command::ObserveAudio { .. })).await;
     let (router, loudest) = observed(&engine)[0];
     assert_eq!(loudest, Some(signaling::limits::LOUDEST_FORWARDED));
-    assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
-    assert!(matches!(bob.hears().await, Payload::NewProducer(_)));
+    assert!(matches!(ada.notification().await, Payload::PeerJoined(_)));
+    assert!(matches!(bob.notification().await, Payload::NewProducer(_)));
 
     let producer = ProducerId(id(&voice));
     let volumes = vec![Volume { producer, dbov: -31 }, Volume { producer: ProducerId(77), dbov: -40 }];
     engine.tell(Event::Speakers { router, dominant: Some(producer), volumes });
     engine.tell(Event::Speakers { router, dominant: None, volumes: Vec::new() });
     for client in [&mut ada, &mut bob] {
-        let Payload::ActiveSpeakers(speakers) = client.hears().await else { panic!("who speaks") };
+        let Payload::ActiveSpeakers(speakers) = client.notification().await else { panic!("who speaks") };
         assert_eq!(speakers.dominant_peer_id, joined.peer_id);
         assert_eq!(speakers.dominant_producer_id, voice);
         let [volume] = &speakers.volumes[..] else { panic!("who is known: {speakers:?}") };
         assert_eq!((&volume.producer_id, &volume.peer_id, volume.dbov), (&voice, &joined.peer_id, -31));
-        let Payload::ActiveSpeakers(speakers) = client.hears().await else { panic!("that nobody speaks") };
+        let Payload::ActiveSpeakers(speakers) = client.notification().await else {
+            panic!("an empty report is expected")
+        };
         assert_eq!(speakers, proto::ActiveSpeakers::default());
     }
-    // Of a score only its owner hears.
+    // A score is sent only to the owner of the object.
     let of = Scored::Stream { producer, encoding: 0 };
     engine.tell(Event::Score { of, score: 6 });
-    let Payload::ScoreChanged(changed) = ada.hears().await else { panic!("a score") };
+    let Payload::ScoreChanged(changed) = ada.notification().await else { panic!("a score") };
     assert_eq!((changed.of, changed.score), (Some(score_changed::Of::ProducerId(voice)), 6));
     ada.done(Payload::CloseTransport(proto::CloseTransport { transport_id: send.id })).await;
-    assert!(matches!(bob.hears().await, Payload::ProducerClosed(_)));
-    eve.heard_all();
+    assert!(matches!(bob.notification().await, Payload::ProducerClosed(_)));
+    eve.no_more_notifications();
 }
 
 #[tokio::test]
@@ -79,10 +81,10 @@ async fn new_process_observes_audio_again() {
     let ada = signaling.client();
     ada.join(join("stage", "Ada")).await;
     ada.transport("send").await;
-    engine.has_got("to observe", |command| matches!(command, Command::ObserveAudio { .. })).await;
+    engine.received("to observe", |command| matches!(command, Command::ObserveAudio { .. })).await;
     signaling.kill().await;
     let _successor = Signaling::start(&engine.path, Admission::Development { verifier: None });
-    engine.has_got("to claim", |command| matches!(command, Command::ClaimRouter { .. })).await;
+    engine.received("to claim", |command| matches!(command, Command::ClaimRouter { .. })).await;
     for _ in 0..6_000 {
         if observed(&engine).len() == 2 {
             break;

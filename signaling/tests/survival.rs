@@ -1,4 +1,4 @@
-//! Either process dies; the other goes on.
+//! One of the two processes ends; the other continues.
 
 mod harness;
 
@@ -74,10 +74,10 @@ async fn new_process_recovers_the_rooms() {
         .await;
     assert_eq!(bob_back.kept_consumers, std::slice::from_ref(&watched.id));
     assert!(
-        matches!(ada.hears().await, Payload::PeerAway(away) if !away.away && away.peer_id == bob_joined.peer_id)
+        matches!(ada.notification().await, Payload::PeerAway(away) if !away.away && away.peer_id == bob_joined.peer_id)
     );
 
-    // A newcomer sees and can consume what was produced before the restart.
+    // A new peer sees and consumes what was produced before the restart.
     let carl = second.client();
     let carl_joined = carl.join(join("stage", "Carl")).await;
     let seen = carl_joined.peers.iter().find(|peer| peer.id == ada_joined.peer_id).expect("Ada is there");
@@ -86,7 +86,7 @@ async fn new_process_recovers_the_rooms() {
     );
     let carls = carl.transport("recv").await.id;
     assert!(carl.consume(&carls, &video).await.producer_paused);
-    assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
+    assert!(matches!(ada.notification().await, Payload::PeerJoined(_)));
 
     // On an old transport, no MID and no SSRC is used twice.
     let new = bob.consume(&recv, &video).await.rtp_parameters.expect("parameters");
@@ -97,14 +97,14 @@ async fn new_process_recovers_the_rooms() {
     assert!(mid(&new) > mid(&old) + 1_000);
     assert_ne!(new.encodings[0].ssrc, old.encodings[0].ssrc);
 
-    // Whoever does not come back is gone, with what it held.
-    match ada.hears().await {
+    // A peer that does not return is removed, with its objects.
+    match ada.notification().await {
         Payload::PeerLeft(left) => assert_eq!(left.peer_id, eve_joined.peer_id),
         other => panic!("{other:?}"),
     }
     let forgotten = transport_id(&eves);
     engine
-        .has_got(
+        .received(
             "to close Eve's transport",
             |c| matches!(c, Command::CloseTransport { transport } if *transport == forgotten),
         )
@@ -127,7 +127,7 @@ async fn unknown_events_and_fields_of_a_newer_engine_are_skipped() {
     bob.join(join("r", "Bob")).await;
     let (send, recv) = (ada.transport("send").await.id, bob.transport("recv").await.id);
     let video = ada.produce(&send, "video").await;
-    assert!(matches!(bob.hears().await, Payload::NewProducer(_)));
+    assert!(matches!(bob.notification().await, Payload::NewProducer(_)));
     bob.consume(&recv, &video).await;
     let snapshots = engine.commands().into_iter().filter(|command| *command == Command::Snapshot).count();
     assert_eq!(snapshots, 2, "one for each worker: signaling has attached once");
@@ -142,14 +142,14 @@ async fn when_the_engine_exits_all_clients_are_notified_and_can_start_again() {
     let (mut ada, mut bob) = (signaling.client(), signaling.client());
     ada.join(join("r", "Ada")).await;
     bob.join(join("r", "Bob")).await;
-    assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
+    assert!(matches!(ada.notification().await, Payload::PeerJoined(_)));
     let send = ada.transport("send").await.id;
     ada.produce(&send, "video").await;
-    assert!(matches!(bob.hears().await, Payload::NewProducer(_)));
+    assert!(matches!(bob.notification().await, Payload::NewProducer(_)));
 
     drop(engine);
-    assert!(matches!(ada.hears().await, Payload::MediaLost(_)));
-    assert!(matches!(bob.hears().await, Payload::MediaLost(_)));
+    assert!(matches!(ada.notification().await, Payload::MediaLost(_)));
+    assert!(matches!(bob.notification().await, Payload::MediaLost(_)));
     assert!(!signaling.rooms.is_media_ready());
     let create = Payload::CreateTransport(proto::CreateTransport { direction: "send".into() });
     assert_eq!(ada.fails(create).await, ErrorCode::EngineUnavailable);
@@ -157,20 +157,20 @@ async fn when_the_engine_exits_all_clients_are_notified_and_can_start_again() {
     let joined = late.join(join("r", "Late")).await;
     assert_eq!(joined.engine_epoch, "");
     assert!(joined.peers.iter().all(|peer| peer.producers.is_empty()), "what was produced is gone");
-    assert!(matches!(ada.hears().await, Payload::PeerJoined(_)));
-    assert!(matches!(bob.hears().await, Payload::PeerJoined(_)));
+    assert!(matches!(ada.notification().await, Payload::PeerJoined(_)));
+    assert!(matches!(bob.notification().await, Payload::PeerJoined(_)));
 
     let engine = Engine::start(&path);
     assert_ne!(engine.epoch, first_epoch);
     for client in [&mut ada, &mut bob] {
-        match client.hears().await {
+        match client.notification().await {
             Payload::MediaReady(ready) => assert_eq!(ready.engine_epoch, format!("{:016x}", engine.epoch)),
             other => panic!("{other:?}"),
         }
     }
     let send = ada.transport("send").await.id;
     let video = ada.produce(&send, "video").await;
-    assert!(matches!(bob.hears().await, Payload::NewProducer(_)));
+    assert!(matches!(bob.notification().await, Payload::NewProducer(_)));
     let recv = bob.transport("recv").await.id;
     bob.consume(&recv, &video).await;
 }
@@ -179,13 +179,13 @@ async fn when_the_engine_exits_all_clients_are_notified_and_can_start_again() {
 async fn command_to_a_busy_engine_is_sent_again() {
     let engine = Engine::start(&socket_path());
     let handle = signaling::engine::Engine::new();
-    let (news, mut heard) = mpsc::channel(64);
-    signaling::engine::start(handle.clone(), engine.path.clone(), news).expect("a thread");
-    assert!(matches!(heard.recv().await, Some(NodeEvent::Attached { .. })));
+    let (sender, mut events) = mpsc::channel(64);
+    signaling::engine::start(handle.clone(), engine.path.clone(), sender).expect("a thread");
+    assert!(matches!(events.recv().await, Some(NodeEvent::Attached { .. })));
     for _ in 0..2 {
-        assert!(matches!(heard.recv().await, Some(NodeEvent::Snapshot { .. })));
+        assert!(matches!(events.recv().await, Some(NodeEvent::Snapshot { .. })));
     }
-    // All requests there may be stay without an answer, and there is one more.
+    // All requests that are possible stay unanswered, and there is one more.
     engine.fall_silent();
     for id in 0..=limits::REQUESTS_MAX as u64 {
         handle.tell(0, Command::CloseTransport { transport: TransportId(id) });
@@ -193,7 +193,7 @@ async fn command_to_a_busy_engine_is_sent_again() {
     let last = TransportId(limits::REQUESTS_MAX as u64);
     let is_last = |c: &Command| matches!(c, Command::CloseTransport { transport } if *transport == last);
     assert!(!engine.commands().iter().any(is_last), "there is no place for it yet");
-    engine.has_got("the last one, once the others are given up", is_last).await;
+    engine.received("the last one, once the others are given up", is_last).await;
 }
 
 #[tokio::test]

@@ -34,6 +34,11 @@ fn metadata() -> Metadata {
 
 /// The Rust sources of a rule, without those of crates inside its folder, and without test files.
 fn sources(rule: &CrateRule) -> Vec<PathBuf> {
+    let is_source = |path: &PathBuf| !path.to_string_lossy().ends_with("tests.rs");
+    sources_and_unit_tests(rule).into_iter().filter(is_source).collect()
+}
+
+fn sources_and_unit_tests(rule: &CrateRule) -> Vec<PathBuf> {
     let inner: Vec<PathBuf> =
         PLAN.iter().filter(|r| r.package != rule.package).map(|r| root().join(r.folder)).collect();
     let mut files = Vec::new();
@@ -47,7 +52,7 @@ fn sources(rule: &CrateRule) -> Vec<PathBuf> {
                 if !is_apart {
                     folders.push(path);
                 }
-            } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
+            } else if name.ends_with(".rs") {
                 files.push(path);
             }
         }
@@ -109,7 +114,7 @@ fn sources_use_no_forbidden_api() {
     for rule in PLAN {
         for path in sources(rule) {
             let name = path.strip_prefix(root()).unwrap_or(&path).display().to_string();
-            if name != COUNTING_ALLOCATOR && name != WORK_METER {
+            if name != COUNTING_ALLOCATOR && name != WORK_METER && name != NEXT_PROTOCOL {
                 found.extend(source::violations(rule, &name, &read(&path)));
             }
         }
@@ -123,6 +128,22 @@ const COUNTING_ALLOCATOR: &str = "bench/rig/src/counting.rs";
 /// The one place of a protocol crate with thread-local state: it counts steps for tests, and does nothing in
 /// a release build. As an argument it would be one more parameter of every function on the packet path.
 const WORK_METER: &str = "engine/machine/src/meter.rs";
+
+/// A file that is compiled only with the feature `next-protocol`, for tests: the environment selects the protocol version of a process.
+const NEXT_PROTOCOL: &str = "engine/control/src/next.rs";
+
+#[test]
+fn only_tests_enable_the_next_protocol_version() {
+    let metadata = metadata();
+    let mut enabled = Vec::new();
+    for package in metadata.workspace_packages() {
+        let dependencies = package.dependencies.iter();
+        let users =
+            dependencies.filter(|dependency| dependency.features.iter().any(|name| name == "next-protocol"));
+        enabled.extend(users.map(|dependency| (package.name.to_string(), dependency.kind)));
+    }
+    assert_eq!(enabled, [("leat-tests".to_owned(), DependencyKind::Development)]);
+}
 
 /// The imports of a crate's modules.
 fn modules_of(rule: &CrateRule) -> modules::Imports {
@@ -155,11 +176,7 @@ fn modules_of_no_crate_import_each_other_in_a_circle() {
     let circles = PLAN.iter().flat_map(|rule| {
         modules::circles(&modules_of(rule)).into_iter().map(|circle| format!("{}: {circle}", rule.folder))
     });
-    let circles: Vec<String> = circles.collect();
-    let new = circles.iter().filter(|circle| !modules::KNOWN_CIRCLES.contains(&circle.as_str()));
-    assert_clean(new.cloned().collect());
-    let gone = modules::KNOWN_CIRCLES.iter().filter(|known| !circles.iter().any(|circle| circle == *known));
-    assert_clean(gone.map(|known| format!("{known} is gone: remove it from KNOWN_CIRCLES")).collect());
+    assert_clean(circles.collect());
 }
 
 /// Stages borrow the state they need. If they could name the shard, each could change everything.
@@ -224,6 +241,25 @@ fn files_are_short_and_without_open_tasks() {
         found.extend(source::untidiness(&text).map(|untidy| format!("{} {untidy}", path.display())));
     }
     assert_clean(found);
+}
+
+#[test]
+fn unit_tests_have_one_place() {
+    let paths: Vec<PathBuf> = PLAN.iter().flat_map(sources_and_unit_tests).collect();
+    let found = paths.iter().filter_map(|path| {
+        let name = path.strip_prefix(root()).unwrap_or(path).display().to_string();
+        source::misplaced_tests(&name, &read(path))
+    });
+    assert_clean(found.collect());
+}
+
+#[test]
+fn misplaced_unit_tests_are_found() {
+    let inline = |lines: usize| format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "    f();\n".repeat(lines));
+    assert_eq!(source::misplaced_tests("a.rs", &inline(57)), None);
+    assert!(source::misplaced_tests("a.rs", &inline(58)).is_some());
+    assert!(source::misplaced_tests("a_tests.rs", "").is_some());
+    assert_eq!(source::misplaced_tests("a/tests.rs", &"f();\n".repeat(100)), None);
 }
 
 #[test]

@@ -80,6 +80,20 @@ pub fn untidiness(source: &str) -> impl Iterator<Item = String> {
     [long, open, off].into_iter().flatten()
 }
 
+/// The longest inline module of unit tests, in lines: longer ones have their own file.
+const INLINE_TESTS_MAX: usize = 60;
+
+/// Unit tests are in `mod tests`: short ones inline, others in `x/tests.rs` beside `x.rs`.
+pub fn misplaced_tests(path: &str, source: &str) -> Option<String> {
+    if path.ends_with("_tests.rs") {
+        return Some(format!("{path}: unit tests of `x.rs` belong in `x/tests.rs`"));
+    }
+    let (_, inline) = source.split_once("#[cfg(test)]\nmod tests {\n")?;
+    let lines = inline.lines().take_while(|line| *line != "}").count();
+    let is_long = lines + 3 > INLINE_TESTS_MAX;
+    is_long.then(|| format!("{path}: its unit tests have {lines} lines; they belong in a file `tests.rs`"))
+}
+
 /// Whether a crate root forbids `unsafe`, or need not.
 pub fn forbids_unsafe(rule: &CrateRule, root: &str) -> bool {
     rule.may_be_unsafe || code_only(root).replace(' ', "").contains("#![forbid(unsafe_code)]")

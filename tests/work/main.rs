@@ -110,7 +110,7 @@ fn instructions_of_every_handler_stay_within_the_bound() {
         let title = format!("{} | {}", row.handler, row.case);
         assert!(
             calls.next().is_some_and(|line| line.ends_with(&format!("ROW {title}"))),
-            "{title}: {output}"
+            "{title}: {stdout}"
         );
         let mut dearest = None;
         while calls.next_if(|line| *line == "CALL").is_some() {

@@ -2,6 +2,11 @@
 //! `u8` tag.
 
 use crate::limits;
+#[cfg(feature = "next-protocol")]
+use crate::next;
+#[cfg(feature = "next-protocol")]
+use crate::version::PROTOCOL_VERSION;
+use crate::version::version;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Why bytes are not a record of this protocol. Always the writer's fault.
@@ -17,7 +22,7 @@ pub enum DecodeError {
     #[error("{0} bytes follow the record's last field")]
     Trailing(usize),
     /// The tag of an enum is unknown in this protocol version.
-    #[error("protocol version {} has no {what} {tag}", crate::version())]
+    #[error("protocol version {} has no {what} {tag}", version())]
     UnknownTag {
         /// The enum.
         what: &'static str,
@@ -68,8 +73,32 @@ impl<'a> Input<'a> {
 
     /// Checks that the record ends here. Bytes of a newer peer are fields that this version does not know.
     pub(crate) fn end(self, peer_version: u32) -> Result<(), DecodeError> {
-        let is_newer = peer_version > crate::version();
-        if self.0.is_empty() || is_newer { Ok(()) } else { Err(DecodeError::Trailing(self.0.len())) }
+        #[cfg(feature = "next-protocol")]
+        let Self(rest) = self.without_next_field(peer_version)?;
+        #[cfg(not(feature = "next-protocol"))]
+        let Self(rest) = self;
+        let is_newer = peer_version > version();
+        if rest.is_empty() || is_newer { Ok(()) } else { Err(DecodeError::Trailing(rest.len())) }
+    }
+
+    /// Reads the field that the next version adds to every record. A record of a peer of the current version has none.
+    #[cfg(feature = "next-protocol")]
+    fn without_next_field(mut self, peer_version: u32) -> Result<Self, DecodeError> {
+        if next::is_next() && peer_version > PROTOCOL_VERSION {
+            let value = u64::read(&mut self)?;
+            if value != next::VALUE {
+                return Err(DecodeError::OutOfRange { what: "the field of the next version", value });
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// Writes the field that the next version adds to every record.
+#[cfg(feature = "next-protocol")]
+pub(crate) fn write_next_field(out: &mut Vec<u8>) {
+    if next::is_next() {
+        next::VALUE.write(out);
     }
 }
 

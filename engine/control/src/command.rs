@@ -10,6 +10,7 @@ use crate::media::{
 use crate::pipe::CreatePipe;
 use crate::plain::{ConnectPlainTransport, CreatePlainTransport};
 use crate::stats::StatsOf;
+use crate::version::version;
 
 /// A command with the request id for its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,13 +28,13 @@ impl Request {
         self.id.write(out);
         self.command.write(out);
         #[cfg(feature = "next-protocol")]
-        crate::next::write_field(out);
+        crate::codec::write_next_field(out);
     }
 
     /// Reads a whole record of a peer of this version. An error still contains the request id if it could be read,
     /// so that the request can be answered.
     pub fn decode(record: &[u8]) -> Result<Self, (Option<RequestId>, DecodeError)> {
-        Self::decode_from(record, crate::version())
+        Self::decode_from(record, version())
     }
 
     /// The same for a peer of another version.
@@ -41,8 +42,6 @@ impl Request {
         let mut input = Input(record);
         let id = RequestId::read(&mut input).map_err(|error| (None, error))?;
         let command = Command::read(&mut input).map_err(|error| (Some(id), error))?;
-        #[cfg(feature = "next-protocol")]
-        crate::next::read_field(&mut input, peer_version).map_err(|error| (Some(id), error))?;
         input.end(peer_version).map_err(|error| (Some(id), error))?;
         Ok(Self { id, command })
     }

@@ -6,6 +6,7 @@ use crate::media::{AppData, Candidate, IceParameters, Kind, Layers, Text, Volume
 use crate::plain::SrtpParameters;
 use crate::state::TransportState;
 use crate::stats::{Scored, StatsItem};
+use crate::version::version;
 use std::net::SocketAddr;
 
 /// An answer to a request, or a notification.
@@ -196,19 +197,19 @@ impl Event {
         out.clear();
         self.write(out);
         #[cfg(feature = "next-protocol")]
-        crate::next::write_field(out);
+        crate::codec::write_next_field(out);
     }
 
     /// Reads a whole record of a peer of this version.
     pub fn decode(record: &[u8]) -> Result<Self, DecodeError> {
-        Self::read_whole(record, crate::version())
+        Self::read_whole(record, version())
     }
 
     /// The same for a peer of another version. `None`: a newer peer sent an event, or a value in it, that this version
     /// does not know.
     pub fn decode_from(record: &[u8], peer_version: u32) -> Result<Option<Self>, DecodeError> {
         match Self::read_whole(record, peer_version) {
-            Err(DecodeError::UnknownTag { .. }) if peer_version > crate::version() => Ok(None),
+            Err(DecodeError::UnknownTag { .. }) if peer_version > version() => Ok(None),
             read => read.map(Some),
         }
     }
@@ -216,8 +217,6 @@ impl Event {
     fn read_whole(record: &[u8], peer_version: u32) -> Result<Self, DecodeError> {
         let mut input = Input(record);
         let event = Self::read(&mut input)?;
-        #[cfg(feature = "next-protocol")]
-        crate::next::read_field(&mut input, peer_version)?;
         input.end(peer_version)?;
         Ok(event)
     }

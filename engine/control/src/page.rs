@@ -53,10 +53,16 @@ pub fn write(sections: [&[u64]; SECTIONS], page: &mut Vec<u64>) {
     page.push(SECTIONS as u64);
     for section in sections {
         #[cfg(feature = "next-protocol")]
-        let section = &section.iter().copied().chain(crate::next::counter()).collect::<Vec<_>>()[..];
+        let section = &section.iter().copied().chain(additional_counter()).collect::<Vec<_>>()[..];
         page.push(section.len() as u64);
         page.extend_from_slice(section);
     }
+}
+
+/// The counter that the next version adds to every section.
+#[cfg(feature = "next-protocol")]
+fn additional_counter() -> Option<u64> {
+    crate::next::is_next().then_some(crate::next::VALUE)
 }
 
 /// The counters of a section. It is empty if the page does not have the section, or is not valid.

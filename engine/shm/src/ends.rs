@@ -214,5 +214,4 @@ impl ControllerEnd {
 }
 
 #[cfg(test)]
-#[path = "ends_tests.rs"]
 mod tests;

@@ -273,5 +273,4 @@ impl<S: Shared> Reader<S> {
 }
 
 #[cfg(test)]
-#[path = "ring_tests.rs"]
 mod tests;

@@ -65,5 +65,4 @@ pub(crate) fn read_page<S: SharedPage>(shared: &S, into: &mut [u64], tries: usiz
 }
 
 #[cfg(test)]
-#[path = "seqlock_tests.rs"]
 mod tests;

@@ -14,9 +14,8 @@ use oracle_util::marshal::Marshal;
 use rtcp::Writer;
 use rtp::{ExtId, Extensions, Header, Pt, Seq, Ssrc};
 
-use crate::plain;
 use crate::script::Script;
-use crate::world::{Tally, World, path};
+use crate::world::{Tally, World, path, plain_key};
 
 /// Steps of a script: enough for a call with a few tracks, and few enough for a thousand scripts per second.
 const STEPS_MAX: usize = 200;
@@ -183,7 +182,7 @@ fn step(
                 transport,
                 remote: (flags & 2 == 0).then_some(from.remote),
                 rtcp_remote: (flags & 1 != 0).then_some(from.remote),
-                srtp: srtp.map(|profile| SrtpParameters { profile, key: plain::key(profile) }),
+                srtp: srtp.map(|profile| SrtpParameters { profile, key: plain_key(profile) }),
             }));
         }
         21 => {

@@ -12,6 +12,7 @@ use leat_log::chain;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use shm::{Attachment, Consumer, ControllerEnd, Corrupt, Doorbell, Link, Versions};
+use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -30,7 +31,7 @@ enum LinkError {
     #[error("requesting a snapshot of worker {0} failed")]
     Snapshot(Worker, #[source] AskError),
     #[error("the snapshot of worker {0} exceeds its limit")]
-    EndlessSnapshot(Worker),
+    SnapshotTooLong(Worker),
     #[error("waiting for the engine failed")]
     Io(#[from] io::Error),
     #[error("the event receiver was dropped")]
@@ -85,14 +86,12 @@ fn run(engine: &Engine, path: &Path, sender: &mpsc::Sender<NodeEvent>) {
     }
 }
 
-enum Never {}
-
 /// Runs one attachment until it ends.
 fn serve(
     engine: &Engine,
     attachment: Attachment,
     sender: &mpsc::Sender<NodeEvent>,
-) -> Result<Never, LinkError> {
+) -> Result<Infallible, LinkError> {
     let Attachment { engine_epoch, engine_version, workers, link } = attachment;
     tracing::info!(
         engine = engine_version,
@@ -121,7 +120,7 @@ fn serve(
     let attached = NodeEvent::Attached { epoch: engine_epoch, workers: readers.len() };
     sender.blocking_send(attached).map_err(|_| LinkError::ReceiverDropped)?;
     for reader in &mut readers {
-        reader.ask_for_snapshot()?;
+        reader.request_snapshot()?;
     }
     loop {
         wait(&link, &readers)?;
@@ -214,7 +213,7 @@ impl EventReader {
                 Some(snapshot) if snapshot.request == request => {
                     snapshot.items.push(item);
                     if snapshot.items.len() > limits::SNAPSHOT_ITEMS_MAX {
-                        return Err(LinkError::EndlessSnapshot(self.worker));
+                        return Err(LinkError::SnapshotTooLong(self.worker));
                     }
                     Ok(())
                 }
@@ -231,7 +230,7 @@ impl EventReader {
                     self.overflowed = true;
                     return Ok(());
                 }
-                self.ask_for_snapshot()
+                self.request_snapshot()
             }
             event => match event.request() {
                 Some(request) => {
@@ -246,7 +245,7 @@ impl EventReader {
     fn deliver_after_snapshot(&mut self, event: Event) -> Result<(), LinkError> {
         if let Some(snapshot) = &mut self.snapshot {
             if snapshot.backlog.len() >= limits::SNAPSHOT_BACKLOG_MAX {
-                return Err(LinkError::EndlessSnapshot(self.worker));
+                return Err(LinkError::SnapshotTooLong(self.worker));
             }
             snapshot.backlog.push(event);
             return Ok(());
@@ -266,10 +265,10 @@ impl EventReader {
         for event in backlog {
             self.send(NodeEvent::Event { worker: self.worker, event })?;
         }
-        if std::mem::take(&mut self.overflowed) { self.ask_for_snapshot() } else { Ok(()) }
+        if std::mem::take(&mut self.overflowed) { self.request_snapshot() } else { Ok(()) }
     }
 
-    fn ask_for_snapshot(&mut self) -> Result<(), LinkError> {
+    fn request_snapshot(&mut self) -> Result<(), LinkError> {
         let request =
             self.engine.snapshot(self.worker).map_err(|error| LinkError::Snapshot(self.worker, error))?;
         self.snapshot = Some(PendingSnapshot { request, items: Vec::new(), backlog: Vec::new() });

@@ -345,7 +345,7 @@ mod tests {
     #[test]
     fn requirements_file_prefers_vp8_with_three_layers_and_stereo_without_dtx() {
         let text = include_str!("../../../tests/vectors/media/requirements.yml");
-        let config = MediaConfig::parse(text).expect("sound");
+        let config = MediaConfig::parse(text).expect("valid");
         assert_eq!(config.video_codecs, [Codec::Vp8, Codec::H264]);
         assert_eq!(config.scalability_mode.to_string(), "L3T3");
         assert_eq!(config.opus, Opus { stereo: true, dtx: false });
@@ -359,26 +359,26 @@ mod tests {
             let text = format!(
                 "video: {{codecs: [{{name: VP9, priority: {first}}}, {{name: VP8, priority: {second}}}]}}"
             );
-            MediaConfig::parse(&text).expect("sound").has_only_low_priorities
+            MediaConfig::parse(&text).expect("valid").has_only_low_priorities
         };
         assert_eq!([[1, 2], [10, 10], [1, 11], [100, 50]].map(marked), [true, true, false, false]);
-        assert!(!MediaConfig::parse("audio: {opus: {stereo: true}}").expect("sound").has_only_low_priorities);
+        assert!(!MediaConfig::parse("audio: {opus: {stereo: true}}").expect("valid").has_only_low_priorities);
     }
 
     #[test]
     fn codecs_are_sorted_by_priority_and_missing_keys_keep_their_defaults() {
         let text = "video:\n  codecs:\n  - {name: H264, priority: 30}\n  - name: av1\n    priority: 200\n  - {name: VP8, priority: 30}\n";
-        let config = MediaConfig::parse(text).expect("sound");
+        let config = MediaConfig::parse(text).expect("valid");
         assert_eq!(config.video_codecs, [Codec::Av1, Codec::H264, Codec::Vp8]);
         let rest = MediaConfig { video_codecs: MediaConfig::default().video_codecs, ..config };
         assert_eq!(rest, MediaConfig::default());
-        let opus = MediaConfig::parse("audio: {opus: {stereo: true}}").expect("sound").opus;
+        let opus = MediaConfig::parse("audio: {opus: {stereo: true}}").expect("valid").opus;
         assert_eq!(opus, Opus { stereo: true, dtx: true });
         let mode =
-            MediaConfig::parse("video:\n  scalabilityMode: \"S2T1\"\n").expect("sound").scalability_mode;
+            MediaConfig::parse("video:\n  scalabilityMode: \"S2T1\"\n").expect("valid").scalability_mode;
         assert_eq!((mode.spatial_layers, mode.temporal_layers), (2, 1));
         let delay =
-            MediaConfig::parse("video: {playoutDelay: {min: 0, max: 400}}").expect("sound").playout_delay;
+            MediaConfig::parse("video: {playoutDelay: {min: 0, max: 400}}").expect("valid").playout_delay;
         assert_eq!(delay, Some(PlayoutDelay { min_ms: 0, max_ms: 400 }));
         for nothing in
             ["video:\n  playoutDelay:\n", "", "# nothing\n", "---\n", "video:\naudio:\n  opus:\n", "{}"]
@@ -471,23 +471,24 @@ mod tests {
             (with_codec("{name: VP9, priority: 2"), "line 7: not YAML"),
             ("video:\n\tcodecs: []".to_owned(), "line 2: not YAML"),
             ("video: {}\nvideo: {}".to_owned(), "line 2: not YAML: duplicated key"),
-            ("video: {}\n---\naudio: {}".to_owned(), "line 3: not YAML: a second document begins"),
+            ("video: {}\n---\naudio: {}".to_owned(), "line 3: not YAML: a second document starts"),
             ("video: *anchor".to_owned(), "line 1: not YAML"),
         ];
         for (text, wanted) in cases {
             let mistake = MediaConfig::parse(&text).expect_err(&text).to_string();
-            assert!(mistake.starts_with(wanted), "{text:?} should say {wanted:?}: {mistake}");
+            assert!(mistake.starts_with(wanted), "{text:?} should contain {wanted:?}: {mistake}");
         }
     }
 
     #[test]
     fn too_long_or_missing_file_is_refused() {
         let path = std::env::temp_dir().join(format!("leat-media-{}.yml", std::process::id()));
-        std::fs::write(&path, "#".repeat(limits::MEDIA_FILE_BYTES_MAX as usize + 1)).expect("our own file");
+        std::fs::write(&path, "#".repeat(limits::MEDIA_FILE_BYTES_MAX as usize + 1))
+            .expect("a temporary file");
         let error = MediaConfig::read(&path).expect_err("too long").to_string();
-        std::fs::write(&path, [0xff, 0xfe]).expect("our own file");
+        std::fs::write(&path, [0xff, 0xfe]).expect("a temporary file");
         let not_text = MediaConfig::read(&path).expect_err("not UTF-8");
-        std::fs::remove_file(&path).expect("our own file");
+        std::fs::remove_file(&path).expect("a temporary file");
         assert!(error.contains("65536 bytes"), "{error}");
         assert!(matches!(not_text, MediaFileError::Unreadable(_)));
         assert!(matches!(MediaConfig::read(&path), Err(MediaFileError::Unreadable(_))));

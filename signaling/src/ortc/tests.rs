@@ -224,7 +224,7 @@ fn every_browser_can_consume_from_every_browser() {
                     assert!(!extension.uri.contains("stream-id"), "a consumer has one layer");
                 }
                 // The parameters of a consumer are valid for a producer: both come from one table.
-                Produced::new(kind, &parameters).expect("sound");
+                Produced::new(kind, &parameters).expect("valid");
             }
         }
     }
@@ -251,8 +251,8 @@ fn consumer_has_only_features_of_its_receiver() {
     );
 
     receiver.codecs.retain(|codec| codec.mime_type != "video/VP8");
-    let failure = Consumable::new(Kind::Video, &produced, &receiver).expect_err("no VP8");
-    assert_eq!(failure.code, ErrorCode::CannotConsume);
+    let error = Consumable::new(Kind::Video, &produced, &receiver).expect_err("no VP8");
+    assert_eq!(error.code, ErrorCode::CannotConsume);
 }
 
 /// The error for Chrome's video parameters after `damage`.
@@ -296,15 +296,15 @@ fn invalid_parameters_are_refused_with_a_reason() {
                 p.encodings.clear();
             }),
             ErrorCode::BadMessage,
-            "nothing tells",
+            "cannot be assigned",
         ),
     ];
-    for (failure, code, word) in cases {
-        assert_eq!(failure.code, code, "{failure}");
-        assert!(failure.message.contains(word), "{failure} should say {word:?}");
+    for (error, code, word) in cases {
+        assert_eq!(error.code, code, "{error}");
+        assert!(error.message.contains(word), "{error} should contain {word:?}");
     }
-    let failure = Produced::new(Kind::Audio, &sent(CHROME, "video")).expect_err("video is not audio");
-    assert_eq!(failure.code, ErrorCode::UnsupportedCodec);
+    let error = Produced::new(Kind::Audio, &sent(CHROME, "video")).expect_err("video is not audio");
+    assert_eq!(error.code, ErrorCode::UnsupportedCodec);
 }
 
 #[test]
@@ -334,8 +334,8 @@ fn formatted_fingerprint_is_parsed_to_the_same_bytes() {
     let longer = format!("{line}:00");
     let signs = format!("+{}", &line[1..]);
     for wrong in ["", "00", &line[..line.len() - 1], &line[3..], &longer, &signs, &line.replace(':', "-")] {
-        let failure = dtls::fingerprint(&theirs("client", "sha-256", wrong)).expect_err(wrong);
-        assert_eq!(failure.code, ErrorCode::BadMessage);
+        let error = dtls::fingerprint(&theirs("client", "sha-256", wrong)).expect_err(wrong);
+        assert_eq!(error.code, ErrorCode::BadMessage);
     }
     dtls::fingerprint(&theirs("client", "sha-1", line)).expect_err("too weak");
     dtls::fingerprint(&theirs("server", "sha-256", line)).expect_err("the engine is the server");

@@ -128,8 +128,8 @@ impl Rooms {
         };
         state.connections.insert(connection.id, Some(id));
         let resumed = kept.is_some();
-        let kept = kept.unwrap_or_default();
-        for (worker, command) in kept.commands {
+        let mut kept = kept.unwrap_or_default();
+        for (worker, command) in std::mem::take(&mut kept.commands) {
             self.node.tell(worker, command);
         }
         let peer = &state.peers[&id];
@@ -144,9 +144,16 @@ impl Rooms {
         for notification in state.layer_notifications(id) {
             connection.outbox.send(encode(notification));
         }
+        let updates = std::mem::take(&mut kept.updates);
+        Ok((self.joined(&state, id, secret, resumed, kept), updates))
+    }
+
+    /// The answer to a join: the peer, its room, and what it keeps.
+    fn joined(&self, state: &State, id: PeerId, secret: Vec<u8>, resumed: bool, kept: KeptObjects) -> Joined {
+        let peer = &state.peers[&id];
         let ice_servers = self.ice_servers(&peer.user);
         let others = state.rooms[&peer.room].peers.iter().filter(|other| **other != id);
-        let joined = Joined {
+        Joined {
             peer_id: id.to_string(),
             resume_secret: secret,
             room: peer.room.clone(),
@@ -165,8 +172,7 @@ impl Rooms {
                 opus_dtx: self.media.opus.dtx,
             }),
             ice_servers,
-        };
-        Ok((joined, kept.updates))
+        }
     }
 
     /// The TURN server with a new credential for this user.

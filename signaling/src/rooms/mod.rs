@@ -228,7 +228,7 @@ impl Rooms {
         }))
     }
 
-    /// The answer to a packet that contains no message, which counts as a message all the same.
+    /// The answer to a packet that contains no message, which still counts as a message.
     pub fn on_invalid_message(&self, connection: &Connection, error: RequestError) -> Bytes {
         let error = connection.count_message().err().unwrap_or(error);
         encode(Payload::Error(error.into()))

@@ -272,7 +272,9 @@ mod tests {
 
     fn up(flags: &str) -> cli::UpOptions {
         let flags = ["leat", "up"].into_iter().chain(flags.split_whitespace());
-        let cli::LeatCommand::Up(up) = cli::Leat::parse_from(flags).command else { panic!("it is up") };
+        let cli::LeatCommand::Up(up) = cli::Leat::parse_from(flags).command else {
+            panic!("the command is up")
+        };
         up
     }
 

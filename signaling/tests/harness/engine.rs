@@ -1,4 +1,4 @@
-//! An engine that holds objects and moves no media, behind the real ring and the real records.
+//! An engine that stores objects and forwards no media, behind the real ring with the real records.
 
 use super::LIMIT;
 use control::{
@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A running engine. Dropped, it is gone as if killed.
+/// A running engine. Dropping it ends it as if it were killed.
 pub struct Engine {
     orders: SyncSender<Order>,
     commands: Arc<Mutex<Vec<(usize, Command)>>>,
@@ -26,21 +26,21 @@ pub struct Engine {
 }
 
 enum Order {
-    /// Closes a transport as if consent had ended.
+    /// Close a transport as if consent had ended.
     CloseTransport(TransportId, Closed),
-    /// Forgets a transport, and says only that something was lost.
+    /// Drop a transport, and report only an overflow.
     Overflow(TransportId),
-    /// This worker tells this.
+    /// This worker sends this event.
     Tell(usize, Event),
-    /// This worker does what nobody asked it for, and tells of it.
+    /// This worker carries out a command without a request, and reports the result.
     Do(usize, Command),
     /// This worker panics while it handles this transport.
     Panic(usize, TransportId),
-    /// This worker's shard is replaced by an empty one.
+    /// The shard of this worker is replaced by an empty one.
     Replace(usize),
-    /// Answers nothing any more.
+    /// Stop answering.
     FallSilent(SyncSender<()>),
-    /// Carries out so many commands without an answer.
+    /// Carry out this number of commands without an answer.
     LoseAnswers(usize),
     Die,
 }
@@ -76,7 +76,7 @@ impl Engine {
         Self { orders, commands, thread: Some(thread), epoch, path: path.to_path_buf() }
     }
 
-    /// It closes a transport by itself, for this reason.
+    /// Closes a transport on its own, for this reason.
     pub fn close_transport(&self, transport: TransportId, closed: Closed) {
         self.orders.send(Order::CloseTransport(transport, closed)).expect("running");
     }
@@ -85,7 +85,7 @@ impl Engine {
         self.orders.send(Order::Overflow(forgets)).expect("running");
     }
 
-    /// The first worker tells this.
+    /// The first worker sends this event.
     pub fn tell(&self, event: Event) {
         self.tell_at(0, event);
     }
@@ -94,22 +94,22 @@ impl Engine {
         self.orders.send(Order::Tell(worker, event)).expect("running");
     }
 
-    /// As if another worker, or the peer, had brought it about.
+    /// As if another worker, or the peer, had caused it.
     pub fn do_at(&self, worker: usize, command: Command) {
         self.orders.send(Order::Do(worker, command)).expect("running");
     }
 
-    /// A worker panics while it handles a transport, or a pipe from there, which is closed.
+    /// A worker panics while it handles a transport, or a pipe from it, which is closed.
     pub fn panic_at(&self, worker: usize, transport: TransportId) {
         self.orders.send(Order::Panic(worker, transport)).expect("running");
     }
 
-    /// A worker's shard is replaced after repeated panics: only its routers are reported as closed.
+    /// The shard of a worker is replaced after repeated panics: only its routers are reported as closed.
     pub fn replace_shard(&self, worker: usize) {
         self.orders.send(Order::Replace(worker)).expect("running");
     }
 
-    /// From when this returns on, it answers nothing.
+    /// After this returns, it answers nothing.
     pub fn fall_silent(&self) {
         let (done, is_done) = sync_channel(1);
         self.orders.send(Order::FallSilent(done)).expect("running");
@@ -126,13 +126,13 @@ impl Engine {
         self.commands_by_worker().into_iter().map(|(_, command)| command).collect()
     }
 
-    /// All commands so far, and to which worker.
+    /// All commands so far, with their workers.
     pub fn commands_by_worker(&self) -> Vec<(usize, Command)> {
         self.commands.lock().expect("no panic while held").clone()
     }
 
-    /// Waits until a command like this has come.
-    pub async fn has_got(&self, what: &str, is_it: impl Fn(&Command) -> bool) {
+    /// Waits for a command like this.
+    pub async fn received(&self, what: &str, is_it: impl Fn(&Command) -> bool) {
         let deadline = tokio::time::Instant::now() + LIMIT;
         while tokio::time::Instant::now() < deadline {
             if self.commands().iter().any(&is_it) {
@@ -140,7 +140,7 @@ impl Engine {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("the engine was never told {what}; it got {:#?}", self.commands());
+        panic!("the engine did not receive {what}, only {:#?}", self.commands());
     }
 }
 
@@ -170,8 +170,8 @@ fn run(mut listener: Listener, is_newer: bool, orders: Receiver<Order>, log: &Mu
         }
         let mut record = Vec::new();
         for (index, (end, worker)) in ends.iter_mut().zip(&mut workers).enumerate() {
-            while end.commands.pop(&mut record).expect("a sound ring").is_some() {
-                let request = Request::decode(&record).expect("a sound record");
+            while end.commands.pop(&mut record).expect("a valid ring").is_some() {
+                let request = Request::decode(&record).expect("a valid record");
                 log.lock().expect("no panic while held").push((index, request.command.clone()));
                 if answers_lost > 0 {
                     answers_lost -= 1;
@@ -185,7 +185,7 @@ fn run(mut listener: Listener, is_newer: bool, orders: Receiver<Order>, log: &Mu
             Ok(Order::Die) => return,
             Ok(Order::Tell(worker, event)) => workers[worker].events.push(event),
             Ok(Order::Do(worker, command)) => {
-                // The answer is nobody's.
+                // No request has this id.
                 let _ = workers[worker].apply(control::RequestId(u64::MAX), command);
             }
             Ok(Order::Panic(worker, transport)) => workers[worker].close_transport(transport, Closed::Fault),
@@ -228,15 +228,15 @@ fn run(mut listener: Listener, is_newer: bool, orders: Receiver<Order>, log: &Mu
     }
 }
 
-/// What one worker holds.
+/// The objects of one worker.
 #[derive(Default)]
 struct Worker {
     events: Vec<Event>,
     routers: BTreeMap<RouterId, AppData>,
     transports: BTreeMap<TransportId, (RouterId, AppData)>,
-    /// Those of them that are plain.
+    /// The plain transports among them.
     plain: BTreeSet<TransportId>,
-    /// Those of them that are pipes.
+    /// The pipes among them.
     pipes: BTreeSet<TransportId>,
     producers: BTreeMap<ProducerId, (TransportId, Kind, bool, AppData)>,
     consumers: BTreeMap<ConsumerId, (TransportId, ProducerId, bool, AppData)>,
@@ -401,7 +401,7 @@ impl Worker {
         self.events.push(Event::ProducerClosed { producer, closed });
     }
 
-    /// Of one object, with a number in it that tells which.
+    /// Of one object, with a number that identifies it.
     fn stats(&self, of: StatsOf) -> Option<StatsItem> {
         let state = TransportState { ice: IceState::Completed, dtls: DtlsState::Connected, remote: None };
         match of {
@@ -522,7 +522,7 @@ impl Worker {
     }
 }
 
-/// Where plain transports listen, all of them.
+/// The address of all plain transports.
 const PLAIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000);
 
 fn ice() -> IceParameters {

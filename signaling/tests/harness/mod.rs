@@ -1,4 +1,5 @@
-//! What a test of the flow needs: an engine behind a real ring, a signaling process's insides, and clients that speak `Signal`.
+//! Fixtures for tests of the object flow: an engine behind a real ring, the rooms of a signaling process, and
+//! clients that send `Signal`s.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -20,20 +21,20 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// Everything a signaling process is, but for its sockets. Dropped, it is gone as if killed.
+/// A signaling process without its HTTP server. Dropping it ends it as if it were killed.
 pub struct Signaling {
     pub rooms: Arc<Rooms>,
     follower: JoinHandle<()>,
 }
 
-/// Shorter than in production, longer than any step of a test on a busy machine.
+/// Shorter than in production, and longer than any step of a test on a busy machine.
 pub const TIMEOUTS: Timeouts = Timeouts {
     settle: Duration::from_secs(3),
     away: Duration::from_secs(3),
     restart: Duration::from_secs(5),
 };
 
-/// The limit of every wait. No condition takes that long; it is what a test fails after.
+/// The limit of every wait. No condition takes this long; afterwards the test fails.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 impl Signaling {
@@ -44,18 +45,18 @@ impl Signaling {
     pub fn start_with(control_socket: &Path, settings: RoomSettings) -> Self {
         let engine = Engine::new();
         let rooms = Rooms::new(Arc::new(engine.clone()), settings);
-        let (news, heard) = mpsc::channel(64);
-        start(engine, control_socket.to_path_buf(), news).expect("a thread");
-        let follower = tokio::spawn(rooms.clone().follow(heard));
+        let (sender, events) = mpsc::channel(64);
+        start(engine, control_socket.to_path_buf(), sender).expect("a thread");
+        let follower = tokio::spawn(rooms.clone().follow(events));
         Self { rooms, follower }
     }
 
-    /// One that sends clients to a TURN server.
+    /// One that announces a TURN server.
     pub fn start_with_turn(control_socket: &Path, turn: TurnServer) -> Self {
         Self::start_with(control_socket, RoomSettings { turn: Some(turn), ..settings() })
     }
 
-    /// One that spreads every room over both workers.
+    /// One that places every room on both workers.
     pub fn start_spread(control_socket: &Path) -> Self {
         Self::start_with(control_socket, RoomSettings { spread_above: 0, ..settings() })
     }
@@ -65,19 +66,19 @@ impl Signaling {
         Client { rooms: self.rooms.clone(), connection, queue }
     }
 
-    /// Ends the process: the link closes, nothing is said to anybody.
+    /// Ends the process: the link closes, and no client is notified.
     pub async fn kill(self) {
         self.follower.abort();
         let _ = self.follower.await;
-        // The link's thread looks once a second whether anybody listens.
+        // The thread of the link checks its receiver once a second.
         tokio::time::sleep(Duration::from_millis(1_200)).await;
     }
 }
 
-/// Where all clients are.
+/// The address of all clients.
 pub const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// Development gets in; all else is as an operator finds it.
+/// Development mode, with the default limits.
 pub fn settings() -> RoomSettings {
     RoomSettings {
         admission: Admission::Development { verifier: None },
@@ -89,7 +90,7 @@ pub fn settings() -> RoomSettings {
     }
 }
 
-/// One connection of one client.
+/// The connection of one client.
 pub struct Client {
     pub rooms: Arc<Rooms>,
     connection: Arc<Connection>,
@@ -97,7 +98,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Asks, and gives back the answer, whatever it is.
+    /// Sends a request and returns the answer.
     pub async fn ask(&self, payload: Payload) -> Payload {
         let signal = Signal { version: "1".into(), payload: Some(payload) };
         self.ask_bytes(&signal.encode_to_vec()).await
@@ -108,13 +109,13 @@ impl Client {
         Signal::decode(answer).expect("a Signal").payload.expect("a payload")
     }
 
-    /// Sends an event that holds no message.
-    pub fn ask_nonsense(&self) {
-        let failure = RequestError::bad("not a message");
-        assert!(!self.rooms.on_invalid_message(&self.connection, failure).is_empty());
+    /// Sends an event without a message.
+    pub fn send_invalid_packet(&self) {
+        let error = RequestError::bad("not a message");
+        assert!(!self.rooms.on_invalid_message(&self.connection, error).is_empty());
     }
 
-    /// Asks for something that is to fail.
+    /// Sends a request that must fail.
     pub async fn fails(&self, payload: Payload) -> ErrorCode {
         match self.ask(payload).await {
             Payload::Error(error) => {
@@ -162,25 +163,25 @@ impl Client {
     }
 
     /// The next notification.
-    pub async fn hears(&mut self) -> Payload {
+    pub async fn notification(&mut self) -> Payload {
         let next = tokio::time::timeout(LIMIT, self.queue.recv()).await;
         let bytes = next.expect("a notification").expect("an open connection");
         Signal::decode(bytes.as_ref()).expect("a Signal").payload.expect("a payload")
     }
 
-    /// Whether the server has let go of this connection, once everything queued is read.
-    pub async fn is_let_go(&mut self) -> bool {
+    /// Whether the server has closed this connection, after everything queued is read.
+    pub async fn is_closed_by_server(&mut self) -> bool {
         matches!(tokio::time::timeout(LIMIT, self.queue.recv()).await, Ok(None))
     }
 
-    /// Nothing has been said that was not heard.
-    pub fn heard_all(&mut self) {
+    /// Checks that there is no further notification.
+    pub fn no_more_notifications(&mut self) {
         if let Some(bytes) = self.queue.try_recv() {
             panic!("unexpected: {:?}", Signal::decode(bytes.as_ref()));
         }
     }
 
-    /// The socket breaks.
+    /// Breaks the connection.
     pub fn disconnect(self) {
         self.rooms.disconnect(&self.connection);
     }
@@ -198,7 +199,7 @@ pub fn dtls(role: &str) -> Option<proto::DtlsParameters> {
     })
 }
 
-/// A track in the router's own numbers.
+/// A track with the payload types of the router.
 pub fn produce(transport: &str, kind: &str) -> Payload {
     let capabilities = signaling::ortc::capabilities::router(&MediaConfig::default());
     let codecs = capabilities.codecs.iter().filter(|codec| codec.kind == kind).map(|codec| {
@@ -235,7 +236,7 @@ pub fn consume(transport: &str, producer: &str) -> Payload {
     })
 }
 
-/// An id as the engine knows it.
+/// An id of the engine.
 pub fn transport_id(id: &str) -> TransportId {
     TransportId(u64::from_str_radix(id, 16).expect("hex"))
 }

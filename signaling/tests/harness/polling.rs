@@ -1,4 +1,4 @@
-//! Socket.IO as it is on the wire: a client that knows nothing but HTTP polling (Engine.IO protocol 4, Socket.IO protocol 5).
+//! A Socket.IO client that uses only HTTP polling (Engine.IO protocol 4, Socket.IO protocol 5).
 
 use prost::Message;
 use signaling::proto::Signal;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// How long an answer may take: the machine may be busy with all the other tests.
-const TIMEOUTS: Duration = Duration::from_secs(30);
+/// Maximum time for an answer: the machine may run all other tests as well.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -31,7 +31,7 @@ pub fn from_base64(text: &str) -> Vec<u8> {
     bits.chunks_exact(8).map(|byte| byte.iter().fold(0, |value, bit| value << 1 | u8::from(*bit))).collect()
 }
 
-/// An answer to one HTTP request.
+/// The answer to one HTTP request.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -39,13 +39,13 @@ pub struct Answer {
     pub body: String,
 }
 
-/// Where requests go, and what they say of where they come from.
+/// The target of requests, and what they claim about their origin.
 #[derive(Clone, Debug)]
 pub struct Http {
     pub server: SocketAddr,
-    /// The client's own address; any, if none is given.
+    /// The address of the client; any if `None`.
     pub source: Option<IpAddr>,
-    /// Lines of the head, without their end.
+    /// Lines of the head, without line breaks.
     pub lines: Vec<String>,
 }
 
@@ -74,7 +74,7 @@ impl Http {
         socket.connect(self.server).await.expect("connect")
     }
 
-    /// One request on a connection of its own; `None` if the connection ended without an answer.
+    /// One request on a new connection; `None` if the connection ends without an answer.
     pub async fn try_ask(&self, method: &str, path: &str, body: &[u8]) -> Option<Answer> {
         let mut stream = self.connect().await;
         let lines = self.lines.join("\r\n");
@@ -82,10 +82,10 @@ impl Http {
             "{method} {path} HTTP/1.1\r\n{lines}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
-        // A server that refuses by the head alone does not read the rest.
+        // A server that refuses the head does not read the rest.
         let _ = stream.write_all(&[head.as_bytes(), body].concat()).await;
         let mut bytes = Vec::new();
-        let read = tokio::time::timeout(TIMEOUTS, stream.read_to_end(&mut bytes));
+        let read = tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut bytes));
         let _ = read.await.expect("an answer in time");
         let text = String::from_utf8(bytes).expect("text");
         let (head, body) = text.split_once("\r\n\r\n")?;
@@ -101,7 +101,7 @@ impl Http {
         self.ask("GET", path, b"").await
     }
 
-    /// Opens a WebSocket of Engine.IO, whatever becomes of it: the connection, and the status of the answer.
+    /// Requests a WebSocket of Engine.IO: the connection, and the status of the answer.
     pub async fn upgrade(&self) -> (TcpStream, u16) {
         let mut stream = self.connect().await;
         let head = format!(
@@ -112,7 +112,7 @@ impl Http {
         stream.write_all(head.as_bytes()).await.expect("send");
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n\r\n") {
-            let read = tokio::time::timeout(TIMEOUTS, stream.read_u8()).await.expect("an answer in time");
+            let read = tokio::time::timeout(TIMEOUT, stream.read_u8()).await.expect("an answer in time");
             answer.push(read.expect("a head"));
         }
         let text = String::from_utf8(answer).expect("text");
@@ -135,7 +135,7 @@ pub struct PollingClient {
     pub path: String,
 }
 
-/// Where a session begins.
+/// The request that opens a session.
 pub const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
 
 impl PollingClient {
@@ -146,7 +146,7 @@ impl PollingClient {
         client
     }
 
-    /// A session that has not asked for the namespace yet.
+    /// A session that has not connected to the namespace.
     pub async fn open(http: Http) -> Self {
         let Answer { status, body, .. } = http.get(HANDSHAKE).await;
         assert_eq!(status, 200, "{body}");
@@ -166,7 +166,7 @@ impl PollingClient {
         body.split('\x1e').map(str::to_owned).collect()
     }
 
-    /// Packets until there is a binary one, whose predecessor says what it belongs to.
+    /// Receives packets until there is a binary one, which belongs to the packet before.
     pub async fn next_binary(&self) -> (String, Signal) {
         let mut packets = Vec::new();
         loop {

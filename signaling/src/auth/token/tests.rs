@@ -30,7 +30,7 @@ fn signed(claims: &Claims) -> String {
     mint(claims, SECRET).expect("a good secret")
 }
 
-/// Base64url without padding, by the book, for tokens no library would make.
+/// Base64url without padding, for tokens that no library creates.
 fn encode(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let bit = |at: usize| bytes.get(at / 8).is_some_and(|byte| byte >> (7 - at % 8) & 1 == 1);
@@ -92,7 +92,7 @@ fn token_with_another_algorithm_is_refused() {
             assert_eq!(code(&format!("{header}.{payload}.{signature}")), ErrorCode::TokenAlgorithm, "{alg}");
         }
     }
-    // Signed with the right secret, by another hash.
+    // Signed with the right secret and another hash.
     let header = Header::new(Algorithm::HS512);
     let token = jsonwebtoken::encode(&header, &claims(), &EncodingKey::from_secret(SECRET)).expect("signed");
     assert_eq!(code(&token), ErrorCode::TokenAlgorithm);
@@ -100,10 +100,10 @@ fn token_with_another_algorithm_is_refused() {
 
 #[test]
 fn signature_is_verified_before_the_claims_are_read() {
-    // Expired, for another room, and signed by somebody else: only the last is told.
+    // Expired, for another room, and signed with another key: only the last is reported.
     let wrong = Claims { exp: NumericDate(0), room: "elsewhere".into(), sub: String::new(), ..claims() };
     assert_eq!(code(&mint(&wrong, OTHER).expect("a good secret")), ErrorCode::TokenSignature);
-    // And times before the room.
+    // Times are checked before the room.
     assert_eq!(code(&signed(&wrong)), ErrorCode::TokenExpired);
     assert_eq!(
         code(&signed(&Claims { exp: NumericDate(u64::MAX), nbf: Some(NumericDate(u64::MAX)), ..wrong })),
@@ -144,7 +144,7 @@ fn signed_token_without_required_claims_is_malformed() {
     }
 }
 
-/// A token with this header and these claims, as text, signed with the operator's secret.
+/// A token with this header and these claims, as text, signed with the secret of the server.
 fn written(header: &str, claims: &str) -> String {
     let body = format!("{}.{}", encode(header.as_bytes()), encode(claims.as_bytes()));
     let key = EncodingKey::from_secret(SECRET);
@@ -224,7 +224,7 @@ fn user_id_with_control_characters_or_too_long_is_refused() {
 
 #[test]
 fn rsa_keys_below_2048_bits_are_refused() {
-    // Moduli of these lengths, as `openssl genrsa` makes them; the key is only measured here.
+    // Moduli of these lengths, as `openssl genrsa` creates them; only their length is checked here.
     let pem = |bits: usize, is_pkcs1: bool| {
         let element = |tag: u8, value: &[u8]| {
             let len = u16::try_from(value.len()).expect("short").to_be_bytes();

@@ -19,7 +19,7 @@ const FIREFOX_VP9: &str = include_str!("../../../tests/sdp/firefox-153-vp9-singl
 
 /// Three sizes, as Chrome sends them with mediasoup-client: identified by RID, without SSRCs.
 fn simulcast(sdp: &str, mime_type: &str, mode: Option<&str>) -> RtpParameters {
-    let mut parameters = sent_as(sdp, mime_type).expect("the browser has it");
+    let mut parameters = sent_as(sdp, mime_type).expect("supported by the browser");
     let encoding = |(index, scale): (usize, &f64)| RtpEncodingParameters {
         rid: Some(format!("r{index}")),
         scalability_mode: mode.map(Into::into),
@@ -32,7 +32,7 @@ fn simulcast(sdp: &str, mime_type: &str, mode: Option<&str>) -> RtpParameters {
 }
 
 fn svc(sdp: &str, mime_type: &str, mode: &str) -> RtpParameters {
-    let mut parameters = sent_as(sdp, mime_type).expect("the browser has it");
+    let mut parameters = sent_as(sdp, mime_type).expect("supported by the browser");
     parameters.encodings[0].scalability_mode = Some(mode.into());
     parameters
 }
@@ -154,13 +154,13 @@ fn every_codec_is_consumed_with_the_payload_types_of_the_router() {
             let told: Vec<_> = parameters.codecs.iter().map(|codec| codec.payload_type).collect();
             assert_eq!(told, pts, "{mime_type}");
             // Both come from one table: the parameters of a consumer are valid for a producer.
-            Produced::new(Kind::Video, &parameters).expect("sound");
+            Produced::new(Kind::Video, &parameters).expect("valid");
         }
         let mut without = offered(EVERYTHING);
         without.codecs.retain(|codec| codec.mime_type != mime_type);
-        let failure = Consumable::new(Kind::Video, &produced, &without).expect_err("it has none");
-        assert_eq!(failure.code, ErrorCode::CannotConsume);
-        assert!(failure.message.contains(mime_type), "{failure}");
+        let error = Consumable::new(Kind::Video, &produced, &without).expect_err("it has none");
+        assert_eq!(error.code, ErrorCode::CannotConsume);
+        assert!(error.message.contains(mime_type), "{error}");
     }
     let h264 = router().codecs.into_iter().find(|codec| codec.mime_type == "video/H264").expect("it has");
     let value = |name: &str| h264.parameters[name].value.clone();
@@ -192,7 +192,7 @@ fn h264_of_safari_and_firefox_is_found_among_their_formats() {
         vec![format(97, "42e01f", None), format(126, "42e034", Some(1))],
     ] {
         let receiver = RtpCapabilities { codecs, header_extensions: vec![] };
-        Consumable::new(Kind::Video, &produced, &receiver).expect("one of them is ours");
+        Consumable::new(Kind::Video, &produced, &receiver).expect("one of them is supported");
     }
     // A receiver without fragments and aggregates cannot receive what others send in mode 1.
     for codecs in [
@@ -201,17 +201,17 @@ fn h264_of_safari_and_firefox_is_found_among_their_formats() {
         vec![format(1, "42001f", Some(1))],
     ] {
         let receiver = RtpCapabilities { codecs, header_extensions: vec![] };
-        let failure = Consumable::new(Kind::Video, &produced, &receiver).expect_err("none is ours");
-        assert_eq!(failure.code, ErrorCode::CannotConsume);
+        let error = Consumable::new(Kind::Video, &produced, &receiver).expect_err("none is supported");
+        assert_eq!(error.code, ErrorCode::CannotConsume);
     }
     let mut high = sent_as(H264, "video/H264").expect("it has");
     high.codecs[0].parameters.insert(
         "profile-level-id".into(),
         crate::proto::ParameterValue { value: Some(Value::Text("640c1f".into())) },
     );
-    let failure = Produced::new(Kind::Video, &high).expect_err("nobody else could see it");
-    assert_eq!(failure.code, ErrorCode::UnsupportedCodec);
-    assert!(failure.message.contains("video/H264/90000 with profile-level-id 640c1f"), "{failure}");
+    let error = Produced::new(Kind::Video, &high).expect_err("other browsers cannot decode it");
+    assert_eq!(error.code, ErrorCode::UnsupportedCodec);
+    assert!(error.message.contains("video/H264/90000 with profile-level-id 640c1f"), "{error}");
 }
 
 #[test]
@@ -233,8 +233,8 @@ fn red_is_consumed_only_by_clients_that_support_it_and_opus_by_all() {
     assert_eq!(codecs(&receiver), [(Codec::Opus, 100)], "the engine strips the redundancy");
     receiver = offered(EVERYTHING);
     receiver.codecs.retain(|codec| codec.mime_type != "audio/opus");
-    let failure = Consumable::new(Kind::Audio, &produced, &receiver).expect_err("RED alone cannot be played");
-    assert_eq!(failure.code, ErrorCode::CannotConsume);
+    let error = Consumable::new(Kind::Audio, &produced, &receiver).expect_err("RED alone cannot be played");
+    assert_eq!(error.code, ErrorCode::CannotConsume);
 }
 
 #[test]
@@ -280,9 +280,9 @@ fn impossible_layers_are_refused_with_a_reason() {
         damage(&mut parameters);
         let produced =
             Produced::new(Kind::Video, &parameters).and_then(|produced| produced.check_identification());
-        let failure = produced.expect_err("refused");
-        assert_eq!(failure.code, ErrorCode::BadMessage, "{failure}");
-        failure.message
+        let error = produced.expect_err("refused");
+        assert_eq!(error.code, ErrorCode::BadMessage, "{error}");
+        error.message
     };
     let vp8 = || simulcast(VP8, "video/VP8", Some("L1T3"));
     let vp9 = || svc(VP9, "video/VP9", "L3T3");
@@ -297,19 +297,19 @@ fn impossible_layers_are_refused_with_a_reason() {
         ),
         (
             refused(vp8(), &|p| p.encodings[0].scalability_mode = Some("L3T3".into())),
-            "video/VP8 has one size in a stream",
+            "video/VP8 has one spatial layer per stream",
         ),
         (
             refused(simulcast(VP9, "video/VP9", Some("L2T1")), &|_| {}),
-            "an encoding among several has one size",
+            "with several encodings, each has one spatial layer",
         ),
         (refused(vp8(), &|p| p.encodings[2].rid = Some("r0".into())), "rid r0 is used twice"),
-        (refused(vp8(), &|p| p.encodings[1].rid = None), "nothing tells which packets"),
+        (refused(vp8(), &|p| p.encodings[1].rid = None), "packets cannot be assigned to this producer"),
         (
             refused(vp8(), &|p| p.header_extensions.retain(|e| !e.uri.ends_with(":rtp-stream-id"))),
-            "nothing tells which packets",
+            "packets cannot be assigned to this producer",
         ),
-        (refused(vp8(), &|p| p.encodings.reverse()), "smallest picture first"),
+        (refused(vp8(), &|p| p.encodings.reverse()), "start with the smallest picture"),
         (
             refused(vp8(), &|p| p.encodings[0].scale_resolution_down_by = Some(f64::NAN)),
             "scaleResolutionDownBy must be 1 or more",
@@ -331,13 +331,13 @@ fn impossible_layers_are_refused_with_a_reason() {
         ),
     ];
     for (message, wanted) in cases {
-        assert!(message.contains(wanted), "should say {wanted:?}: {message}");
+        assert!(message.contains(wanted), "should contain {wanted:?}: {message}");
         assert!(message.len() < 300, "{message}");
     }
     let mut opus = sent_as(EVERYTHING, "audio/opus").expect("it has");
     opus.encodings[0].scalability_mode = Some("L1T2".into());
-    let failure = Produced::new(Kind::Audio, &opus).expect_err("refused");
-    assert!(failure.message.contains("audio/opus has no layers"), "{failure}");
+    let error = Produced::new(Kind::Audio, &opus).expect_err("refused");
+    assert!(error.message.contains("audio/opus has no layers"), "{error}");
     opus.encodings[0].scalability_mode = Some("L1T1".into());
     Produced::new(Kind::Audio, &opus).expect("no layers is what it has");
 }
@@ -361,9 +361,9 @@ fn router_capabilities_follow_the_configuration() {
             Produced::new(Kind::Video, &sent_as(sdp, mime_type).expect("it has")).expect("understood");
         match produced.check(&config) {
             Ok(()) => assert!(is_ours, "{mime_type}"),
-            Err(failure) => {
-                assert!(!is_ours && failure.code == ErrorCode::UnsupportedCodec, "{failure}");
-                assert!(failure.message.contains(mime_type), "{failure}");
+            Err(error) => {
+                assert!(!is_ours && error.code == ErrorCode::UnsupportedCodec, "{error}");
+                assert!(error.message.contains(mime_type), "{error}");
             }
         }
     }

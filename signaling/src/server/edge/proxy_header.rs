@@ -113,13 +113,13 @@ mod tests {
             for cut in [0, 1, 12, 16, 20, whole.len()] {
                 let (before, after) = whole.split_at(cut);
                 let (source, first) = arriving(&[before, after, request]).await;
-                assert_eq!(source.expect("sound"), Some("203.0.113.7".parse().expect("an address")), "{cut}");
+                assert_eq!(source.expect("valid"), Some("203.0.113.7".parse().expect("an address")), "{cut}");
                 assert!(first.is_empty(), "nothing beyond the header is read");
             }
         }
         let v6 = [&Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).octets()[..], &[0; 20]].concat();
         let (source, _) = arriving(&[&header(0x21, 0x21, &v6)]).await;
-        assert_eq!(source.expect("sound"), Some("2001:db8::1".parse().expect("an address")));
+        assert_eq!(source.expect("valid"), Some("2001:db8::1".parse().expect("an address")));
     }
 
     #[tokio::test]
@@ -136,7 +136,7 @@ mod tests {
             header(0x21, 0x31, &[0; 216]),
         ] {
             let (source, first) = arriving(&[&local]).await;
-            assert_eq!((source.expect("sound"), first.len()), (None, 0));
+            assert_eq!((source.expect("valid"), first.len()), (None, 0));
         }
     }
 
@@ -148,7 +148,7 @@ mod tests {
         let cut = &header(0x21, 0x11, &V4)[..20];
         for bytes in [&v1[..], &short, &long, cut, &SIGNATURE] {
             let (source, _) = arriving(&[bytes]).await;
-            source.expect_err("not sound");
+            source.expect_err("invalid");
         }
     }
 

@@ -97,6 +97,8 @@ export class MediaLifecycle {
     // change.
     media.hints.wanted.clear();
     media.hints.sent.clear();
+    media.hints.consumerScores.clear();
+    media.hints.producerScores.clear();
     const consumers = new Set(joined.keptConsumers);
     for (const [producerId, { consumer }] of [...media.incoming]) {
       if (!consumers.has(consumer.id)) media.forgetConsumer(producerId);
@@ -121,6 +123,12 @@ export class MediaLifecycle {
         break;
       case 'layersChanged':
         media?.hints.sent.set(change.consumerId, { layers: change.layers, at: Date.now() });
+        break;
+      case 'consumerScore':
+        media?.hints.consumerScores.set(change.consumerId, change.score);
+        break;
+      case 'producerScore':
+        media?.hints.setProducerScore(change.producerId, change.encoding, change.score);
         break;
       case 'transportClosed':
         if (media?.hasTransport(change.transportId)) this.#replace(`the server closed a transport: ${change.reason}`);

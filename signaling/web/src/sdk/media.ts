@@ -401,6 +401,7 @@ export class Media {
     incoming.consumer.close();
     this.incoming.delete(producerId);
     this.hints.sent.delete(incoming.consumer.id);
+    this.hints.consumerScores.delete(incoming.consumer.id);
   }
 
   producerIdOf(consumerId: string): string | undefined {

@@ -83,6 +83,14 @@ test.each<[PayloadInit, Effect | null]>([
     { case: 'activeSpeakers', value: {} },
     { on: 'speakers', volumes: [] },
   ],
+  [
+    { case: 'scoreChanged', value: { of: { case: 'consumerId', value: 'c1' }, score: 4 } },
+    { on: 'media', change: { on: 'consumerScore', consumerId: 'c1', score: 4 } },
+  ],
+  [
+    { case: 'scoreChanged', value: { of: { case: 'producerId', value: 'p1' }, encoding: 2, score: 9 } },
+    { on: 'media', change: { on: 'producerScore', producerId: 'p1', encoding: 2, score: 9 } },
+  ],
   [{ case: 'scoreChanged', value: {} }, null],
   [
     { case: 'ack', value: {} },

@@ -1,5 +1,6 @@
 // The changes that a notification causes: in the roster, and beside it one effect at most. Pure.
 
+import type { ScoreChanged } from '../gen/signal_pb';
 import type { Payload } from './channel';
 import type { Layers } from './layers';
 import * as roster from './roster';
@@ -10,6 +11,8 @@ export type MediaChange =
   | { on: 'layersWanted'; producerId: string; layers: ReadonlySet<number> }
   | { on: 'backupWanted'; producerId: string; mimeType: string }
   | { on: 'layersChanged'; consumerId: string; layers: Layers | null }
+  | { on: 'consumerScore'; consumerId: string; score: number }
+  | { on: 'producerScore'; producerId: string; encoding: number; score: number }
   | { on: 'transportClosed'; transportId: string; reason: string }
   | { on: 'mediaLost'; reason: string }
   | { on: 'mediaReady'; epoch: string };
@@ -95,8 +98,19 @@ function effectOf(payload: Payload): Effect | null {
     case 'activeSpeakers':
       return { on: 'speakers', volumes: payload.value.volumes };
     case 'scoreChanged':
-      return null; // Several a second: the history does not list them.
+      return scoreOf(payload.value);
     default:
       return { on: 'note', what: `skipped a notification: ${payload.case ?? 'empty or unknown'}` };
+  }
+}
+
+function scoreOf({ of, encoding, score }: ScoreChanged): Effect | null {
+  switch (of.case) {
+    case 'consumerId':
+      return { on: 'media', change: { on: 'consumerScore', consumerId: of.value, score } };
+    case 'producerId':
+      return { on: 'media', change: { on: 'producerScore', producerId: of.value, encoding, score } };
+    default:
+      return null; // A kind of object that a later version adds.
   }
 }

@@ -69,10 +69,19 @@ export class Hints {
   readonly backups = new Map<string, Backup>();
   /** By consumer id. */
   readonly sent = new Map<string, Sent>();
+  /** By consumer id: from 0 (no media arrives) to 10 (no loss). None until the first change from 10. */
+  readonly consumerScores = new Map<string, number>();
+  /** By producer id, the scores of its encodings. */
+  readonly producerScores = new Map<string, ReadonlyMap<number, number>>();
+
+  setProducerScore(producerId: string, encoding: number, score: number): void {
+    this.producerScores.set(producerId, new Map(this.producerScores.get(producerId)).set(encoding, score));
+  }
 
   /** Removes a producer, and returns its backups, which it removes as well. */
   forgetProducer(producerId: string): Backup[] {
     this.wanted.delete(producerId);
+    this.producerScores.delete(producerId);
     const backups = [...this.backups.values()].filter((backup) => backup.producerId === producerId);
     for (const { key } of backups) this.backups.delete(key);
     return backups;

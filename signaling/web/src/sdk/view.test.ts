@@ -30,7 +30,8 @@ function shown(rest: Partial<Shown> = {}): Shown {
 /** Media that receives v1, of which the server has sent nothing for this long. */
 function silentFor(ms: number, serverPaused = false): Received {
   const incoming = new Map([['v1', { consumer: { id: 'c1', track }, serverPaused }]]);
-  return { incoming, hints: { sent: new Map([['c1', { layers: null, at: NOW - ms }]]) } };
+  const sent = new Map([['c1', { layers: null, at: NOW - ms }]]);
+  return { incoming, outgoing: new Map(), hints: { sent, consumerScores: new Map(), producerScores: new Map() } };
 }
 
 const sourceOf = (rest: Partial<Shown>) => viewOf(shown(rest), NOW).peers[0]?.sources[0];
@@ -47,7 +48,7 @@ test('a source is starved after the server has sent nothing for a moment, if nei
   expect(sourceOf({ media: silentFor(STARVED_AFTER_MS) })?.starved).toBe(true);
   expect(sourceOf({ media: silentFor(STARVED_AFTER_MS, true) })?.starved).toBe(false);
   expect(sourceOf({ media: silentFor(STARVED_AFTER_MS), roster: paused })?.starved).toBe(false);
-  expect(sourceOf({ media: { ...silentFor(0), hints: { sent: new Map() } } })?.starved).toBe(false);
+  expect(sourceOf({ media: { ...silentFor(0), hints: { ...silentFor(0).hints, sent: new Map() } } })?.starved).toBe(false);
 });
 
 test('a view does not change with the call', () => {
@@ -63,4 +64,23 @@ test('a view has the session state, but not the parts it is built from', () => {
   expect(view.failure?.message).toBe('gone');
   expect(Object.keys(view)).not.toContain('media');
   expect(Object.keys(view)).not.toContain('roster');
+});
+
+test('a source has the score of its consumer, and a local source the best score of its encodings', () => {
+  const { incoming } = silentFor(0);
+  const outgoing = new Map([
+    ['camera', { producer: { id: 'p1' } }],
+    ['microphone', { producer: { id: 'p2' } }],
+  ]);
+  const encodings = new Map([
+    [0, 3],
+    [1, 8],
+    [2, 0],
+  ]);
+  const hints = { sent: new Map(), consumerScores: new Map([['c1', 4]]), producerScores: new Map([['p1', encodings]]) };
+  const media = { incoming, outgoing, hints };
+  expect(sourceOf({ media })?.score).toBe(4);
+  expect(sourceOf({ media: { ...media, hints: { ...hints, consumerScores: new Map() } } })?.score).toBeNull();
+  expect(sourceOf({})?.score).toBeNull();
+  expect(viewOf(shown({ media }), NOW).sendScores).toEqual(new Map([['camera', 8]]));
 });

@@ -14,6 +14,8 @@ export interface SourceView extends RemoteSource {
   unplayable: boolean;
   /** The server sends none of it, because bandwidth is short. */
   starved: boolean;
+  /** How well its media arrives here: from 0 (nothing) to 10 (no loss). Null before the first report. */
+  score: number | null;
 }
 
 export interface PeerView extends Omit<RemotePeer, 'sources'> {
@@ -29,6 +31,8 @@ export interface CallView {
   displayName: string;
   peers: readonly PeerView[];
   local: ReadonlyMap<string, LocalSource>;
+  /** By local source, how well its media arrives at the server: from 0 to 10. A source without a report has none. */
+  sendScores: ReadonlyMap<string, number>;
   /** Peer ids, this client's own among them. */
   speaking: ReadonlySet<string>;
   /** Why the session ended; null if the user ended it. */
@@ -45,7 +49,12 @@ export interface CallEvents {
 /** The part of `Media` that is shown. */
 export interface Received {
   readonly incoming: ReadonlyMap<string, ReceivedTrack>;
-  readonly hints: { readonly sent: ReadonlyMap<string, Sent> };
+  readonly outgoing: ReadonlyMap<string, { readonly producer: { readonly id: string } }>;
+  readonly hints: {
+    readonly sent: ReadonlyMap<string, Sent>;
+    readonly consumerScores: ReadonlyMap<string, number>;
+    readonly producerScores: ReadonlyMap<string, ReadonlyMap<number, number>>;
+  };
 }
 
 export interface ReceivedTrack extends Pick<Incoming, 'serverPaused'> {
@@ -53,7 +62,7 @@ export interface ReceivedTrack extends Pick<Incoming, 'serverPaused'> {
 }
 
 /** The inputs of a view. */
-export interface Shown extends Omit<CallView, 'peers'> {
+export interface Shown extends Omit<CallView, 'peers' | 'sendScores'> {
   roster: Roster;
   unplayable: ReadonlySet<string>;
   media: Received | null;
@@ -66,13 +75,29 @@ export function viewOf({ roster, unplayable, media, local, ...rest }: Shown, now
     track: media?.incoming.get(source.id)?.consumer.track ?? null,
     unplayable: unplayable.has(source.id),
     starved: !source.paused && isStarved(media, source.id, now),
+    score: receivedScore(media, source.id),
   });
   const peers = [...roster.values()].map((peer) => ({ ...peer, sources: [...peer.sources.values()].map(sourceView) }));
-  return { ...rest, peers, local: new Map(local) };
+  return { ...rest, peers, local: new Map(local), sendScores: sendScores(media) };
 }
 
 function isStarved(media: Received | null, producerId: string, now: number): boolean {
   const incoming = media?.incoming.get(producerId);
   const sent = incoming && media?.hints.sent.get(incoming.consumer.id);
   return sent?.layers === null && !incoming?.serverPaused && now - sent.at >= STARVED_AFTER_MS;
+}
+
+function receivedScore(media: Received | null, producerId: string): number | null {
+  const incoming = media?.incoming.get(producerId);
+  return (incoming && media?.hints.consumerScores.get(incoming.consumer.id)) ?? null;
+}
+
+/** The best encoding counts: the sender may have switched the others off. */
+function sendScores(media: Received | null): Map<string, number> {
+  const scores = new Map<string, number>();
+  for (const [source, { producer }] of media?.outgoing ?? []) {
+    const encodings = media?.hints.producerScores.get(producer.id);
+    if (encodings) scores.set(source, Math.max(...encodings.values()));
+  }
+  return scores;
 }

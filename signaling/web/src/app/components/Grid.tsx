@@ -5,6 +5,12 @@ import { layout } from '../layout';
 import { Tile, type TileProps } from './Tile';
 
 const GAP = 12;
+/** At this score (0 to 10) or below, loss is visible. */
+const WEAK_SCORE_MAX = 5;
+
+function isWeak(score: number | null | undefined): boolean {
+  return score != null && score <= WEAK_SCORE_MAX;
+}
 
 function tilesOf(peer: PeerView, speaking: ReadonlySet<string>): TileProps[] {
   const microphone = peer.sources.find(({ source }) => source === 'microphone');
@@ -14,12 +20,13 @@ function tilesOf(peer: PeerView, speaking: ReadonlySet<string>): TileProps[] {
   return [
     ...peer.sources
       .filter(({ kind, source }) => kind === 'video' && source !== 'camera')
-      .map(({ id, source, track, paused, unplayable, starved }) => ({
+      .map(({ id, source, track, paused, unplayable, starved, score }) => ({
         ...shared,
         id,
         source,
         sourceId: id,
         starved,
+        weak: !paused && isWeak(score),
         track: paused ? null : track,
         waiting: !paused && !track && !unplayable,
         muted: null,
@@ -31,6 +38,7 @@ function tilesOf(peer: PeerView, speaking: ReadonlySet<string>): TileProps[] {
       source: 'camera',
       sourceId: camera?.id ?? null,
       starved: camera?.starved ?? false,
+      weak: Boolean(live) && isWeak(camera?.score),
       track: live ? camera.track : null,
       waiting: Boolean(live && !camera.track && !camera.unplayable),
       muted: !microphone || microphone.paused,
@@ -39,7 +47,7 @@ function tilesOf(peer: PeerView, speaking: ReadonlySet<string>): TileProps[] {
   ];
 }
 
-function ownTiles({ local, peerId, displayName, speaking }: CallView): TileProps[] {
+function ownTiles({ local, sendScores, peerId, displayName, speaking }: CallView): TileProps[] {
   const microphone = local.get('microphone');
   const camera = local.get('camera');
   const screen = local.get('screen');
@@ -48,12 +56,24 @@ function ownTiles({ local, peerId, displayName, speaking }: CallView): TileProps
     ...shared,
     id: 'self',
     source: 'camera',
+    weak: Boolean(camera && !camera.paused) && isWeak(sendScores.get('camera')),
     track: camera && !camera.paused ? camera.track : null,
     muted: !microphone || microphone.paused,
     speaking: speaking.has(peerId),
   };
   if (!screen) return [own];
-  return [{ ...shared, id: 'self-screen', source: 'screen', track: screen.track, muted: null, speaking: false }, own];
+  return [
+    {
+      ...shared,
+      id: 'self-screen',
+      source: 'screen',
+      weak: isWeak(sendScores.get('screen')),
+      track: screen.track,
+      muted: null,
+      speaking: false,
+    },
+    own,
+  ];
 }
 
 /** A tile for each participant and screen, as large as the window allows. */

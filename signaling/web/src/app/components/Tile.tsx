@@ -18,6 +18,8 @@ export interface TileProps {
   waiting: boolean;
   /** The server sends none of it, because bandwidth is short; the tile shows the last picture. */
   starved: boolean;
+  /** Its media arrives with losses, here or at the server. */
+  weak: boolean;
   /** Null where the tile has no sound. */
   muted: boolean | null;
   speaking: boolean;
@@ -42,7 +44,7 @@ function useDisplayHeight(sourceId: string | null) {
 }
 
 /** One person, or one screen. */
-export function Tile({ peerId, name, source, sourceId, track, waiting, starved, muted, speaking, away, self }: TileProps) {
+export function Tile({ peerId, name, source, sourceId, track, waiting, starved, weak, muted, speaking, away, self }: TileProps) {
   const element = useDisplayHeight(sourceId);
   const screen = source === 'screen';
   const label = screen ? `${name}'s screen` : self ? `${name} (you)` : name;
@@ -69,6 +71,7 @@ export function Tile({ peerId, name, source, sourceId, track, waiting, starved, 
         )}
         <span className="name">{label}</span>
         {starved && <span className="away">paused: slow connection</span>}
+        {weak && !starved && !away && <span className="away">weak connection</span>}
         {away && <span className="away">reconnecting</span>}
       </figcaption>
     </figure>

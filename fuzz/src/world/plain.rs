@@ -13,7 +13,7 @@ use machine::{LocalId, Path};
 use srtp::{Inbound, MasterKey, Outbound, Profile};
 use stun::Demux;
 
-use crate::world::{ENGINE_IP, Keys, World};
+use super::{ENGINE_IP, Keys, World};
 
 /// The sockets that the shard has requested, and their transports.
 pub(crate) struct Plain {

@@ -5,6 +5,10 @@
 //! unauthenticated address. Its events are compared with [`Picture`](crate::picture::Picture), a controller's
 //! naive model of the objects.
 
+mod plain;
+
+pub(crate) use plain::key as plain_key;
+
 use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
@@ -19,7 +23,7 @@ use srtp::{Discard, Inbound, Outbound};
 use stun::{Class, Demux, Key, Method, TransactionId, Writer};
 
 use crate::picture::Picture;
-use crate::plain::Plain;
+use plain::Plain;
 
 /// The events of a run, to distinguish useful scripts from useless ones.
 #[derive(Clone, Copy, Debug, Default)]
