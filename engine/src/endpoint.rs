@@ -267,8 +267,8 @@ const STATISTICS_WORDS: usize = page::words(
         + MAILBOX_STATISTICS_LEN,
 );
 
-/// Writes the statistics [page]. The sections of the shard and of the loop are described there. The section of the
-/// sockets contains losses since the start:
+/// Writes the statistics [page]. The sections of the shard and of the loop are described there. The section
+/// of the sockets contains losses since the start:
 ///
 /// | receiving | | sending | |
 /// |---|---|---|---|
@@ -288,8 +288,8 @@ const STATISTICS_WORDS: usize = page::words(
 /// | 5 | closed: no longer used | 12 | dropped: connection closed |
 /// | 6 | closed by the peer | | |
 ///
-/// The section of the mailboxes to other workers: envelopes sent, envelopes lost because the mailbox was full,
-/// envelopes received, and wakes of other workers.
+/// The section of the mailboxes to other workers: envelopes sent, envelopes lost because the mailbox was
+/// full, envelopes received, and wakes of other workers.
 fn write_statistics(counters: &Counters, report: &Report, page: &mut Vec<u64>) {
     let of_loop: [u64; LOOP_STATISTICS_LEN] = [
         report.turns.turns,

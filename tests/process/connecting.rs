@@ -246,5 +246,5 @@ fn old_and_new_credentials_are_valid_during_a_restart() {
 
 fn restart(caller: &mut Caller, ice: &IceParameters) {
     caller.client().agent_mut().restart(now(), ice);
-    caller.run_until("nominated anew", |caller| caller.agent().is_nominated());
+    caller.run_until("nominated again", |caller| caller.agent().is_nominated());
 }

@@ -91,7 +91,7 @@ fn media_outlives_its_controller_and_the_next_one_finds_everything() {
                 assert_eq!((*transport, *producer), (SUBSCRIBING, PRODUCER));
                 assert_eq!(app_data.0, b"loudspeaker");
             }
-            SnapshotItem::PlainTransport { .. } | SnapshotItem::Pipe { .. } => panic!("nobody made {item:?}"),
+            SnapshotItem::PlainTransport { .. } | SnapshotItem::Pipe { .. } => panic!("unexpected {item:?}"),
         }
     }
 

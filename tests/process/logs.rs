@@ -106,7 +106,7 @@ impl Drop for TempFile {
 
 #[test]
 fn leat_turn_uses_the_log_format_of_its_file_even_if_the_rest_is_wrong() {
-    for (name, rest, wanted) in [("syntax", "port 4000", "line 2"), ("nobody", "", "--secret-file")] {
+    for (name, rest, wanted) in [("syntax", "port 4000", "line 2"), ("no-user", "", "--secret-file")] {
         let file = TempFile::new(name, &format!("log = json\n{rest}\n"));
         let config = format!("--config {}", file.0.display());
         assert_fails(program("leat-turn", &config), 2, wanted);

@@ -59,7 +59,7 @@ impl Internet {
     }
 }
 
-/// A network with interfaces of its own.
+/// A separate network with its own interfaces.
 #[derive(Debug)]
 pub struct Namespace {
     holder: Child,

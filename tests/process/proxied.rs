@@ -90,7 +90,7 @@ fn development_mode_refuses_requests_through_nginx() {
         ("nginx's defaults", ""),
         ("Debian's proxy_params", "include /etc/nginx/proxy_params;"),
         (
-            "a Host of its own, and HTTP/1.1",
+            "another Host, and HTTP/1.1",
             "proxy_http_version 1.1; proxy_set_header Host localhost; proxy_set_header X-Forwarded-For $remote_addr;",
         ),
         ("Forwarded alone", "proxy_http_version 1.1; proxy_set_header Forwarded for=192.0.2.7;"),

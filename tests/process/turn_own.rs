@@ -100,7 +100,7 @@ fn no_address_of_the_host_is_reached_over_tcp() {
                 "{peer}"
             );
             service.set_nonblocking(true).unwrap();
-            assert_eq!(service.accept().expect_err("nobody connects").kind(), ErrorKind::WouldBlock);
+            assert_eq!(service.accept().expect_err("no connection").kind(), ErrorKind::WouldBlock);
         }
     });
 }

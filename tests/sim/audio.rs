@@ -99,7 +99,7 @@ fn a_silent_room_is_reported_once() {
     speak(&mut world, &microphones, speaker, 3 * SEC);
     speak(&mut world, &microphones, ProducerId(u64::MAX), 3 * SEC);
     let before = reported(&world);
-    let (_, dominant, volumes) = before.last().expect("somebody spoke");
+    let (_, dominant, volumes) = before.last().expect("a peer spoke");
     assert_eq!((*dominant, volumes.len()), (Some(speaker), 0), "{world}");
     world.run_for(20 * SEC);
     assert_eq!(reported(&world).len(), before.len(), "{world}: silence is not reported");

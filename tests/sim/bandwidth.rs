@@ -55,7 +55,7 @@ impl Room {
     }
 
     fn estimate_bps(&self) -> u64 {
-        self.world.shard().estimate_bps(self.world.transport(self.bob)).expect("somebody estimates")
+        self.world.shard().estimate_bps(self.world.transport(self.bob)).expect("an estimate")
     }
 
     /// The same, as reported to the controller.

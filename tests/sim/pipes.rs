@@ -73,8 +73,8 @@ fn a_packet_crosses_once_per_worker_and_reaches_all_consumers() {
     for seed in 1600..1604 {
         let mut call = Call::new(seed, 3);
         // Loss on the uplink is repaired at the publisher's worker, loss on the downlink at the subscriber's.
-        let everybody: Vec<PeerId> = std::iter::once(call.alice).chain(call.others.clone()).collect();
-        for peer in &everybody {
+        let all_peers: Vec<PeerId> = std::iter::once(call.alice).chain(call.others.clone()).collect();
+        for peer in &all_peers {
             call.world.link(*peer).loss(0.03).jitter(5 * MS);
         }
         let beside = call.world.join_at(0);

@@ -578,7 +578,7 @@ fn a_producer_identified_by_its_payload_type_alone_does_not_share_it() {
     assert_eq!(counters.value(Counter::RtpIn), 5, "{world}");
 }
 
-/// Tracks with so many encodings that one report has no room for them (RFC 3550 §6.4.1).
+/// Tracks with more encodings than one report can contain (RFC 3550 §6.4.1).
 #[test]
 fn each_of_forty_streams_is_reported_with_its_ssrc() {
     let mut world = World::new(61);

@@ -129,7 +129,8 @@ const COUNTING_ALLOCATOR: &str = "bench/rig/src/counting.rs";
 /// a release build. As an argument it would be one more parameter of every function on the packet path.
 const WORK_METER: &str = "engine/machine/src/meter.rs";
 
-/// A file that is compiled only with the feature `next-protocol`, for tests: the environment selects the protocol version of a process.
+/// A file that is compiled only with the feature `next-protocol`, for tests: the environment selects the
+/// protocol version of a process.
 const NEXT_PROTOCOL: &str = "engine/control/src/next.rs";
 
 #[test]

@@ -24,7 +24,7 @@ pub fn rows() -> Vec<Row> {
     [rtp(), rtcp_rows(), others()].into_iter().flatten().collect()
 }
 
-/// A publisher at its bounds: so many streams that all its SSRCs are known, each with one packet.
+/// A publisher with the maximum number of streams: all its SSRCs are known, each by one packet.
 pub fn publisher(stage: &mut Stage) -> (Party, Vec<u32>) {
     let alice = stage.party();
     let mut ssrcs = Vec::new();

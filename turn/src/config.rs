@@ -79,7 +79,7 @@ pub enum BadConfig {
     },
     /// No client could use the server.
     #[error("no credentials configured: pass --secret-file (or LEAT_TURN_SECRET), or --user")]
-    Nobody,
+    NoCredentials,
     /// The realm is sent with every challenge.
     #[error("--realm has {0} bytes: expected 1 to {max}", max = relay::limits::REALM_LEN_MAX)]
     Realm(usize),
@@ -242,7 +242,7 @@ fn credentials(cli: &Cli) -> Result<Credentials, BadConfig> {
     for secret in secrets.lines().map(str::trim).filter(|secret| !secret.is_empty()) {
         credentials = credentials.secret(secret.as_bytes())?;
     }
-    if credentials.is_empty() { Err(BadConfig::Nobody) } else { Ok(credentials) }
+    if credentials.is_empty() { Err(BadConfig::NoCredentials) } else { Ok(credentials) }
 }
 
 /// Warns of a file with a secret that other users of this host can read or replace.

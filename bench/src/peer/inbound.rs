@@ -24,7 +24,7 @@ pub struct Incoming {
 /// Its reception.
 #[derive(Debug)]
 pub struct Inbound {
-    /// What it is.
+    /// The expected stream.
     pub incoming: Incoming,
     window: Option<Window>,
     rtx_window: Option<Window>,

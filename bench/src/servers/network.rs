@@ -34,7 +34,7 @@ impl Network {
         ] {
             let status = Command::new("ip").args(line.split(' ')).stdin(Stdio::null()).status();
             let status = status.context("cannot run ip; Debian has it in iproute2")?;
-            ensure!(status.success(), "`ip {line}` failed in a network of our own");
+            ensure!(status.success(), "`ip {line}` failed in a separate network");
         }
         Ok(Self::Own { interface: INTERFACE.to_owned() })
     }

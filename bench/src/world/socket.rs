@@ -85,7 +85,7 @@ impl Socket {
         setsockopt(&self.0, sockopt::UdpGsoSegment, &(bytes as i32))
     }
 
-    /// What has arrived; `None` when there is no more. `control` has [`CONTROL_LEN`] bytes.
+    /// The next received run; `None` when there is no more. `control` has [`CONTROL_LEN`] bytes.
     pub fn receive(&self, buffer: &mut [u8], control: &mut [u8]) -> Option<Received> {
         let mut slices = [IoSliceMut::new(buffer)];
         let message =

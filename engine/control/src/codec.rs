@@ -81,7 +81,8 @@ impl<'a> Input<'a> {
         if rest.is_empty() || is_newer { Ok(()) } else { Err(DecodeError::Trailing(rest.len())) }
     }
 
-    /// Reads the field that the next version adds to every record. A record of a peer of the current version has none.
+    /// Reads the field that the next version adds to every record. A record of a peer of the current version
+    /// has none.
     #[cfg(feature = "next-protocol")]
     fn without_next_field(mut self, peer_version: u32) -> Result<Self, DecodeError> {
         if next::is_next() && peer_version > PROTOCOL_VERSION {

@@ -31,8 +31,8 @@ impl Request {
         crate::codec::write_next_field(out);
     }
 
-    /// Reads a whole record of a peer of this version. An error still contains the request id if it could be read,
-    /// so that the request can be answered.
+    /// Reads a whole record of a peer of this version. An error still contains the request id if it could be
+    /// read, so that the request can be answered.
     pub fn decode(record: &[u8]) -> Result<Self, (Option<RequestId>, DecodeError)> {
         Self::decode_from(record, version())
     }

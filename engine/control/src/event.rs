@@ -205,8 +205,8 @@ impl Event {
         Self::read_whole(record, version())
     }
 
-    /// The same for a peer of another version. `None`: a newer peer sent an event, or a value in it, that this version
-    /// does not know.
+    /// The same for a peer of another version. `None`: a newer peer sent an event, or a value in it, that
+    /// this version does not know.
     pub fn decode_from(record: &[u8], peer_version: u32) -> Result<Option<Self>, DecodeError> {
         match Self::read_whole(record, peer_version) {
             Err(DecodeError::UnknownTag { .. }) if peer_version > version() => Ok(None),

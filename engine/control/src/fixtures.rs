@@ -45,7 +45,8 @@ pub fn vp8(pt: u8, rtx_pt: u8) -> CodecParameters {
     }
 }
 
-/// A track of one codec and one stream, without MID, SSRC and header extensions. The kind is that of the codec.
+/// A track of one codec and one stream, without MID, SSRC and header extensions. The kind is that of the
+/// codec.
 pub fn produce(transport: TransportId, producer: ProducerId, codec: CodecParameters) -> Produce {
     Produce {
         transport,
@@ -65,7 +66,8 @@ pub fn with_ssrc(ssrc: u32) -> Encoding {
     Encoding { ssrc: Some(ssrc), ..Encoding::SINGLE }
 }
 
-/// A consumer of one codec with the lowest priority, without MID, retransmission stream and header extensions.
+/// A consumer of one codec with the lowest priority, without MID, retransmission stream and header
+/// extensions.
 pub fn consume(
     transport: TransportId,
     producer: ProducerId,

@@ -1,8 +1,8 @@
 //! A stand-in for the next protocol version, for tests of two versions together (feature `next-protocol`).
 //!
-//! A process built with the feature is of the current version, unless [`VARIABLE`] is set. Then it adds something of
-//! each kind that a new version can add: a field at the end of every record, a counter in every section of the
-//! statistics page, and more words for that page.
+//! A process built with the feature is of the current version, unless [`VARIABLE`] is set. Then it adds
+//! something of each kind that a new version can add: a field at the end of every record, a counter in every
+//! section of the statistics page, and more words for that page.
 
 use std::sync::LazyLock;
 

@@ -4,8 +4,8 @@
 //! number of sections │ length │ counters of the first section │ length │ counters of the second section │ …
 //! ```
 //!
-//! A new version adds counters at the end of a section, and sections at the end of the page. A reader that does not
-//! know them skips them; a reader that expects more finds nothing there.
+//! A new version adds counters at the end of a section, and sections at the end of the page. A reader that
+//! does not know them skips them; a reader that expects more finds nothing there.
 
 /// A section of the page, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

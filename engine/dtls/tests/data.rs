@@ -106,7 +106,7 @@ fn close_is_received_and_answered() {
             world.run_until(WHILE, |_| false);
             assert!(world.sides[1 - side].closed, "{version:?}");
             assert!(!world.any_failed());
-            assert!(world.now.saturating_since(now) <= 4 * DELAY, "nobody waits");
+            assert!(world.now.saturating_since(now) <= 4 * DELAY, "no peer waits");
         }
     }
 }

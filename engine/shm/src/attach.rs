@@ -75,7 +75,7 @@ pub struct Attachment {
 }
 
 /// The attach socket after the handshake. It carries no data; it becomes readable (and hung up) when the
-/// engine dies or detaches this controller, and dropping it tells the engine that the controller is gone.
+/// engine dies or detaches this controller; dropping it detaches from the engine.
 #[derive(Debug)]
 pub struct Link(OwnedFd);
 
@@ -99,8 +99,8 @@ impl AsRawFd for Link {
     }
 }
 
-/// Attaches to the engine that listens at `path`, as a controller of these protocol versions. Blocks for at most
-/// `timeout`; does not wait for an engine to start.
+/// Attaches to the engine that listens at `path`, as a controller of these protocol versions. Blocks for at
+/// most `timeout`; does not wait for an engine to start.
 pub fn attach(
     path: impl AsRef<Path>,
     versions: impl Into<Versions>,

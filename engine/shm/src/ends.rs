@@ -66,8 +66,8 @@ impl SharedPage for RegionPage {
 pub struct Producer(Writer<RegionRing>);
 
 impl Producer {
-    /// Appends one record (at most [`RECORD_BYTES_MAX`](crate::limits::RECORD_BYTES_MAX) bytes) and publishes it. Never waits. Ring the peer's
-    /// doorbell afterwards, once for any number of records.
+    /// Appends one record (at most [`RECORD_BYTES_MAX`](crate::limits::RECORD_BYTES_MAX) bytes) and publishes
+    /// it. Never waits. Ring the peer's doorbell afterwards, once for any number of records.
     pub fn push(&mut self, record: &[u8]) -> Result<(), PushError> {
         self.0.push(record)
     }
@@ -94,7 +94,7 @@ impl Consumer {
         self.0.pop(into)
     }
 
-    /// Tells the producer that this side polls for now and need not be rung. Optional: a consumer that never
+    /// Informs the producer that this side polls for now and need not be rung. Optional: a consumer that never
     /// calls it is always rung. [`may_sleep`](Self::may_sleep) ends it.
     pub fn stay_awake(&mut self) {
         self.0.stay_awake();

@@ -6,8 +6,8 @@ use crate::limits::{
 };
 use std::ops::RangeInclusive;
 
-/// Changes when the order of the parts or the meaning of a word changes. Engines refuse any other. A change of
-/// a size does not change it.
+/// Changes when the order of the parts or the meaning of a word changes. Engines refuse any other. A change
+/// of a size does not change it.
 pub const LAYOUT_VERSION: u32 = 1;
 
 /// First word of the region and of every handshake message: "LEATRING" read as a little-endian number.

@@ -31,11 +31,13 @@ pub const STATS_SLOTS: usize = 256;
 /// Words of a statistics page that a controller accepts: 32 KiB. An engine with more is refused.
 pub const STATS_SLOTS_MAX: usize = 4096;
 
-/// Bytes of a ring that a controller accepts: 16 times the current size. An engine with a larger ring is refused.
+/// Bytes of a ring that a controller accepts: 16 times the current size. An engine with a larger ring is
+/// refused.
 pub const RING_BYTES_MAX: usize = 16 << 20;
 const _: () = assert!(COMMAND_RING_BYTES <= RING_BYTES_MAX && EVENT_RING_BYTES <= RING_BYTES_MAX);
 
-/// How far the protocol versions of engine and controller may differ. The newer side supports the older version.
+/// How far the protocol versions of engine and controller may differ. The newer side supports the older
+/// version.
 pub const VERSION_SKEW_MAX: u32 = 1;
 
 /// Attempts of one read of the statistics. A write takes well under a microsecond and happens a few times a

@@ -13,8 +13,8 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// Whether this side accepts a peer of a version: at most [`VERSION_SKEW_MAX`] apart. An older peer must also be
-    /// supported by this side; a newer peer supports this side.
+    /// Whether this side accepts a peer of a version: at most [`VERSION_SKEW_MAX`] apart. An older peer must
+    /// also be supported by this side; a newer peer supports this side.
     pub fn accepts(self, peer: u32) -> bool {
         peer >= self.oldest && peer.abs_diff(self.own) <= VERSION_SKEW_MAX
     }

@@ -118,9 +118,9 @@ fn the_socket_of_a_dead_engine_is_replaced_and_other_files_are_not() {
     assert!(path.exists(), "a socket without a listener");
     let listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
     drop(listener);
-    std::fs::write(&path, "somebody's notes").unwrap();
+    std::fs::write(&path, "the user's notes").unwrap();
     assert!(matches!(Listener::bind(&path, 1, PROTOCOL), Err(BindError::NotASocket(_))));
-    assert_eq!(std::fs::read(&path).unwrap(), b"somebody's notes");
+    assert_eq!(std::fs::read(&path).unwrap(), b"the user's notes");
     std::fs::remove_file(&path).unwrap();
 }
 
@@ -139,7 +139,7 @@ fn more_workers_than_a_message_has_room_for_are_refused_and_the_most_attach() {
 
 #[test]
 fn attaching_without_an_engine_reports_it() {
-    let path = socket_path("nobody");
+    let path = socket_path("no-engine");
     assert!(matches!(attach(&path, PROTOCOL, TIMEOUT), Err(AttachError::NoEngine(_))));
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert!(matches!(attach(&path, PROTOCOL, TIMEOUT), Err(AttachError::NoEngine(_))));

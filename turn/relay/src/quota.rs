@@ -11,14 +11,15 @@ use std::net::IpAddr;
 /// counts it means none at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quotas {
-    /// Allocations of one user. Default 24: a browser with two transports makes one for each interface and URL.
+    /// Allocations of one user. Default 24: a browser with two transports makes one for each interface and
+    /// URL.
     pub allocations_per_user: u32,
     /// Relay ports of one user, reserved ones too. Default 48: no user exhausts the pool.
     pub ports_per_user: u32,
     /// Connections with peers over TCP of one user. Default 64: browsers use none; other clients use several.
     pub connections_per_user: u32,
-    /// Allocations from one IPv4 address or IPv6 /64. Default 2048: a school behind one NAT, 400 browsers with two transports of two TURN
-    /// URLs each.
+    /// Allocations from one IPv4 address or IPv6 /64. Default 2048: a school behind one NAT, 400 browsers
+    /// with two transports of two TURN URLs each.
     pub allocations_per_address: u32,
     /// Allocations of the server. Default 8192, which is the bound of one worker.
     pub allocations: u32,

@@ -323,7 +323,7 @@ fn stats(
             // The statistics of a piped producer are at its origin.
             let is_pipe = |slot| objects.transports.find(slot).is_some_and(|found| found.pipe().is_some());
             transports.retain(|slot| !is_pipe(*slot));
-            check_limit(turn.news.walks.len(), limits::STATS_WALKS_MAX, "requests for statistics under way")?;
+            check_limit(turn.news.walks.len(), limits::STATS_WALKS_MAX, "running requests for statistics")?;
             walk_stats(turn.news, now, request, transports);
             return Ok(());
         }

@@ -225,10 +225,10 @@ fn an_allocation_can_be_used_by_its_user_only() {
     assert_eq!(other.refresh(&mut rig, 0).code(), 441);
     assert_eq!(other.permit(&mut rig, "198.51.100.1:9"), 441);
     assert_eq!(client.refresh(&mut rig, 600).code(), 0);
-    let mut nobody = rig.client("8.8.8.8:2");
-    nobody.challenge(&mut rig);
-    assert_eq!(nobody.permit(&mut rig, "198.51.100.1:9"), 437);
-    assert_eq!(nobody.bind(&mut rig, 0x4000, "198.51.100.1:9"), 437);
+    let mut unallocated = rig.client("8.8.8.8:2");
+    unallocated.challenge(&mut rig);
+    assert_eq!(unallocated.permit(&mut rig, "198.51.100.1:9"), 437);
+    assert_eq!(unallocated.bind(&mut rig, 0x4000, "198.51.100.1:9"), 437);
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn each_of_a_hundred_speakers_in_turn_becomes_dominant_within_a_second() {
     for turn in 0..100usize {
         let speaker = turn * 37 % 100;
         room.run(4_000, |ms, key| if key == speaker { speech(ms) } else { 80 });
-        let (at, who) = *room.switches.last().expect("somebody spoke");
+        let (at, who) = *room.switches.last().expect("a peer spoke");
         assert_eq!(who, speaker, "turn {turn}");
         assert!(at < turn as u64 * 4_000 + 1_000, "turn {turn} began {} ms late", at - turn as u64 * 4_000);
     }
