@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::limits::{STATS_SLOTS, WORKERS_MAX};
 use proptest::strategy::Strategy;
