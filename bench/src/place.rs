@@ -1,4 +1,4 @@
-//! Where a figure was measured, which is part of the result.
+//! The place of a measurement, which is part of the result.
 
 use std::fmt;
 use std::fs;
@@ -14,7 +14,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Here and now. What cannot be found out is "unknown".
+    /// The current place. Unavailable parts are "unknown".
     pub fn here() -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let cpu = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));

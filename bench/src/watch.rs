@@ -32,7 +32,7 @@ impl Watch {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    /// A bar on the terminal; where there is none, one line.
+    /// A bar on the terminal; without a terminal, one line.
     pub fn bar(&self, what: &'static str, len: u64) -> ProgressBar {
         let bar = ProgressBar::with_draw_target(Some(len), ProgressDrawTarget::stderr());
         if bar.is_hidden() {
@@ -44,7 +44,7 @@ impl Watch {
         bar
     }
 
-    /// Waits for `time`, showing it, or until it is interrupted.
+    /// Waits for `time` and shows it, or until interrupted.
     pub async fn pause(&self, what: &'static str, time: Duration) {
         let bar = self.bar(what, time.as_millis() as u64 / 100);
         let start = Instant::now();

@@ -77,7 +77,7 @@ impl Picture {
         *is_repair
     }
 
-    pub(crate) fn told(&mut self, event: Event) {
+    pub(crate) fn on_event(&mut self, event: Event) {
         if let Some(request) = event.request() {
             let asked = self.asked.as_ref().map(|(id, _)| *id);
             assert_eq!(Some(request), asked, "not requested: {event:?}");

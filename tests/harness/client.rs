@@ -1,7 +1,8 @@
 //! The first part of a peer: ICE and DTLS until there are keys, and then SRTP. Its owner decides what is
 //! sent, and checks what arrives: benches, and tests that send packets that no browser would.
 //!
-//! Like [`Peer`](crate::Peer) it does no I/O, but it is called, not driven: datagrams in and out are plain bytes.
+//! Like [`Peer`](crate::Peer) it does no I/O, but it is called, not driven: datagrams in and out are plain
+//! bytes.
 
 use crate::peer::{Agent, Secure};
 use control::IceParameters;

@@ -1,7 +1,7 @@
 //! The engine's sent packets, checked against two rules in every test:
 //!
-//! - one SRTP index of one key protects one packet (RFC 3711 §9.1, RFC 7714 §8.1): the same key, SSRC, roll-over counter and sequence number
-//!   twice means the same bytes;
+//! - one SRTP index of one key protects one packet (RFC 3711 §9.1, RFC 7714 §8.1): the same key, SSRC,
+//!   roll-over counter and sequence number twice means the same bytes;
 //! - the statistics of a transport count every datagram that was sent for it.
 //!
 //! Unencrypted RTP is checked against the first rule too, because the same code writes it.
@@ -96,15 +96,15 @@ impl SentIndices {
     /// The shard reports statistics. Returns a fault, if any: they must count all sent packets.
     pub fn on_stats(&self, shard: &Shard, item: &StatsItem) -> Result<(), String> {
         let StatsItem::Transport(stats) = item else { return Ok(()) };
-        let told = Amount { packets: stats.packets_sent, bytes: stats.bytes_sent };
+        let reported = Amount { packets: stats.packets_sent, bytes: stats.bytes_sent };
         // The amount may be of a former transport with the same id.
         let is_present = |flow: Flow, number| shard.transport_with(flow) == Some((stats.transport, number));
         let sent = self.amounts.get(&stats.transport).filter(|(flow, number, _)| is_present(*flow, *number));
         let sent = sent.map_or(Amount::default(), |(_, _, amount)| *amount);
-        if told == sent {
+        if reported == sent {
             Ok(())
         } else {
-            Err(format!("{}: {told:?} reported and {sent:?} sent", stats.transport))
+            Err(format!("{}: {reported:?} reported and {sent:?} sent", stats.transport))
         }
     }
 

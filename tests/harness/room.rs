@@ -25,41 +25,43 @@ const TRANSPORT_CC: Extension =
 impl World {
     /// Sends a command to the shard; returns the answer.
     pub fn request(&mut self, command: Command) -> Event {
-        let (request, told_before) = self.send_request(command);
-        let mut answers = self.news()[told_before..].iter().map(|(_, event)| event);
+        let (request, events_before) = self.send_request(command);
+        let mut answers = self.events()[events_before..].iter().map(|(_, event)| event);
         let answer = answers.find(|event| event.request() == Some(request)).cloned();
         answer.unwrap_or_else(|| panic!("{self}: request {request} got no answer"))
     }
 
     /// The shard's snapshot.
     pub fn snapshot(&mut self) -> Vec<SnapshotItem> {
-        let (request, told_before) = self.send_request(Command::Snapshot);
-        let mut told = self.news()[told_before..].iter().map(|(_, event)| event);
-        assert_eq!(told.next_back(), Some(&Event::SnapshotEnd { request }), "{self}");
-        told.filter_map(|event| match event {
-            Event::Snapshot { item, .. } => Some(item.clone()),
-            _ => None,
-        })
-        .collect()
+        let (request, events_before) = self.send_request(Command::Snapshot);
+        let mut reported = self.events()[events_before..].iter().map(|(_, event)| event);
+        assert_eq!(reported.next_back(), Some(&Event::SnapshotEnd { request }), "{self}");
+        reported
+            .filter_map(|event| match event {
+                Event::Snapshot { item, .. } => Some(item.clone()),
+                _ => None,
+            })
+            .collect()
     }
 
     /// Statistics from the shard.
     pub fn stats(&mut self, of: StatsOf) -> Vec<StatsItem> {
-        let (request, told_before) = self.send_request(Command::Stats { of });
-        let mut told = self.news()[told_before..].iter().map(|(_, event)| event);
-        assert_eq!(told.next_back(), Some(&Event::StatsEnd { request }), "{self}");
-        told.filter_map(|event| match event {
-            Event::Stats { item, .. } => Some(item.clone()),
-            _ => None,
-        })
-        .collect()
+        let (request, events_before) = self.send_request(Command::Stats { of });
+        let mut reported = self.events()[events_before..].iter().map(|(_, event)| event);
+        assert_eq!(reported.next_back(), Some(&Event::StatsEnd { request }), "{self}");
+        reported
+            .filter_map(|event| match event {
+                Event::Stats { item, .. } => Some(item.clone()),
+                _ => None,
+            })
+            .collect()
     }
 
     fn send_request(&mut self, command: Command) -> (RequestId, usize) {
         self.last_request.0 += 1;
-        let (request, told_before) = (self.last_request, self.news().len());
+        let (request, events_before) = (self.last_request, self.events().len());
         self.command(Input::Request(Request { id: request, command }));
-        (request, told_before)
+        (request, events_before)
     }
 
     /// Sends a command that must succeed.
@@ -74,18 +76,18 @@ impl World {
     }
 
     /// All events of the shard so far, with their times.
-    pub fn news(&self) -> &[(Instant, Event)] {
-        &self.workers[self.current].news
+    pub fn events(&self) -> &[(Instant, Event)] {
+        &self.workers[self.current].events
     }
 
     /// The shard's events about a transport.
-    pub fn news_of(&self, transport: TransportId) -> Vec<&(Instant, Event)> {
+    pub fn events_of(&self, transport: TransportId) -> Vec<&(Instant, Event)> {
         let is_of = |event: &Event| match event {
             Event::TransportState { transport: other, .. }
             | Event::TransportClosed { transport: other, .. } => *other == transport,
             _ => false,
         };
-        self.news().iter().filter(|(_, event)| is_of(event)).collect()
+        self.events().iter().filter(|(_, event)| is_of(event)).collect()
     }
 
     /// The router that peers join.

@@ -1,4 +1,5 @@
-//! As much of JSON Schema (draft 2020-12) as the schemas in `tests/vectors` use. A keyword that is not known here is an error, not ignored.
+//! As much of JSON Schema (draft 2020-12) as the schemas in `tests/vectors` use. A keyword that is not known
+//! here is an error, not ignored.
 
 use serde_json::{Map, Value};
 

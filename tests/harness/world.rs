@@ -34,7 +34,7 @@ pub(crate) struct Worker {
     pub shard: Contained,
     pub outbox: Outbox,
     pub sent: SentIndices,
-    pub news: Vec<(Instant, Event)>,
+    pub events: Vec<(Instant, Event)>,
 }
 
 /// A shard, its peers, and the network between them. Or several shards of one engine: then one of them is
@@ -138,7 +138,7 @@ impl World {
             shard: contained(seed, config(worker), rng.fork(), &faults),
             outbox: Outbox::new(),
             sent: SentIndices::default(),
-            news: Vec::new(),
+            events: Vec::new(),
         });
         let workers = workers.collect();
         let mut world = Self {
@@ -517,13 +517,13 @@ impl World {
         }
         self.carry_out_orders(worker);
         while let Some(event) = self.workers[worker].shard.poll_event() {
-            let Worker { shard, sent, news, .. } = &mut self.workers[worker];
+            let Worker { shard, sent, events, .. } = &mut self.workers[worker];
             if let Event::Stats { item, .. } = &event
                 && let Err(fault) = sent.on_stats(shard.shard(), item)
             {
                 panic!("{self}: {fault}");
             }
-            news.push((self.now, event));
+            events.push((self.now, event));
         }
         let shard = &self.workers[worker].shard;
         self.deadlines.set(worker as u32, shard.next_timeout());

@@ -79,8 +79,8 @@ impl ControllerProcess {
             .stdout(Stdio::piped());
         let mut process = version.of(&mut command).spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let told = lines.map_while(Result::ok).filter_map(|line| Some(event(line.split_once(MARK)?.1)));
-        let created: Vec<Event> = told.take(events).collect();
+        let reported = lines.map_while(Result::ok).filter_map(|line| Some(event(line.split_once(MARK)?.1)));
+        let created: Vec<Event> = reported.take(events).collect();
         assert_eq!(created.len(), events, "the controller's process ended early");
         Self { process, created }
     }

@@ -89,7 +89,7 @@ fn a_wrong_announced_address_causes_a_warning_and_a_name_is_resolved() {
         Engine::start_with(&flags)
     };
     let warning = "does not come back";
-    for (announced, told, leads_here) in
+    for (announced, address, leads_here) in
         [("127.0.0.2", [127, 0, 0, 2], false), ("localhost", [127, 0, 0, 1], true)]
     {
         let mut engine = start(announced);
@@ -97,7 +97,7 @@ fn a_wrong_announced_address_causes_a_warning_and_a_name_is_resolved() {
         controller.demand(create_router(ROUTER));
         let created = controller.request(create_transport(ROUTER, PUBLISHING));
         let Event::TransportCreated { candidates, .. } = created else { panic!("{created:?}") };
-        assert_eq!(candidates[0], Candidate::udp(SocketAddr::from((told, engine.port))));
+        assert_eq!(candidates[0], Candidate::udp(SocketAddr::from((address, engine.port))));
         assert_eq!(engine.log().contains(warning), !leads_here, "{announced}: {}", engine.log());
         assert!(engine.is_running());
     }

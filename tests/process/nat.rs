@@ -1,4 +1,5 @@
-//! Calls through real NATs, made of network namespaces: the peers are on one side, engine and TURN server on the other.
+//! Calls through real NATs, made of network namespaces: the peers are on one side, engine and TURN server on
+//! the other.
 
 use crate::call::{
     CONSUMER, Call, Family, PRODUCER, PUBLISHING, ROUTER, SUBSCRIBING, consume, create_router, join, produce,

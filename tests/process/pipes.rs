@@ -81,7 +81,7 @@ fn media_of_one_worker_arrives_complete_at_a_peer_of_another() {
         Event::TransportClosed { transport: PUBLISHING, closed },
     ];
     for event in &expected {
-        controller.await_notification_of(1, |told| told == event);
+        controller.await_notification_of(1, |notification| notification == event);
     }
     let left = controller.snapshot_of(1);
     assert!(!left.iter().any(|item| matches!(item, SnapshotItem::Producer { .. })), "{left:?}");

@@ -238,9 +238,9 @@ fn play_four_starts(comedia: bool, options: &str) {
     let (_engine, mut controller) = start();
     let port = free_ports(8);
     let from = port + 4;
-    let told = |port: u16| (!comedia).then_some(port);
-    let video = VIDEO.source(&mut controller, told(from), None);
-    let audio = AUDIO.source(&mut controller, told(from + 2), None);
+    let port_if_known = |port: u16| (!comedia).then_some(port);
+    let video = VIDEO.source(&mut controller, port_if_known(from), None);
+    let audio = AUDIO.source(&mut controller, port_if_known(from + 2), None);
     VIDEO.sink(&mut controller, port, None);
     AUDIO.sink(&mut controller, port + 2, None);
     let sdp = sdp(port, port + 2, None);
@@ -454,7 +454,8 @@ fn assert_decoded(receiver: Program) {
     assert!(faults.is_empty(), "{complaints}");
 }
 
-/// GStreamer is started four times in a row for two seconds each, and one receiver of each kind plays all of it.
+/// GStreamer is started four times in a row for two seconds each, and one receiver of each kind plays all of
+/// it.
 #[test]
 fn gstreamer_started_four_times_continues() {
     let (_engine, mut controller) = start();

@@ -23,7 +23,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// Runs a command line, of which each line is one or several arguments without blanks, or one argument between quotes.
+    /// Runs a command line, of which each line is one or several arguments without blanks, or one argument
+    /// between quotes.
     pub fn start(line: &str) -> Self {
         let (name, arguments) =
             line.trim().split_once(char::is_whitespace).expect("a program and its arguments");

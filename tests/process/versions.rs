@@ -1,8 +1,8 @@
-//! Engine and controller whose protocol versions differ: one apart they work together, with media, both ways; further apart they refuse
-//! each other.
+//! Engine and controller whose protocol versions differ: one apart they work together, with media, both ways;
+//! further apart they refuse each other.
 //!
-//! A process is one of the next version if the environment says so (`control::next`): it then writes a field more in every record, and
-//! counters more on a larger statistics page.
+//! A process is one of the next version if the environment says so (`control::next`): it then writes a field
+//! more in every record, and counters more on a larger statistics page.
 
 use crate::PATIENCE;
 use crate::call::{CONSUMER, Call, Family, ROUTER, candidate, create_router};

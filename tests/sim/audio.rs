@@ -43,15 +43,15 @@ fn speak(world: &mut World, microphones: &[(PeerId, ProducerId)], speaker: Produ
 
 type Spoken = (Instant, Option<ProducerId>, Vec<Volume>);
 
-fn told(world: &World) -> Vec<Spoken> {
-    let told = world.news().iter().filter_map(|(at, event)| match event {
+fn reported(world: &World) -> Vec<Spoken> {
+    let reported = world.events().iter().filter_map(|(at, event)| match event {
         Event::Speakers { router, dominant, volumes } => {
             assert_eq!(*router, world.router(), "{world}");
             Some((*at, *dominant, volumes.clone()))
         }
         _ => None,
     });
-    told.collect()
+    reported.collect()
 }
 
 #[test]
@@ -64,14 +64,14 @@ fn the_dominant_speaker_follows_the_turns() {
         speak(&mut world, &microphones, speaker, 4 * SEC);
     }
     world.assert_sound();
-    let told = told(&world);
+    let reported = reported(&world);
     // Not more often than configured, and only after a change.
-    for pair in told.windows(2) {
+    for pair in reported.windows(2) {
         assert!(pair[1].0.saturating_since(pair[0].0) >= 300 * MS, "{world}: {pair:?}");
         assert_ne!((pair[0].1, &pair[0].2), (pair[1].1, &pair[1].2), "{world}");
     }
     let mut switches: Vec<(Instant, ProducerId)> = Vec::new();
-    for (at, dominant, _) in &told {
+    for (at, dominant, _) in &reported {
         if let Some(dominant) = dominant
             && switches.last().is_none_or(|(_, last)| last != dominant)
         {
@@ -86,7 +86,7 @@ fn the_dominant_speaker_follows_the_turns() {
         assert!(late < 1_300 * MS, "{world}: {late:?} late");
     }
     // Only the speaker is loud enough to be reported; in between, the previous voice fades.
-    for (_, _, volumes) in &told {
+    for (_, _, volumes) in &reported {
         assert!(volumes.len() <= 2, "{world}: {volumes:?}");
         assert!(volumes.iter().all(|volume| (-60..=-30).contains(&volume.dbov)), "{world}: {volumes:?}");
     }
@@ -98,31 +98,31 @@ fn a_silent_room_is_reported_once() {
     let (_, speaker) = microphones[0];
     speak(&mut world, &microphones, speaker, 3 * SEC);
     speak(&mut world, &microphones, ProducerId(u64::MAX), 3 * SEC);
-    let before = told(&world);
+    let before = reported(&world);
     let (_, dominant, volumes) = before.last().expect("somebody spoke");
     assert_eq!((*dominant, volumes.len()), (Some(speaker), 0), "{world}");
     world.run_for(20 * SEC);
-    assert_eq!(told(&world).len(), before.len(), "{world}: silence is not reported");
+    assert_eq!(reported(&world).len(), before.len(), "{world}: silence is not reported");
 
     // A paused or closed producer is not dominant.
     world.demand(Command::PauseProducer { producer: speaker });
     world.run_for(SEC);
-    assert_eq!(told(&world).last().map(|told| told.1), Some(None), "{world}");
+    assert_eq!(reported(&world).last().map(|reported| reported.1), Some(None), "{world}");
     world.demand(Command::ResumeProducer { producer: speaker });
     speak(&mut world, &microphones, speaker, 3 * SEC);
-    assert_eq!(told(&world).last().map(|told| told.1), Some(Some(speaker)), "{world}");
+    assert_eq!(reported(&world).last().map(|reported| reported.1), Some(Some(speaker)), "{world}");
     world.demand(Command::CloseProducer { producer: speaker });
     world.run_for(SEC);
-    let (_, dominant, volumes) = told(&world).pop().expect("there is a report");
+    let (_, dominant, volumes) = reported(&world).pop().expect("there is a report");
     assert_eq!((dominant, volumes.len()), (None, 0), "{world}");
 
     // The observer is disabled.
     let router = world.router();
     world.demand(Command::ObserveAudio { router, observer: None });
-    let before = told(&world).len();
+    let before = reported(&world).len();
     let (_, speaker) = microphones[1];
     speak(&mut world, &microphones[1..], speaker, 3 * SEC);
-    assert_eq!(told(&world).len(), before, "{world}");
+    assert_eq!(reported(&world).len(), before, "{world}");
 }
 
 /// Producers of an earlier observer are known to the next one.
@@ -132,15 +132,15 @@ fn voices_are_reported_again_to_a_new_observer() {
     let router = world.router();
     let (_, speaker) = microphones[0];
     speak(&mut world, &microphones, speaker, 2 * SEC);
-    assert_eq!(told(&world).last().map(|told| told.1), Some(Some(speaker)), "{world}");
+    assert_eq!(reported(&world).last().map(|reported| reported.1), Some(Some(speaker)), "{world}");
     world.demand(Command::ObserveAudio { router, observer: None });
     world.run_for(SEC);
     world.demand(Command::ObserveAudio { router, observer: Some(OBSERVER) });
-    let before = told(&world).len();
+    let before = reported(&world).len();
     let (_, speaker) = microphones[1];
     speak(&mut world, &microphones, speaker, 3 * SEC);
-    assert!(told(&world).len() > before, "{world}");
-    assert_eq!(told(&world).last().map(|told| told.1), Some(Some(speaker)), "{world}");
+    assert!(reported(&world).len() > before, "{world}");
+    assert_eq!(reported(&world).last().map(|reported| reported.1), Some(Some(speaker)), "{world}");
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn silence_causes_no_requests_and_keeps_the_score() {
             assert_eq!(sink.packets().len() as u64, source.packets(), "{world}");
         }
         assert!(sink.missing_share() < 0.005, "{world}: {}", sink.missing());
-        let worst = world.news().iter().filter_map(|(_, event)| match event {
+        let worst = world.events().iter().filter_map(|(_, event)| match event {
             Event::Score { score, .. } => Some(*score),
             _ => None,
         });
@@ -311,7 +311,7 @@ fn a_consumer_that_ignores_dtx_gets_audio_without_gaps() {
             let sink = world.sink(ear);
             assert_eq!((sink.missing(), sink.nacks()), (0, 0), "{world}: {ear}");
         }
-        let scores = world.news().iter().filter_map(|(_, event)| match event {
+        let scores = world.events().iter().filter_map(|(_, event)| match event {
             Event::Score { score, .. } => Some(*score),
             _ => None,
         });

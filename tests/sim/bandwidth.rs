@@ -59,7 +59,7 @@ impl Room {
     }
 
     /// The same, as reported to the controller.
-    fn told_bps(&mut self) -> Option<u32> {
+    fn reported_bps(&mut self) -> Option<u32> {
         let of = StatsOf::Transport(self.world.transport(self.bob));
         match &self.world.stats(of)[..] {
             [StatsItem::Transport(stats)] => stats.available_outgoing_bitrate_bps,
@@ -230,7 +230,7 @@ fn the_controllers_limits_are_kept() {
     });
     room.run_for(5 * SEC);
     assert_eq!(room.estimate_bps(), MBIT, "{}", room.world);
-    assert_eq!(room.told_bps(), Some(1_000_000), "{}", room.world);
+    assert_eq!(room.reported_bps(), Some(1_000_000), "{}", room.world);
     assert!((1..=2).contains(&room.seen()), "{}: {}", room.world, room.seen());
     let asked = room.world.peer(room.alice).remb_bps().expect("a REMB was sent");
     assert!((1_990_000.0..=2_000_000.0).contains(&asked), "{}: {asked}", room.world);

@@ -195,13 +195,13 @@ impl Chaos {
         let world = &self.world;
         world.assert_sound();
         for peer in &self.peers {
-            let news = || world.news_of(world.transport(*peer));
+            let events = || world.events_of(world.transport(*peer));
             assert!(
                 world.peer(*peer).connected_at().is_some(),
                 "{world}: {peer:?} never connected: {:#?}",
-                news()
+                events()
             );
-            let state = world.news().iter().rev().find_map(|(_, event)| match event {
+            let state = world.events().iter().rev().find_map(|(_, event)| match event {
                 Event::TransportState { transport, state } if *transport == world.transport(*peer) => {
                     Some(state.ice)
                 }

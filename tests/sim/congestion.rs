@@ -27,10 +27,10 @@ fn assert_timely(world: &World, alice: PeerId) {
         let gap = pair[1].at.saturating_since(pair[0].at);
         assert!(gap >= TWCC_INTERVAL, "{world}: {gap:?} between feedbacks");
     }
-    let mut told = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for feedback in feedback {
         for (number, arrival) in &feedback.packets {
-            let Some(arrival) = arrival.filter(|_| told.insert(*number)) else { continue };
+            let Some(arrival) = arrival.filter(|_| seen.insert(*number)) else { continue };
             let waited = feedback.at.since_epoch().as_micros() as i64 - arrival;
             let longest = (TWCC_INTERVAL + DELAY + MS).as_micros() as i64;
             assert!(waited <= longest, "{world}: {number} was reported {waited} µs after its arrival");

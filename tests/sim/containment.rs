@@ -45,7 +45,7 @@ impl Calls {
             Event::TransportClosed { transport, closed } => Some((*transport, *closed)),
             _ => None,
         };
-        self.world.news().iter().filter_map(|(_, event)| closing(event)).collect()
+        self.world.events().iter().filter_map(|(_, event)| closing(event)).collect()
     }
 
     /// The second call continues without any effect.
@@ -143,9 +143,12 @@ fn panic_in_a_message_of_another_worker_closes_the_pipe_which_can_be_created_aga
     assert_eq!((fault.stage, &fault.closed[..], &fault.replaced), (Stage::HandOff, &[pipe][..], &None));
     world.assert_consistent();
     let closed = Event::ConsumerClosed { consumer: view, closed: Closed::Fault };
-    assert!(world.news().iter().any(|(_, event)| *event == closed), "{world}");
+    assert!(world.events().iter().any(|(_, event)| *event == closed), "{world}");
     world.turn_to(0);
-    assert!(!world.news().iter().any(|(_, event)| matches!(event, Event::TransportClosed { .. })), "{world}");
+    assert!(
+        !world.events().iter().any(|(_, event)| matches!(event, Event::TransportClosed { .. })),
+        "{world}"
+    );
 
     let again = world.subscribe(bob, camera);
     world.run_for(3 * SEC);
@@ -183,11 +186,11 @@ fn repeated_panics_replace_the_shard_its_peers_join_again_and_the_other_worker_l
 
     // Of all objects of the worker only the router is reported, which implies the rest.
     world.turn_to(0);
-    let told_before = world.news().len();
+    let events_before = world.events().len();
     break_shard(&mut world);
     let router = world.router();
     let closed = Event::RouterClosed { router, closed: Closed::Fault };
-    assert_eq!(world.news()[told_before..].iter().filter(|(_, event)| *event == closed).count(), 1);
+    assert_eq!(world.events()[events_before..].iter().filter(|(_, event)| *event == closed).count(), 1);
     assert_eq!(world.snapshot(), []);
     world.assert_consistent();
     let counters = world.shard().counters();

@@ -22,7 +22,7 @@ fn call(seed: u64) -> (World, control::ConsumerId, control::RouterId) {
 
 /// Closings with this reason, by what closed.
 fn closings(world: &World, reason: Closed) -> Vec<String> {
-    let told = world.news().iter().filter_map(|(_, event)| match event {
+    let reported = world.events().iter().filter_map(|(_, event)| match event {
         Event::RouterClosed { router, closed } if *closed == reason => Some(format!("router {router}")),
         Event::TransportClosed { transport, closed } if *closed == reason => {
             Some(format!("transport {transport}"))
@@ -35,7 +35,7 @@ fn closings(world: &World, reason: Closed) -> Vec<String> {
         }
         _ => None,
     });
-    told.collect()
+    reported.collect()
 }
 
 fn routers(world: &mut World) -> Vec<control::RouterId> {
@@ -96,10 +96,11 @@ fn claimed_routers_continue_unchanged() {
 fn answers_and_events_of_the_old_controller_are_not_sent_to_the_new_one() {
     let (mut world, _, _) = call(113);
     world.lose_controller();
-    let told_before = world.news().len();
+    let events_before = world.events().len();
     let items = world.snapshot();
-    let told: Vec<Event> = world.news()[told_before..].iter().map(|(_, event)| event.clone()).collect();
-    assert_eq!(told.len(), items.len() + 1, "{world}: {told:?}");
+    let reported: Vec<Event> =
+        world.events()[events_before..].iter().map(|(_, event)| event.clone()).collect();
+    assert_eq!(reported.len(), items.len() + 1, "{world}: {reported:?}");
     assert_eq!(items.len(), 6, "{world}: two routers, two transports, a producer, a consumer");
 }
 

@@ -113,10 +113,10 @@ impl Call {
             is_newest
         }) {
             let passed = picture.captured_at.saturating_since(first.captured_at).as_millis() as i64;
-            let told = i64::from(picture.timestamp.wrapping_sub(first.timestamp)) / 90;
+            let reported = i64::from(picture.timestamp.wrapping_sub(first.timestamp)) / 90;
             assert!(
-                (told - passed).abs() < tolerance_ms,
-                "{}: {told} ms in timestamps, {passed} ms passed",
+                (reported - passed).abs() < tolerance_ms,
+                "{}: {reported} ms in timestamps, {passed} ms passed",
                 self.world
             );
         }
@@ -136,13 +136,14 @@ impl Call {
     }
 
     /// The last reported layers of a consumer.
-    fn told(&self, nth: usize) -> Option<Layers> {
-        let mut news = self.world.news().iter().rev();
-        news.find_map(|(_, event)| match event {
-            Event::LayersChanged { consumer, layers } if *consumer == self.views[nth] => Some(*layers),
-            _ => None,
-        })
-        .flatten()
+    fn reported(&self, nth: usize) -> Option<Layers> {
+        let mut events = self.world.events().iter().rev();
+        events
+            .find_map(|(_, event)| match event {
+                Event::LayersChanged { consumer, layers } if *consumer == self.views[nth] => Some(*layers),
+                _ => None,
+            })
+            .flatten()
     }
 
     /// The longest time without a new picture.
@@ -173,8 +174,8 @@ fn a_thousand_changes(seed: u64, track: LayeredTrack) {
     let highest = call.world.layered(call.camera).track().temporal_layers - 1;
     for (nth, wish) in settled.into_iter().enumerate() {
         let wish = layers(wish.spatial, wish.temporal.min(highest));
-        let (got, told) = (call.highest_since(nth, settled_at), call.told(nth));
-        assert_eq!((got, told), (Some(wish), Some(wish)), "{}: view {nth}", call.world);
+        let (got, reported) = (call.highest_since(nth, settled_at), call.reported(nth));
+        assert_eq!((got, reported), (Some(wish), Some(wish)), "{}: view {nth}", call.world);
     }
 }
 
@@ -256,7 +257,7 @@ fn every_target(seed: u64, track: LayeredTrack) {
                 *at > since && (layers.spatial > spatial || layers.temporal > temporal_layer)
             });
             assert_eq!(of_above.count(), 0, "{world}: {wish:?}");
-            assert_eq!(call.told(0), Some(wish), "{world}");
+            assert_eq!(call.reported(0), Some(wish), "{world}");
         }
     }
     call.world.finish();
@@ -358,7 +359,7 @@ fn a_silent_layer_is_not_awaited() {
         call.world.run_for(SEC);
         assert_eq!(
             call.highest_since(0, since),
-            Some(layers(1, call.told(0).unwrap().temporal)),
+            Some(layers(1, call.reported(0).unwrap().temporal)),
             "{}",
             call.world
         );
@@ -558,8 +559,8 @@ fn a_change_of_the_temporal_layer_causes_no_keyframe() {
 
 /// The engine's events about layers with consumers.
 fn wanted(call: &Call) -> Option<u8> {
-    let mut news = call.world.news().iter().rev();
-    news.find_map(|(_, event)| match event {
+    let mut events = call.world.events().iter().rev();
+    events.find_map(|(_, event)| match event {
         Event::LayersWanted { producer, spatial } if *producer == call.camera => Some(*spatial),
         _ => None,
     })

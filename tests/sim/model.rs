@@ -228,8 +228,8 @@ fn listed(world: &mut World) -> Vec<String> {
 }
 
 /// The shard's closing events since.
-fn told_closings(world: &World, since: usize) -> Vec<String> {
-    let closings = world.news()[since..].iter().filter_map(|(_, event)| {
+fn reported_closings(world: &World, since: usize) -> Vec<String> {
+    let closings = world.events()[since..].iter().filter_map(|(_, event)| {
         let (what, closed) = match event {
             Event::RouterClosed { router, closed } => (format!("router {router}"), closed),
             Event::TransportClosed { transport, closed } => (format!("transport {transport}"), closed),
@@ -319,7 +319,7 @@ fn every_answer_closing_and_snapshot_matches_the_model() {
             let command = random_command(&mut rng, model.consumers_closed);
             let context = format!("{world}, step {step}: {command:?}");
             let (expected, closings) = model.apply(&command);
-            let since = world.news().len();
+            let since = world.events().len();
             let answer = match world.request(command) {
                 Event::Done { .. } => Answer::Done,
                 Event::TransportCreated { transport, .. } => Answer::Transport(transport),
@@ -331,7 +331,7 @@ fn every_answer_closing_and_snapshot_matches_the_model() {
                 other => panic!("{context}: {other:?}"),
             };
             assert_eq!(answer, expected, "{context}");
-            assert_eq!(told_closings(&world, since), sorted(closings), "{context}");
+            assert_eq!(reported_closings(&world, since), sorted(closings), "{context}");
             if step % 40 == 0 {
                 assert_eq!(listed(&mut world), model.items(), "{context}");
             }

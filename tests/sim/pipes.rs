@@ -59,7 +59,7 @@ impl Call {
                 Event::ProducerClosed { .. } | Event::ConsumerClosed { .. } | Event::TransportClosed { .. }
             )
         };
-        self.world.news().iter().map(|(_, event)| event).filter(is_closing).cloned().collect()
+        self.world.events().iter().map(|(_, event)| event).filter(is_closing).cloned().collect()
     }
 
     /// Frames received since.
@@ -160,8 +160,8 @@ const fn layers(spatial: u8) -> Layers {
 /// The events at this worker about layers with consumers.
 fn wanted(world: &mut World, worker: usize, camera: ProducerId) -> Option<u8> {
     world.turn_to(worker);
-    let mut news = world.news().iter().rev();
-    news.find_map(|(_, event)| match event {
+    let mut events = world.events().iter().rev();
+    events.find_map(|(_, event)| match event {
         Event::LayersWanted { producer, spatial } if *producer == camera => Some(*spatial),
         _ => None,
     })
@@ -181,12 +181,12 @@ fn layers_consumed_on_another_worker_are_reported_and_others_are_not() {
             view
         });
         call.world.run_for(4 * SEC);
-        let told = |call: &mut Call, worker| wanted(&mut call.world, worker, camera);
-        assert_eq!(told(&mut call, 0), Some(0b001), "{}", call.world);
+        let wanted_by = |call: &mut Call, worker| wanted(&mut call.world, worker, camera);
+        assert_eq!(wanted_by(&mut call, 0), Some(0b001), "{}", call.world);
         for (consumer, spatial, expected) in [(there[0], 2, 0b101), (there[1], 1, 0b111)] {
             call.demand(1, Command::SetPreferredLayers { consumer, layers: layers(spatial) });
             call.world.run_for(4 * SEC);
-            assert_eq!(told(&mut call, 0), Some(expected), "{}", call.world);
+            assert_eq!(wanted_by(&mut call, 0), Some(expected), "{}", call.world);
             let since = call.world.now();
             call.world.run_for(SEC);
             let arrivals = call.world.receiver(consumer).arrivals().iter();
@@ -197,10 +197,10 @@ fn layers_consumed_on_another_worker_are_reported_and_others_are_not() {
             call.demand(1, Command::CloseConsumer { consumer });
         }
         call.world.run_for(4 * SEC);
-        assert_eq!(told(&mut call, 0), Some(0b001), "{}", call.world);
+        assert_eq!(wanted_by(&mut call, 0), Some(0b001), "{}", call.world);
         call.demand(0, Command::CloseConsumer { consumer: here });
         call.world.run_for(4 * SEC);
-        assert_eq!((told(&mut call, 0), told(&mut call, 1)), (Some(0), None), "{}", call.world);
+        assert_eq!((wanted_by(&mut call, 0), wanted_by(&mut call, 1)), (Some(0), None), "{}", call.world);
         call.world.finish();
         call.world.assert_sound();
         for view in there {
@@ -382,9 +382,9 @@ fn no_worker_waits_for_a_lost_message() {
         call.world.outbox().refuse_hand_offs(machine::Rng::from_number(seed), 1.0);
         call.demand(0, Command::CloseProducer { producer: camera });
         call.world.outbox().refuse_hand_offs(machine::Rng::from_number(seed), 0.0);
-        let told = call.closings(1).len();
+        let closings_before = call.closings(1).len();
         call.world.run_for(SEC + 10 * MS);
-        assert_eq!(call.closings(1).len(), told + 3, "{}", call.world);
+        assert_eq!(call.closings(1).len(), closings_before + 3, "{}", call.world);
     }
 }
 
@@ -452,7 +452,7 @@ fn a_screen_gets_resolution_first_on_another_worker_too() {
         );
         call.world.run_for(15 * SEC);
         call.world.assert_sound();
-        let sent = call.world.news().iter().filter_map(|(_, event)| match event {
+        let sent = call.world.events().iter().filter_map(|(_, event)| match event {
             Event::LayersChanged { consumer, layers } if *consumer == view => *layers,
             _ => None,
         });
@@ -497,7 +497,7 @@ fn both_workers_forward_the_same_loudest_producers() {
         }
         for worker in 0..2 {
             world.turn_to(worker);
-            let dominant = world.news().iter().rev().find_map(|(_, event)| match event {
+            let dominant = world.events().iter().rev().find_map(|(_, event)| match event {
                 Event::Speakers { dominant, .. } => Some(*dominant),
                 _ => None,
             });

@@ -137,7 +137,7 @@ pub(crate) fn tuples(world: &World) -> Vec<(SocketAddr, Option<SocketAddr>)> {
         Event::PlainTransportTuple { remote, rtcp_remote, .. } => Some((*remote, *rtcp_remote)),
         _ => None,
     };
-    world.news().iter().filter_map(|(_, event)| tuple(event)).collect()
+    world.events().iter().filter_map(|(_, event)| tuple(event)).collect()
 }
 
 fn empty_report() -> rtcp::AnyPacket {
@@ -256,10 +256,11 @@ fn srtp_uses_the_configured_keys_in_both_directions() {
         world.demand(Command::Consume(consume(SINK, TRACK, codec(VIEW_PT))));
         let theirs = |byte| SrtpParameters { profile, key: SrtpKey(vec![byte; key_len]) };
         let (in_key, out_key) = (theirs(1), theirs(2));
-        let told = ConnectPlainTransport { srtp: Some(in_key.clone()), ..connect(SOURCE, Some(sender())) };
-        world.demand(Command::ConnectPlainTransport(told));
-        let told = ConnectPlainTransport { srtp: Some(out_key), ..connect(SINK, Some(receiver())) };
-        world.demand(Command::ConnectPlainTransport(told));
+        let parameters =
+            ConnectPlainTransport { srtp: Some(in_key.clone()), ..connect(SOURCE, Some(sender())) };
+        world.demand(Command::ConnectPlainTransport(parameters));
+        let parameters = ConnectPlainTransport { srtp: Some(out_key), ..connect(SINK, Some(receiver())) };
+        world.demand(Command::ConnectPlainTransport(parameters));
         world.take_plain_sent();
 
         let mut sending = oracle(profile, &in_key.key);
@@ -324,8 +325,8 @@ fn with_srtp_comedia_learns_from_an_authentic_packet_only() {
 
         world.send_plain(sender(), source.address, &first);
         assert_eq!(tuples(&world), [], "{world}: without the key no packet is authentic");
-        let told = ConnectPlainTransport { srtp: Some(key), ..connect(SOURCE, None) };
-        world.demand(Command::ConnectPlainTransport(told));
+        let parameters = ConnectPlainTransport { srtp: Some(key), ..connect(SOURCE, None) };
+        world.demand(Command::ConnectPlainTransport(parameters));
         let mut forged = first.to_vec();
         *forged.last_mut().unwrap() ^= 1;
         world.send_plain(third, source.address, &forged);
@@ -386,8 +387,8 @@ fn missing_packets_are_requested_from_the_publisher_outside() {
     let source = create(&world, SOURCE);
     let (source, _) = wire_up(&mut world, source);
     let rtcp_remote = Some(at(1, 7777));
-    let told = ConnectPlainTransport { rtcp_remote, ..connect(SOURCE, Some(sender())) };
-    world.demand(Command::ConnectPlainTransport(told));
+    let parameters = ConnectPlainTransport { rtcp_remote, ..connect(SOURCE, Some(sender())) };
+    world.demand(Command::ConnectPlainTransport(parameters));
     for seq in (1..=10).filter(|seq| *seq != 4) {
         world.send_plain(sender(), source.address, &rtp(seq));
     }
@@ -448,8 +449,8 @@ fn a_repeated_command_gets_the_same_answer_and_another_one_is_refused() {
 
     let alice = world.join();
     let web = world.transport(alice);
-    let told = world.request(Connect(connect(web, Some(sender()))));
-    assert!(matches!(told, Event::Refused { refusal: Refusal::Invalid, .. }), "{world}: {told:?}");
+    let answer = world.request(Connect(connect(web, Some(sender()))));
+    assert!(matches!(answer, Event::Refused { refusal: Refusal::Invalid, .. }), "{world}: {answer:?}");
 }
 
 #[test]
@@ -457,8 +458,8 @@ fn with_comedia_an_address_is_refused() {
     let mut world = World::new(48);
     let comedia = CreatePlainTransport { comedia: true, ..create(&world, SOURCE) };
     make(&mut world, comedia);
-    let told = world.request(Command::ConnectPlainTransport(connect(SOURCE, Some(sender()))));
-    assert!(matches!(told, Event::Refused { refusal: Refusal::Invalid, .. }), "{world}: {told:?}");
+    let answer = world.request(Command::ConnectPlainTransport(connect(SOURCE, Some(sender()))));
+    assert!(matches!(answer, Event::Refused { refusal: Refusal::Invalid, .. }), "{world}: {answer:?}");
     world.demand(Command::ConnectPlainTransport(connect(SOURCE, None)));
 }
 
@@ -670,7 +671,7 @@ fn a_transport_closes_when_its_keys_have_protected_the_maximum_of_streams() {
     // Unauthenticated packets close nothing.
     send(&mut world, most, false);
     let closed = |world: &World| {
-        let closed = world.news().iter().filter_map(|(_, event)| match event {
+        let closed = world.events().iter().filter_map(|(_, event)| match event {
             Event::TransportClosed { transport, closed } => Some((*transport, *closed)),
             _ => None,
         });

@@ -24,14 +24,14 @@ fn call_in(mut world: World) -> (World, PeerId, PeerId, control::ConsumerId) {
 
 /// The last reported state of a peer's transport.
 fn state(world: &World, peer: PeerId) -> Option<TransportState> {
-    world.news().iter().rev().find_map(|(_, event)| match event {
+    world.events().iter().rev().find_map(|(_, event)| match event {
         Event::TransportState { transport, state } if *transport == world.transport(peer) => Some(*state),
         _ => None,
     })
 }
 
 fn closing(world: &World, transport: TransportId) -> Option<(Instant, Closed)> {
-    world.news().iter().find_map(|(at, event)| match event {
+    world.events().iter().find_map(|(at, event)| match event {
         Event::TransportClosed { transport: other, closed } if *other == transport => Some((*at, *closed)),
         _ => None,
     })
@@ -52,18 +52,18 @@ fn a_peer_without_consent_is_closed_after_thirty_seconds_of_silence() {
     world.run_for(27 * SEC);
     let transport = world.transport(bob);
     assert_eq!(closing(&world, transport), None, "{world}");
-    let was_told = world.news().iter().any(|(_, event)| {
+    let was_reported = world.events().iter().any(|(_, event)| {
         matches!(event, Event::TransportState { transport: other, state }
             if *other == transport && state.ice == IceState::Disconnected)
     });
-    assert!(was_told, "{world}");
+    assert!(was_reported, "{world}");
     world.run_for(3 * SEC + 100 * MS);
     let (at, closed) = closing(&world, transport).unwrap_or_else(|| panic!("{world}: still there"));
     assert_eq!(closed, Closed::ConsentLost, "{world}");
     assert!(at.saturating_since(silent_from) <= 30 * SEC + 25 * MS, "{world}: at {at:?}");
     assert_eq!(closing(&world, world.transport(alice)), None, "{world}");
-    let told = world.news().iter().filter(|(_, event)| matches!(event, Event::ConsumerClosed { .. }));
-    assert_eq!(told.count(), 1, "{world}");
+    let reported = world.events().iter().filter(|(_, event)| matches!(event, Event::ConsumerClosed { .. }));
+    assert_eq!(reported.count(), 1, "{world}");
     // From an address without a transport, nothing has any effect.
     world.uplink(bob).loss(0.0);
     let discarded = world.shard().counters().discarded(Discard::NoValidPair);
@@ -229,7 +229,8 @@ fn a_subscriber_that_nominates_once_is_followed_to_its_new_address() {
         world.run_for(15 * SEC);
         world.finish();
         world.assert_sound();
-        // The old pair was checked at most 5 s before, and must be 6.5 s old when a check from the new address comes.
+        // The old pair was checked at most 5 s before, and must be 6.5 s old when a check from the new
+        // address comes.
         let gap = longest_gap(&world, view);
         assert!(gap < 10_500 * MS, "{world}: {gap:?} without a picture");
     }
@@ -334,7 +335,7 @@ fn a_peer_that_changes_networks_loses_no_packet() {
             world.run_for(200 * MS);
             world.leave(peer);
             world.run_for(4 * SEC);
-            assert_eq!(told_remote(&world, peer), Some(world.address(peer)), "{world}");
+            assert_eq!(reported_remote(&world, peer), Some(world.address(peer)), "{world}");
         }
         world.finish();
         world.assert_sound();
@@ -353,7 +354,7 @@ fn a_peer_whose_network_is_replaced_reconnects_in_three_round_trips() {
             world.rebind(peer);
             world.restart_ice(peer);
             world.run_for(4 * SEC);
-            assert_eq!(told_remote(&world, peer), Some(world.address(peer)), "{world}");
+            assert_eq!(reported_remote(&world, peer), Some(world.address(peer)), "{world}");
         }
         world.finish();
         world.assert_sound();
@@ -373,10 +374,10 @@ fn a_pair_that_works_one_way_is_not_sent_to_after_a_restart() {
         world.deafen(bob, true);
         world.restart_ice(bob);
         world.run_for(3 * SEC);
-        assert_eq!(told_remote(&world, bob), Some(before), "{world}");
+        assert_eq!(reported_remote(&world, bob), Some(before), "{world}");
         world.deafen(bob, false);
         world.run_for(SEC);
-        assert_eq!(told_remote(&world, bob), Some(world.address(bob)), "{world}");
+        assert_eq!(reported_remote(&world, bob), Some(world.address(bob)), "{world}");
         world.leave(bob);
         world.run_for(3 * SEC);
         world.assert_sound();
@@ -386,8 +387,8 @@ fn a_pair_that_works_one_way_is_not_sent_to_after_a_restart() {
 }
 
 /// The peer's address in the last reported state.
-fn told_remote(world: &World, peer: PeerId) -> Option<std::net::SocketAddr> {
-    let states = world.news().iter().rev().filter_map(|(_, event)| match event {
+fn reported_remote(world: &World, peer: PeerId) -> Option<std::net::SocketAddr> {
+    let states = world.events().iter().rev().filter_map(|(_, event)| match event {
         Event::TransportState { transport, state } if *transport == world.transport(peer) => {
             Some(state.remote)
         }

@@ -98,11 +98,14 @@ impl Call {
         srtp: Option<SrtpParameters>,
     ) -> Self {
         let source = CreatePlainTransport { router: world.router(), ..source };
-        let told = (!source.comedia).then(sender);
+        let remote = (!source.comedia).then(sender);
         let source = make(&mut world, source).address;
         let sink = CreatePlainTransport { rtcp_mux: true, ..create(&world, SINK) };
         let sink = make(&mut world, sink).address;
-        world.demand(Command::ConnectPlainTransport(ConnectPlainTransport { srtp, ..connect(SOURCE, told) }));
+        world.demand(Command::ConnectPlainTransport(ConnectPlainTransport {
+            srtp,
+            ..connect(SOURCE, remote)
+        }));
         world.demand(Command::ConnectPlainTransport(connect(SINK, Some(receiver()))));
         let of = produce.codecs[0].codec;
         world.demand(Command::Produce(produce));
@@ -225,8 +228,8 @@ fn late_packets_of_the_former_ssrc_do_not_reset_the_stream() {
 
 #[test]
 fn a_signaled_ssrc_is_replaced_when_its_source_is_silent() {
-    let told = Encoding { ssrc: Some(7), ..Encoding::SINGLE };
-    let mut call = Call::new(702, produce(Codec::Opus, None, told), false);
+    let announced = Encoding { ssrc: Some(7), ..Encoding::SINGLE };
+    let mut call = Call::new(702, produce(Codec::Opus, None, announced), false);
     // Another source of the same payload type has no effect while the signaled one sends, or has not started.
     call.play(sound(8, 0, 0, 0), 20 * MS);
     for n in 0..100 {
@@ -263,8 +266,8 @@ fn retransmitted(ssrc: u32, rtx_seq: u16, seq: u16, timestamp: u32, payload: &[u
 
 #[test]
 fn the_retransmissions_of_a_restarted_program_are_accepted_too() {
-    let told = Encoding { ssrc: Some(10), rtx_ssrc: Some(11), ..Encoding::SINGLE };
-    for encoding in [Encoding::SINGLE, told] {
+    let announced = Encoding { ssrc: Some(10), rtx_ssrc: Some(11), ..Encoding::SINGLE };
+    for encoding in [Encoding::SINGLE, announced] {
         let mut call = Call::new(703, produce(Codec::Vp8, Some(RTX_PT), encoding), false);
         for start in 0..3u32 {
             let (ssrc, rtx_ssrc) = (10 + 2 * start, 11 + 2 * start);
@@ -510,8 +513,8 @@ fn a_sender_report_beside_a_malformed_packet_is_used() {
         call.sent();
         call.send(&[&bad[..], &report, &bad, &goodbye].concat());
         call.world.run_for(3 * SEC);
-        let told = call.sent().reports.iter().filter(|report| report[1] == 200).count();
-        assert!(told >= 2, "{}: {name}: {told} reports of the publisher's clock", call.world);
+        let reports = call.sent().reports.iter().filter(|report| report[1] == 200).count();
+        assert!(reports >= 2, "{}: {name}: {reports} reports of the publisher's clock", call.world);
         assert_eq!(call.discarded(Discard::RtcpMalformed), 2, "{}: {name}", call.world);
     }
 }
@@ -604,8 +607,8 @@ fn a_peer_on_the_last_port_has_its_rtcp_at_the_configured_port() {
     let source = make(&mut world, source);
     let last = at(1, u16::MAX);
     let rtcp_remote = Some(at(1, 6_000));
-    let told = ConnectPlainTransport { rtcp_remote, ..connect(SOURCE, Some(last)) };
-    world.demand(Command::ConnectPlainTransport(told));
+    let parameters = ConnectPlainTransport { rtcp_remote, ..connect(SOURCE, Some(last)) };
+    world.demand(Command::ConnectPlainTransport(parameters));
     world.demand(Command::Produce(produce(Codec::Opus, None, Encoding::SINGLE)));
     for n in 0..10 {
         world.send_plain(last, source.address, &sound(7, 0, 0, n).bytes());

@@ -180,20 +180,20 @@ fn a_score_falls_with_unrepaired_loss_and_recovers() {
     assert!(world.sink(ear).packets().len() - heard >= 1_490, "{world}: a score gates nothing");
     world.assert_sound();
     let of_stream = Scored::Stream { producer: microphone, encoding: 0 };
-    let told: Vec<_> = world
-        .news()
+    let reported: Vec<_> = world
+        .events()
         .iter()
         .filter_map(|(at, event)| match event {
             Event::Score { of, score } if *of == of_stream => Some((*at, *score)),
             _ => None,
         })
         .collect();
-    assert_eq!(told.first().map(|(_, score)| *score), Some(10), "{world}: it began well");
-    assert!(told.iter().any(|(_, score)| *score <= 6), "{world}: {told:?}");
-    assert!(told.last().is_some_and(|(_, score)| *score >= 9), "{world}: {told:?}");
-    for pair in told.windows(2) {
-        assert!(pair[1].0.saturating_since(pair[0].0) >= 2 * SEC, "{world}: {told:?}");
-        assert!(pair[1].1.abs_diff(pair[0].1) > 1, "{world}: {told:?}");
+    assert_eq!(reported.first().map(|(_, score)| *score), Some(10), "{world}: it began well");
+    assert!(reported.iter().any(|(_, score)| *score <= 6), "{world}: {reported:?}");
+    assert!(reported.last().is_some_and(|(_, score)| *score >= 9), "{world}: {reported:?}");
+    for pair in reported.windows(2) {
+        assert!(pair[1].0.saturating_since(pair[0].0) >= 2 * SEC, "{world}: {reported:?}");
+        assert!(pair[1].1.abs_diff(pair[0].1) > 1, "{world}: {reported:?}");
     }
 }
 
@@ -253,7 +253,7 @@ fn scores_of_audio_are_within_a_third_of_the_models_opinion() {
                 u32::from(consumer_stats(&mut world, ear).score)
             })
             .sum();
-        let told = 1.0 + 3.5 * f64::from(scores) / f64::from(10 * seconds);
+        let reported = 1.0 + 3.5 * f64::from(scores) / f64::from(10 * seconds);
         // Of packets with a random delay up to `jitter_ms`, two in a row differ by a third of it.
         let model = opinion(
             f64::from(one_way_ms) + f64::from(jitter_ms) / 2.0,
@@ -262,8 +262,8 @@ fn scores_of_audio_are_within_a_third_of_the_models_opinion() {
         );
         let network = (one_way_ms, jitter_ms, lost_percent);
         assert!(
-            (told - model).abs() < 0.3,
-            "{world}: {told:.2} reported and {model:.2} by the model of {network:?}"
+            (reported - model).abs() < 0.3,
+            "{world}: {reported:.2} reported and {model:.2} by the model of {network:?}"
         );
     }
 }

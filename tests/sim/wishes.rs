@@ -22,7 +22,7 @@ fn layers_within_half(hint: ContentHint) -> Layers {
     });
     world.run_for(15 * SEC);
     world.assert_sound();
-    let sent = world.news().iter().filter_map(|(_, event)| match event {
+    let sent = world.events().iter().filter_map(|(_, event)| match event {
         Event::LayersChanged { consumer: of, layers } if *of == consumer => *layers,
         _ => None,
     });
@@ -44,22 +44,22 @@ fn layers_without_consumers_are_reported_before_the_first_packet() {
     let alice = world.join();
     let track = world.publish_layered(alice, LayeredTrack::vp8_simulcast());
     world.order_layered(track, |source| source.stop());
-    let told = |world: &World| {
-        let told = world.news().iter().filter_map(|(_, event)| match event {
+    let reported = |world: &World| {
+        let reported = world.events().iter().filter_map(|(_, event)| match event {
             Event::LayersWanted { producer, spatial } if *producer == track => Some(*spatial),
             _ => None,
         });
-        told.collect::<Vec<_>>()
+        reported.collect::<Vec<_>>()
     };
     world.run_for(SEC);
-    assert!(told(&world).is_empty(), "{world}: a consumer may be created within a moment");
+    assert!(reported(&world).is_empty(), "{world}: a consumer may be created within a moment");
     world.run_for(2 * SEC);
-    assert_eq!(told(&world), [0], "{world}");
+    assert_eq!(reported(&world), [0], "{world}");
     let bob = world.join();
     world.connect();
     world.subscribe_layered(bob, track, None);
     world.run_for(SEC);
-    assert_eq!(told(&world), [0, 0b100], "{world}");
+    assert_eq!(reported(&world), [0, 0b100], "{world}");
 }
 
 #[test]
@@ -90,19 +90,19 @@ fn the_controllers_playout_delay_is_written() {
     world.connect();
     let camera = world.publish(alice, Track::camera());
     let consumer = world.subscribe(bob, camera);
-    let told = |world: &World| {
+    let reported = |world: &World| {
         let delay = world.sink(consumer).playout_delay();
         delay.map(|delay| (delay.min.as_millis(), delay.max.as_millis()))
     };
     world.run_for(SEC);
-    assert_eq!(told(&world), None, "{world}");
+    assert_eq!(reported(&world), None, "{world}");
     let delay = |min_ms, max_ms| Some(PlayoutDelay { min_ms, max_ms });
     for (wanted, expected) in
         [(delay(200, 1_000), Some((200, 1_000))), (delay(0, 40_950), Some((0, 40_950))), (None, None)]
     {
         world.demand(Command::SetPlayoutDelay { consumer, delay: wanted });
         world.run_for(SEC);
-        assert_eq!(told(&world), expected, "{world}");
+        assert_eq!(reported(&world), expected, "{world}");
     }
     for delay in [delay(300, 200), delay(0, 40_960)] {
         let answer = world.request(Command::SetPlayoutDelay { consumer, delay });
@@ -123,8 +123,8 @@ fn without_rtx_the_playout_delay_is_set_before_the_first_packet_or_never() {
     world.demand(Command::SetPlayoutDelay { consumer, delay });
     world.connect();
     world.run_for(5 * SEC);
-    let told = world.sink(consumer).playout_delay().map(|delay| delay.min.as_millis());
-    assert_eq!(told, Some(100), "{world}");
+    let reported = world.sink(consumer).playout_delay().map(|delay| delay.min.as_millis());
+    assert_eq!(reported, Some(100), "{world}");
     let answer = world.request(Command::SetPlayoutDelay { consumer, delay: None });
     assert!(matches!(answer, Event::Refused { refusal: Refusal::Invalid, .. }), "{world}: {answer:?}");
     world.demand(Command::SetPlayoutDelay { consumer, delay });

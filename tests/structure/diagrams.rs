@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What imports what.
 pub type Edges = BTreeMap<String, BTreeSet<String>>;
 
-/// The edges `a --> b` of the Mermaid block whose first comment is `%% {title}`; the names are the ids of the nodes.
-/// A word that Mermaid reserves has an underscore behind it: `call_`.
+/// The edges `a --> b` of the Mermaid block whose first comment is `%% {title}`; the names are the ids of the
+/// nodes. A word that Mermaid reserves has an underscore behind it: `call_`.
 /// `None` if the page has no such block.
 pub fn drawn(page: &str, title: &str) -> Option<Edges> {
     let (_, rest) = page.split_once(&format!("%% {title}\n"))?;

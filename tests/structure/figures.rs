@@ -1,4 +1,5 @@
-//! The figures of the documentation: where a page writes a value and then names its constant, as in "512 (`NACK_PENDING_MAX`)", both agree.
+//! The figures of the documentation: where a page writes a value and then names its constant, as in "512
+//! (`NACK_PENDING_MAX`)", both agree.
 
 use std::collections::BTreeMap;
 

@@ -3,7 +3,8 @@
 use crate::source;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Names that several modules of a crate may use, because the name of the module belongs to the type: `vp8::Descriptor`.
+/// Names that several modules of a crate may use, because the name of the module belongs to the type:
+/// `vp8::Descriptor`.
 pub const QUALIFIED: &[(&str, &[&str])] = &[
     ("leat-rtp", &["Descriptor", "FrameSize", "Layer", "Payload", "Structure"]),
     ("leat-srtp", &["Session"]),

@@ -1,12 +1,13 @@
 //! The protocol of the ring: signaling sends every command and reads every field of what the engine reports.
 //!
-//! A command without a sender and a field without a reader cost code, tests and bytes. [`LATER`] lists those that have a use which is
-//! not built yet. The counters of the statistics page are not looked at.
+//! A command without a sender and a field without a reader cost code, tests and bytes. [`LATER`] lists those
+//! that have a use which is not built yet. The counters of the statistics page are not looked at.
 
 use crate::source;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Commands and fields that signaling does not use yet, and what will use them. An entry that is in use is an error.
+/// Commands and fields that signaling does not use yet, and what will use them. An entry that is in use is an
+/// error.
 pub const LATER: &[(&str, &str)] = &[
     ("Command::RequestKeyframe", "a keyframe at the request of an application"),
     ("Command::SetBitrates.min_outgoing_bps", "a bound that an operator sets for a transport"),
@@ -44,12 +45,14 @@ pub fn variants(name: &str, text: &str) -> Variants {
     found
 }
 
-/// The variants of an enum that `sources` never name, and their fields without a value: each `Command` needs a sender.
+/// The variants of an enum that `sources` never name, and their fields without a value: each `Command` needs
+/// a sender.
 pub fn unsent(name: &str, variants: &Variants, sources: &[String]) -> BTreeSet<String> {
     unused(name, variants, sources, "None")
 }
 
-/// The variants of an enum that `sources` never name, and their fields that no pattern binds: each `Event` needs a reader.
+/// The variants of an enum that `sources` never name, and their fields that no pattern binds: each `Event`
+/// needs a reader.
 pub fn unread(name: &str, variants: &Variants, sources: &[String]) -> BTreeSet<String> {
     unused(name, variants, sources, "_")
 }

@@ -217,14 +217,16 @@ fn stap_a() -> Vec<u8> {
     payload
 }
 
-/// An aggregation packet of AV1 whose elements all have a length of one byte and hold an empty temporal delimiter.
+/// An aggregation packet of AV1 whose elements all have a length of one byte and hold an empty temporal
+/// delimiter.
 fn obus() -> Vec<u8> {
     let mut payload = vec![0x08];
     payload.extend([1, 0x10].repeat(680));
     payload
 }
 
-/// A descriptor of VP9 (RFC 9628 §4.2.1) with a scalability structure that counts 255 pictures of three references.
+/// A descriptor of VP9 (RFC 9628 §4.2.1) with a scalability structure that counts 255 pictures of three
+/// references.
 fn vp9_structure() -> Vec<u8> {
     let mut payload = vec![0x80 | 0x08 | 0x02, 0x81, 0x01, 0x08, 255];
     payload.extend([0x0c, 1, 2, 3].repeat(255));
@@ -240,7 +242,8 @@ fn packet(count: u8, packet_type: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// As many packets as fit into a datagram behind an empty report, made from their numbers. The row is that of the first.
+/// As many packets as fit into a datagram behind an empty report, made from their numbers. The row is that of
+/// the first.
 fn compound(make: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
     let mut bytes = packet(0, 201, &[0, 0, 0, 9]);
     for nth in 0.. {

@@ -95,20 +95,23 @@ fn instructions_of_every_handler_stay_within_the_bound() {
         .env(RUN_ROWS, "")
         .output()
         .expect("valgrind is installed: apt-get install valgrind");
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
     let costs = costs(&folder);
     std::fs::remove_dir_all(&folder).unwrap();
 
     // The lines printed by the rows, in the order of their calls.
     let mut costs = costs.into_iter();
-    let calls: Vec<&str> = told.lines().filter(|line| *line == "CALL" || line.contains("ROW ")).collect();
+    let calls: Vec<&str> = stdout.lines().filter(|line| *line == "CALL" || line.contains("ROW ")).collect();
     let mut calls = calls.into_iter().peekable();
     let mut over = Vec::new();
     let mut table = String::new();
     for row in rows() {
         let title = format!("{} | {}", row.handler, row.case);
-        assert!(calls.next().is_some_and(|line| line.ends_with(&format!("ROW {title}"))), "{title}: {told}");
+        assert!(
+            calls.next().is_some_and(|line| line.ends_with(&format!("ROW {title}"))),
+            "{title}: {stdout}"
+        );
         let mut dearest = None;
         while calls.next_if(|line| *line == "CALL").is_some() {
             dearest = dearest.max(costs.next());

@@ -1,7 +1,7 @@
 //! State that the workers of the server share: usage per user, and the rate limit of all payload.
 
 use machine::{Instant, Rng};
-use relay::{Books, Bucket, Ledger};
+use relay::{Accounts, Bucket, Ledger};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +11,7 @@ pub struct Shared(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    books: Mutex<Books>,
+    accounts: Mutex<Accounts>,
     /// When the bucket of all payload will be full, nanoseconds.
     traffic: AtomicU64,
 }
@@ -19,14 +19,14 @@ struct Inner {
 impl Shared {
     /// An empty ledger.
     pub fn new(rng: &mut Rng) -> Self {
-        Self(Arc::new(Inner { books: Mutex::new(Books::new(rng)), traffic: AtomicU64::new(0) }))
+        Self(Arc::new(Inner { accounts: Mutex::new(Accounts::new(rng)), traffic: AtomicU64::new(0) }))
     }
 }
 
 impl Ledger for Shared {
-    fn open(&mut self, act: &mut dyn FnMut(&mut Books)) {
+    fn open(&mut self, act: &mut dyn FnMut(&mut Accounts)) {
         // A worker that panicked ends the server; until then the state is usable.
-        act(&mut self.0.books.lock().unwrap_or_else(PoisonError::into_inner));
+        act(&mut self.0.accounts.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn pay(&mut self, change: &mut dyn FnMut(&mut Bucket)) {

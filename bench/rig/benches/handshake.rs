@@ -1,7 +1,8 @@
 //! The server's cost of one DTLS handshake: CPU time of its calls, and heap of a connected association.
 //! `cargo bench -p leat-rig --bench handshake`.
 //!
-//! The client is this crate's own, in the same thread, and its time does not count. Both certificates are ECDSA on P-256, as browsers' are.
+//! The client is this crate's own, in the same thread, and its time does not count. Both certificates are
+//! ECDSA on P-256, as browsers' are.
 
 #![allow(clippy::unwrap_used)]
 

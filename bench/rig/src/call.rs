@@ -139,8 +139,8 @@ impl Call {
         &self.sink
     }
 
-    /// Heap allocations made in calls of the shard so far. Zero unless [`Counting`](crate::Counting) is the global
-    /// allocator.
+    /// Heap allocations made in calls of the shard so far. Zero unless [`Counting`](crate::Counting) is the
+    /// global allocator.
     pub fn allocations(&self) -> u64 {
         self.allocations
     }

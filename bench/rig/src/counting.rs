@@ -11,7 +11,8 @@ use std::cell::Cell;
 pub struct Counting;
 
 thread_local! {
-    /// Constant and without a destructor, so that reading it allocates nothing and works until the thread's very end.
+    /// Constant and without a destructor, so that reading it allocates nothing and works until the thread's
+    /// very end.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
     static HELD: Cell<i64> = const { Cell::new(0) };
 }

@@ -195,7 +195,8 @@ impl Spread {
         self.workers.iter().map(|worker| worker.shard.shard().counters().value(Counter::PipedIn)).sum()
     }
 
-    /// Heap allocations made in the shards and mailboxes so far. Zero unless [`Counting`](crate::Counting) is the global allocator.
+    /// Heap allocations made in the shards and mailboxes so far. Zero unless [`Counting`](crate::Counting) is
+    /// the global allocator.
     pub fn allocations(&self) -> u64 {
         self.allocations
     }

@@ -46,7 +46,7 @@ fn a_warm_call_with_feedback_allocates_nothing() {
     assert!(gained(Counter::RtcpIn) >= (5 * 10 * SHAPE.subscribers) as u64, "{counters:?}");
     assert!(counters.value(Counter::PaddingBytesOut) > 0, "it was probed for: {counters:?}");
     // 1,200 bytes and headers, ten times in a frame.
-    let estimate = call.estimate_bps().expect("somebody estimates");
+    let estimate = call.estimate_bps().expect("an estimate");
     assert!(estimate > 3_000_000, "{estimate}");
     assert_eq!(counters.value(Counter::TwccUnmatched), 0, "{counters:?}");
     assert_eq!(call.allocations() - allocations, 0, "in {} forwarded packets", gained(Counter::RtpOut));

@@ -112,11 +112,11 @@ impl Rig {
 #[test]
 fn a_warm_relay_allocates_nothing_for_clients_and_unauthenticated_senders() {
     let mut rig = Rig::new();
-    let mut knock = [0; 64];
-    let len = Writer::new(&mut knock, Class::Request, Method::ALLOCATE, TransactionId([1; 12]))
+    let mut request = [0; 64];
+    let len = Writer::new(&mut request, Class::Request, Method::ALLOCATE, TransactionId([1; 12]))
         .and_then(|mut writer| writer.requested_transport(stun::UDP).finish())
         .expect("room");
-    rig.receive(CLIENT, &mut knock[..len]);
+    rig.receive(CLIENT, &mut request[..len]);
     rig.nonce = rig.answer().attribute(NONCE).expect("a nonce").to_vec();
     rig.ask(Method::ALLOCATE, |writer| _ = writer.requested_transport(stun::UDP));
     rig.ask(Method::CHANNEL_BIND, |writer| _ = writer.channel_number(0x4000).xor_peer_address(PEER));
@@ -148,7 +148,7 @@ fn a_warm_relay_allocates_nothing_for_clients_and_unauthenticated_senders() {
         rig.receive(from_elsewhere, &mut [7; 1200]);
         // Unauthenticated: a request, a wrong password (with a valid nonce: another client's would need no
         // work), noise.
-        rig.receive(Path { local: LocalId(0), remote: address(7, 6000) }, &mut { knock }[..len]);
+        rig.receive(Path { local: LocalId(0), remote: address(7, 6000) }, &mut { request }[..len]);
         rig.receive(CLIENT, forged);
         rig.receive(CLIENT, &mut [0xff; 100]);
     };

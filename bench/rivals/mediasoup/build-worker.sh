@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Builds mediasoup's worker from the source in its npm package, for machines that reach package registries and nothing else: the package's
-# own install step downloads a binary, or libraries' sources, from elsewhere.
+# Builds mediasoup's worker from the source in its npm package, for machines that reach package registries
+# only: the package's own install step downloads a binary, or the sources of libraries, from elsewhere.
 #
 #   bench/rivals/mediasoup/build-worker.sh FOLDER
 #
-# Everything is built in FOLDER, which stays for the next time; standard output is the line MEDIASOUP_WORKER_BIN=…. It takes a quarter of
-# an hour on two cores. The worker's own build file is used as it is, with the options of mediasoup's own release builds (-O3, NDEBUG). What
-# it links, in place of its subprojects:
+# Everything is built in FOLDER, which is kept for the next run; standard output is the line
+# MEDIASOUP_WORKER_BIN=…. It takes a quarter of an hour on two cores. The worker's build file is used
+# unchanged, with the options of mediasoup's release builds (-O3, NDEBUG). It links these libraries instead of
+# its subprojects:
 #
 #   libuv 1.51.0      the same, from the crate libuv-sys2
 #   OpenSSL 3.0.8     the same, from the crate openssl-src
-#   libsrtp 3 beta    libsrtp 2.7.0 from the crate datachannel-sys; shims/libsrtp3/ makes 3 of it, at what 3 costs for a packet
+#   libsrtp 3 beta    libsrtp 2.7.0 from the crate datachannel-sys; shims/libsrtp3/ adds 3's functions, at 3's cost
 #   unordered_dense   4.4.0 instead of 4.8.1, the header of the Python package networkx-graph
 #   FlatBuffers       25.12 instead of 24.3, from the crate flatc-fork; no packet passes through it
 #   Abseil            the system's, 2022 instead of 2024; optional and string_view
@@ -28,7 +29,7 @@ NETWORKX_GRAPH_SHA256=c6161a8f7b1ae34e565f841d393490a9f91e89f02359ce9d7ff61ef5aa
 RIVAL_NODE_MIN=22
 BINARY="$OUT/worker/build/mediasoup-worker"
 
-# sources: the crates whose sources are built, as cargo vendors them. Nothing of theirs runs.
+# sources: the crates whose sources are built, as cargo vendors them. None of their build scripts runs.
 sources() {
     mkdir -p "$OUT/sources"
     touch "$OUT/sources/lib.rs"
@@ -49,7 +50,7 @@ openssl-src = "=300.0.12"
 
 [workspace]
 TOML
-    # Fetched anew they would be built anew.
+    # If they were fetched again, they would be built again.
     [ -d "$OUT/sources/vendor" ] || (cd "$OUT/sources" && cargo vendor --quiet >/dev/null)
 }
 

@@ -1,12 +1,13 @@
-// mediasoup for the comparison: one worker, and what it takes to bring peers into rooms. One JSON object a line over TCP, each request
-// answered with its id:
+// mediasoup for the comparison: one worker, and requests that add peers to rooms. One JSON object a line
+// over TCP; each request is answered with its id:
 //
 //   {"id":1,"method":"publish","room":0,"fingerprint":"AA:…","tracks":[{"kind":"video","rtpParameters":{…}}]}
 //   {"id":1,"result":{"ice":…,"candidates":[…],"dtls":…,"producers":["…"]}}
 //   {"id":2,"method":"subscribe","room":0,"fingerprint":"AA:…","producers":["…"]}
 //   {"id":2,"result":{"ice":…,"candidates":[…],"dtls":…,"consumers":[{"producerId":"…","rtpParameters":{…}}]}}
 //
-// Port and IP address for media are the two arguments. The worker is the binary that MEDIASOUP_WORKER_BIN names.
+// The two arguments are the port and the IP address for media. The worker is the binary in
+// MEDIASOUP_WORKER_BIN.
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { createWorker } from 'mediasoup';
@@ -26,7 +27,7 @@ const MEDIA_CODECS = [
 
 const worker = await createWorker({ logLevel: 'warn' });
 worker.on('died', () => process.exit(1));
-// On a signal mediasoup closes its worker, and would leave this process to listen without one.
+// On a signal mediasoup closes its worker, but this process would continue to listen without one.
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(0));
 
 const rooms = new Map();
@@ -38,7 +39,7 @@ const router = (room) => {
 async function transport(room, fingerprint) {
   const made = await room.createWebRtcTransport({
     listenInfos: [{ protocol: 'udp', ip }],
-    // What is forwarded is not held back for want of an estimate.
+    // Media is forwarded immediately, without waiting for an estimate.
     initialAvailableOutgoingBitrate: 10_000_000,
   });
   const fingerprints = [{ algorithm: 'sha-256', value: fingerprint }];

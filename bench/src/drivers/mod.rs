@@ -38,7 +38,7 @@ pub trait Driver: 'static {
 pub struct Me<'a> {
     /// Its ICE credentials.
     pub local: &'a Local,
-    /// SHA-256 of its certificate, as SDP has it.
+    /// SHA-256 of its certificate, as written in SDP.
     pub fingerprint: &'a str,
 }
 

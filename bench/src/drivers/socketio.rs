@@ -35,7 +35,8 @@ impl SocketIo {
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
         let address = format!("{}/socket.io/?EIO=4&transport=websocket", url.trim_end_matches('/'));
         let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_LEN);
-        // A request waits for its answer: no delay, so that its second message does not wait for the first one's acknowledgement.
+        // A request waits for its answer: no delay, so that its second message does not wait for the first
+        // one's acknowledgement.
         let connecting = connect_async_with_config(&address, Some(config), true).await;
         let (stream, _) = connecting.with_context(|| format!("cannot connect to {address}"))?;
         let mut socket = Self { stream, next_id: 0 };

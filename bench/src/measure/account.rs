@@ -9,7 +9,7 @@ use std::time::Duration;
 pub struct Account {
     /// Time on a CPU, exact.
     pub cpu: Duration,
-    /// Of that in user space, in ticks of the kernel's clock: a sample.
+    /// Of that, in user space, in ticks of the kernel's clock: sampled.
     user_ticks: u64,
     /// In the kernel, likewise.
     system_ticks: u64,
@@ -70,7 +70,7 @@ impl Family {
         Self(family(root).into_iter().filter_map(Process::of).collect())
     }
 
-    /// Those that do not run any more, each as "leat-engine (1234)".
+    /// Those that have ended, each as "leat-engine (1234)".
     pub fn ended(&self) -> Vec<String> {
         let ended = self.0.iter().filter(|member| !member.runs());
         ended.map(|member| format!("{} ({})", member.name, member.pid)).collect()
@@ -192,6 +192,6 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(family.contains(&child.id()), "{family:?}");
-        assert_eq!(Account::of(u32::MAX).rss, 0, "nobody");
+        assert_eq!(Account::of(u32::MAX).rss, 0, "no such process");
     }
 }

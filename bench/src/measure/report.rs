@@ -8,7 +8,7 @@ use std::time::Duration;
 /// One measurement.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Which server.
+    /// The server's name.
     pub server: String,
     /// "livestream", "meeting" or "audio".
     pub shape: String,
@@ -18,7 +18,7 @@ pub struct Report {
     pub subscribers: usize,
     /// Subscribers that got all their streams.
     pub complete: usize,
-    /// It ended before its time.
+    /// It was interrupted.
     pub interrupted: bool,
     /// Measured seconds.
     pub duration_s: f64,
@@ -50,7 +50,7 @@ pub struct Report {
     pub duplicates: u64,
     /// Packets after a later one.
     pub reordered: u64,
-    /// Packets that came as retransmissions.
+    /// Packets received as retransmissions.
     pub repaired: u64,
     /// Padding, probes and unneeded retransmissions.
     pub padding: u64,
@@ -71,7 +71,7 @@ pub struct Report {
     pub generator_cores: f64,
     /// The generator was the limit, not the server: figures about the server are too low.
     pub generator_is_bottleneck: bool,
-    /// Why peers failed, the first few.
+    /// The reasons of the first few failures of peers.
     pub failures: Vec<String>,
 }
 
@@ -109,7 +109,7 @@ impl Latency {
     }
 }
 
-/// What the server's processes used.
+/// The use of resources by the server's processes.
 #[derive(Clone, Debug, Serialize)]
 pub struct ServerCost {
     /// CPU time for each delivered packet, nanoseconds.
@@ -129,11 +129,11 @@ pub struct ServerCost {
 /// How peers joined.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Joins {
-    /// Peers that are connected.
+    /// Number of connected peers.
     pub connected: usize,
-    /// Peers that are not.
+    /// Number of peers that failed.
     pub failed: usize,
-    /// From the first to the last.
+    /// The time from the first join to the last.
     pub per_s: f64,
     /// From a peer's first message to the server until SRTP has keys: p50, p90, p99 and the longest,
     /// milliseconds.
@@ -142,7 +142,7 @@ pub struct Joins {
     pub media_ms: [f64; 4],
 }
 
-/// p50, p90, p99 and the longest, in milliseconds; zeroes of nothing.
+/// p50, p90, p99 and the longest, in milliseconds; zeroes without values.
 pub fn percentiles(times: &[Duration]) -> [f64; 4] {
     let mut ms: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1000.0).collect();
     ms.sort_by(f64::total_cmp);

@@ -19,7 +19,7 @@ pub struct Tally {
     pub duplicates: u64,
     /// Packets after a later one.
     pub reordered: u64,
-    /// Packets that came as retransmissions; among the delivered.
+    /// Packets received as retransmissions; included in the delivered ones.
     pub repaired: u64,
     /// Packets of padding and other probes.
     pub padding: u64,

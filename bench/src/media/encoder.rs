@@ -37,7 +37,7 @@ const KEYFRAME_INTERVAL: Duration = Duration::from_secs(10);
 /// Minimum interval of answers to requests.
 const KEYFRAME_INTERVAL_MIN: Duration = Duration::from_millis(500);
 
-/// Of a frame's size, how much scatters to each side.
+/// The relative deviation of frame sizes, to each side.
 const SCATTER: f64 = 0.35;
 
 /// The share of the excess that a frame compensates.
@@ -93,7 +93,7 @@ impl Encoder {
         is_due
     }
 
-    /// Between -1 and 1, small values more likely: the mean of two throws.
+    /// Between -1 and 1, small values more likely: the mean of two random numbers.
     fn scatter(&mut self) -> f64 {
         throw(&mut self.random) + throw(&mut self.random) - 1.0
     }

@@ -2,7 +2,8 @@
 
 use super::Codec;
 
-/// Bytes of a payload at most: with header, extensions and tag a datagram stays below the 1,200 bytes browsers aim at.
+/// Maximum length of a payload: with header, extensions and tag a datagram stays below the 1,200 bytes that
+/// browsers use.
 pub const PAYLOAD_LEN_MAX: usize = 1150;
 
 /// Bytes before the stamp, the same for every codec and packet: the codec's own, filled up with zeroes.
@@ -25,7 +26,7 @@ pub struct FramePart {
     pub index: usize,
     /// Payloads of the frame.
     pub count: usize,
-    /// The frame is one.
+    /// Whether it is a keyframe.
     pub is_keyframe: bool,
 }
 

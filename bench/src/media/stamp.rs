@@ -16,7 +16,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Writes itself and the filling, all over `body`, which is at least [`STAMP_LEN`] long.
+    /// Writes itself and the filling over the whole `body`, which has at least [`STAMP_LEN`] bytes.
     pub fn write(&self, body: &mut [u8]) {
         let (stamp, filling) = body.split_at_mut(STAMP_LEN);
         stamp[..4].copy_from_slice(&self.track.to_be_bytes());
@@ -34,7 +34,7 @@ impl Stamp {
         (filling.len() <= FILLING_LEN_MAX && filling == stamp.filling(filling.len())).then_some(stamp)
     }
 
-    /// A piece of the noise: another for each packet of a track, and for each track.
+    /// A part of the noise: different for each packet of a track, and for each track.
     fn filling(&self, len: usize) -> &'static [u8] {
         let start = (self.number.wrapping_mul(31) ^ u64::from(self.track).wrapping_mul(1_000_003)) as usize
             % (NOISE.len() - FILLING_LEN_MAX);
@@ -80,7 +80,8 @@ mod tests {
     #[test]
     fn one_changed_bit_is_detected_anywhere() {
         let body = body(STAMP);
-        // A changed time says nothing about the filling: eight bytes that only the cipher's tag holds.
+        // A changed time does not affect the filling: these eight bytes are protected by the cipher's tag
+        // only.
         for at in (0..12).chain(STAMP_LEN..body.len()) {
             let mut changed = body.clone();
             changed[at] ^= 0x01;

@@ -35,7 +35,7 @@ impl Arrivals {
         self.at_us[ahead] = Some(at_us);
     }
 
-    /// Appends feedback on everything that arrived since the last; nothing if nothing did.
+    /// Appends feedback about all arrivals since the last one; nothing if there were none.
     pub fn tell(&mut self, out: &mut Vec<u8>, sender: u32, media: u32) {
         let Some(base) = self.base.filter(|_| !self.at_us.is_empty()) else { return };
         rtcp::transport_cc(out, sender, media, self.count, base, &self.at_us);

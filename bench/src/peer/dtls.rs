@@ -75,7 +75,7 @@ impl Identity {
         Ok(Self { context: context.build(), fingerprint: fingerprint(&certificate)? })
     }
 
-    /// SHA-256 of the certificate, as SDP has it (RFC 8122 §5).
+    /// SHA-256 of the certificate, as written in SDP (RFC 8122 §5).
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
@@ -86,7 +86,7 @@ fn fingerprint(certificate: &X509) -> anyhow::Result<String> {
     Ok(digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":"))
 }
 
-/// A handshake under way.
+/// A running handshake.
 #[derive(Debug)]
 pub struct Handshake {
     stream: SslStream<Datagrams>,
@@ -97,7 +97,7 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// Begins one. The first flight leaves with the first [`advance`](Self::advance).
+    /// Begins a handshake. The first flight is sent by the first [`advance`](Self::advance).
     pub fn new(identity: &Identity, now: Instant) -> anyhow::Result<Self> {
         let mut ssl = Ssl::new(&identity.context)?;
         ssl.set_mtu(MTU)?;
@@ -106,7 +106,7 @@ impl Handshake {
         Ok(Self { stream, flight: Vec::new(), pause: RETRY_MIN, next_try: now })
     }
 
-    /// When to [`advance`](Self::advance) though nothing has arrived.
+    /// The time to [`advance`](Self::advance) if nothing arrives.
     pub fn next_timeout(&self) -> Instant {
         self.next_try
     }

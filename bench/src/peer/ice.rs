@@ -14,10 +14,10 @@ use oracle_stun::xoraddr::XorMappedAddress;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Between checks until one succeeds.
+/// The interval of checks until one succeeds.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Between checks of the nominated pair, as Chrome has it.
+/// The interval of checks of the nominated pair, as in Chrome.
 const CONSENT_INTERVAL: Duration = Duration::from_millis(2500);
 
 /// A peer-reflexive candidate's, RFC 8445 §5.1.2.1.
@@ -40,7 +40,7 @@ impl std::fmt::Debug for Agent {
 
 /// The result of a datagram.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum CheckResult {
     /// Not usable.
     Nothing,
     /// A check was answered: the pair works.
@@ -61,7 +61,7 @@ impl Agent {
         }
     }
 
-    /// When the next check leaves.
+    /// The time of the next check.
     pub fn next_timeout(&self) -> Instant {
         self.next_check
     }
@@ -83,19 +83,19 @@ impl Agent {
     }
 
     /// A STUN message from `from`.
-    pub fn on_message(&mut self, bytes: &[u8], from: SocketAddr) -> Heard {
+    pub fn on_message(&mut self, bytes: &[u8], from: SocketAddr) -> CheckResult {
         let mut message = Message::new();
         if message.unmarshal_binary(bytes).is_err() {
-            return Heard::Nothing;
+            return CheckResult::Nothing;
         }
         if message.typ == BINDING_SUCCESS && self.remote.check(&mut message).is_ok() {
             self.is_connected = true;
-            return Heard::Connected;
+            return CheckResult::Connected;
         }
         if message.typ != BINDING_REQUEST || self.local.check(&mut message).is_err() {
-            return Heard::Nothing;
+            return CheckResult::Nothing;
         }
-        Heard::Answer(build(&[
+        CheckResult::Answer(build(&[
             Box::new(message.transaction_id),
             Box::new(BINDING_SUCCESS),
             Box::new(XorMappedAddress { ip: from.ip(), port: from.port() }),
@@ -134,10 +134,10 @@ mod tests {
     fn two_agents_connect() {
         let (mut ours, mut theirs) = sides();
         let from = "127.0.0.1:7".parse().unwrap();
-        let Heard::Answer(answer) = theirs.on_message(&ours.check(Instant::now()), from) else {
+        let CheckResult::Answer(answer) = theirs.on_message(&ours.check(Instant::now()), from) else {
             panic!("a check is answered")
         };
-        assert_eq!(ours.on_message(&answer, from), Heard::Connected);
+        assert_eq!(ours.on_message(&answer, from), CheckResult::Connected);
         assert!(ours.next_timeout() <= Instant::now() + CHECK_INTERVAL);
         ours.check(Instant::now());
         assert!(ours.next_timeout() > Instant::now() + CHECK_INTERVAL, "consent is slower");
@@ -146,13 +146,13 @@ mod tests {
     #[test]
     fn unauthenticated_messages_are_ignored() {
         let (mut ours, _) = sides();
-        let (mut stranger, from) = (sides().1, "127.0.0.1:7".parse().unwrap());
+        let (mut other, from) = (sides().1, "127.0.0.1:7".parse().unwrap());
         let check = ours.check(Instant::now());
-        assert_eq!(ours.on_message(&check, from), Heard::Nothing, "keyed for the other side");
-        let Heard::Answer(mut answer) = stranger.on_message(&check, from) else { panic!() };
+        assert_eq!(ours.on_message(&check, from), CheckResult::Nothing, "keyed for the other side");
+        let CheckResult::Answer(mut answer) = other.on_message(&check, from) else { panic!() };
         let last = answer.len() - 20;
         answer[last] ^= 1;
-        assert_eq!(ours.on_message(&answer, from), Heard::Nothing);
-        assert_eq!(ours.on_message(b"nonsense", from), Heard::Nothing);
+        assert_eq!(ours.on_message(&answer, from), CheckResult::Nothing);
+        assert_eq!(ours.on_message(b"nonsense", from), CheckResult::Nothing);
     }
 }

@@ -32,13 +32,13 @@ pub struct Inbound {
     received: u64,
     span: Option<Span>,
     missing: Vec<Missing>,
-    /// The middle of the last sender report's NTP time, and when that came, in microseconds.
+    /// The middle of the last sender report's NTP time, and its arrival in microseconds.
     last_report: Option<(u32, u64)>,
-    told_expected: u64,
-    told_received: u64,
+    reported_expected: u64,
+    reported_received: u64,
 }
 
-/// A packet that did not come.
+/// A missing packet.
 #[derive(Clone, Copy, Debug)]
 struct Missing {
     seq: u64,
@@ -46,7 +46,7 @@ struct Missing {
     asked: u8,
 }
 
-/// Stored missing packets; of more, the oldest are given up.
+/// Stored missing packets; beyond this, the oldest are given up.
 const MISSING_MAX: usize = 128;
 
 /// Maximum requests for one.
@@ -74,7 +74,7 @@ pub enum Order {
 }
 
 impl Inbound {
-    /// Nothing has come yet.
+    /// No packet has arrived yet.
     pub fn new(incoming: Incoming) -> Self {
         Self {
             incoming,
@@ -84,28 +84,28 @@ impl Inbound {
             span: None,
             missing: Vec::new(),
             last_report: None,
-            told_expected: 0,
-            told_received: 0,
+            reported_expected: 0,
+            reported_received: 0,
         }
     }
 
-    /// Whether anything has come.
+    /// Whether any packet has arrived.
     pub fn has_begun(&self) -> bool {
         self.received > 0
     }
 
-    /// The extended number of a packet of the media or of the retransmissions, without taking it.
+    /// The extended number of a packet of the media or of the retransmissions, without storing it.
     pub fn extend(&self, seq: u16, is_rtx: bool) -> u64 {
         let window = if is_rtx { &self.rtx_window } else { &self.window };
         window.as_ref().map_or(u64::from(seq), |window| window.extend(seq))
     }
 
-    /// Takes a packet of the retransmissions by its own number.
+    /// Stores a retransmission by its own number.
     pub fn take_rtx(&mut self, seq: u64) {
         self.rtx_window.get_or_insert_with(|| Window::new(seq)).take(seq);
     }
 
-    /// Takes a packet of the media by its extended number.
+    /// Stores a packet of the media by its extended number.
     pub fn take(&mut self, seq: u64) -> Order {
         let Some(window) = &mut self.window else {
             self.window = Some(Window::new(seq));
@@ -178,7 +178,7 @@ impl Inbound {
         wanted
     }
 
-    /// A sender report came.
+    /// A sender report arrived.
     pub fn on_sender_report(&mut self, ntp_middle: u32, at_us: u64) {
         self.last_report = Some((ntp_middle, at_us));
     }
@@ -188,8 +188,8 @@ impl Inbound {
         let window = self.window.as_ref()?;
         let expected = window.highest - window.first + 1;
         let (new_expected, new_received) =
-            (expected - self.told_expected, self.received - self.told_received);
-        (self.told_expected, self.told_received) = (expected, self.received);
+            (expected - self.reported_expected, self.received - self.reported_received);
+        (self.reported_expected, self.reported_received) = (expected, self.received);
         let lost = new_expected.saturating_sub(new_received);
         Some(Block {
             ssrc: self.incoming.ssrc,
@@ -205,7 +205,7 @@ impl Inbound {
     }
 }
 
-/// Which of the latest numbers have come.
+/// The latest numbers that have arrived.
 #[derive(Debug)]
 struct Window {
     first: u64,

@@ -1,5 +1,5 @@
 //! A synthetic WebRTC peer without a socket: ICE, DTLS, SRTP and RTCP of one transport, like a browser. It
-//! shares no code with the engine, so that no bug of ours cancels itself out. Datagrams and time are
+//! shares no code with the engine, so that a bug of ours cannot cancel itself out. Datagrams and time are
 //! arguments.
 
 mod arrivals;
@@ -20,7 +20,7 @@ pub use subscriber::Scrutiny;
 use crate::measure::Tally;
 use anyhow::Context;
 use dtls::Handshake;
-use ice::{Agent, Heard};
+use ice::{Agent, CheckResult};
 use publisher::Publisher;
 use srtp::Keys;
 use std::net::SocketAddr;
@@ -45,7 +45,7 @@ pub struct Remote {
     pub ufrag: String,
     /// ICE's password.
     pub pwd: String,
-    /// SHA-256 of its certificate, as SDP has it.
+    /// SHA-256 of its certificate, as written in SDP.
     pub fingerprint: String,
 }
 
@@ -63,7 +63,7 @@ pub fn wall_clock() -> u64 {
     std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64)
 }
 
-/// How long joining may take.
+/// The time limit for joining.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A peer.
@@ -78,7 +78,7 @@ pub struct Peer {
     outbox: Vec<Vec<u8>>,
 }
 
-/// In the order a peer goes through it.
+/// In the order in which a peer passes through them.
 #[derive(Debug)]
 enum Stage {
     Checking,
@@ -105,7 +105,7 @@ enum Role {
 pub struct Surroundings {
     /// Their certificate.
     pub identity: Identity,
-    /// How they check received packets.
+    /// The settings for checks of received packets.
     pub scrutiny: Scrutiny,
 }
 
@@ -128,12 +128,12 @@ impl Peer {
         matches!(self.stage, Stage::Connected(_))
     }
 
-    /// Whether it sends.
+    /// Whether it sends media.
     pub fn is_publisher(&self) -> bool {
         matches!(&self.stage, Stage::Connected(connected) if matches!(connected.role, Role::Publisher(_)))
     }
 
-    /// When the first packet of media came.
+    /// The arrival time of the first media packet.
     pub fn first_media(&self) -> Option<Instant> {
         self.subscriber().and_then(|subscriber| subscriber.first_media)
     }
@@ -153,7 +153,7 @@ impl Peer {
         }
     }
 
-    /// Adds its loss to the tally, and restarts counting.
+    /// Adds its losses to the tally, and restarts counting.
     pub fn close_spans(&mut self, tally: &mut Tally) {
         if let Stage::Connected(connected) = &mut self.stage
             && let Role::Subscriber(subscriber) = &mut connected.role
@@ -200,12 +200,12 @@ impl Peer {
                 }
             }
             (Some(0..=3), _) => match self.agent.on_message(datagram, self.remote.address) {
-                Heard::Answer(answer) => self.outbox.push(answer),
-                Heard::Connected if matches!(self.stage, Stage::Checking) => {
+                CheckResult::Answer(answer) => self.outbox.push(answer),
+                CheckResult::Connected if matches!(self.stage, Stage::Checking) => {
                     self.stage = Stage::Handshaking(Box::new(Handshake::new(&surroundings.identity, now)?));
                     self.shake(now)?;
                 }
-                Heard::Connected | Heard::Nothing => {}
+                CheckResult::Connected | CheckResult::Nothing => {}
             },
             _ => {}
         }
@@ -228,7 +228,7 @@ impl Peer {
         }
     }
 
-    /// A batch of datagrams is over: asks for what was missing in it.
+    /// A batch of datagrams has ended: requests the packets missing in it.
     pub fn on_batch_end(&mut self) {
         let Stage::Connected(connected) = &mut self.stage else { return };
         let Role::Subscriber(subscriber) = &mut connected.role else { return };
@@ -249,7 +249,8 @@ impl Peer {
         Ok(())
     }
 
-    /// Does what is due. Media goes straight to `send`, everything else to the outbox. An error ends the peer.
+    /// Performs due work. Media is passed directly to `send`, other datagrams go to the outbox. An error ends
+    /// the peer.
     pub fn advance(
         &mut self,
         now: Instant,
@@ -292,7 +293,7 @@ impl Connected {
         self.protect_rtcp(packet)
     }
 
-    /// Encrypts a compound packet, if there is anything in it.
+    /// Encrypts a compound packet, unless it is empty.
     fn protect_rtcp(&mut self, mut packet: Vec<u8>) -> Option<Vec<u8>> {
         if packet.is_empty() {
             return None;

@@ -1,6 +1,7 @@
-//! What a publisher sends: its tracks' frames, when they are due, and a sender report each second.
+//! The sending side of a publisher: the frames of its tracks when they are due, and a sender report each
+//! second.
 
-use super::rtcp::{self, Said, SenderInfo};
+use super::rtcp::{self, Part, SenderInfo};
 use super::rtp::{self, Fields};
 use super::srtp::{Receiver, Sender};
 use crate::measure::Tally;
@@ -8,21 +9,21 @@ use crate::media::{Encoder, FramePart, HEAD_LEN, Pacing, STAMP_LEN, Stamp, Track
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// A track as it was negotiated.
+/// A negotiated track.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// What it is.
+    /// Its media.
     pub track: Track,
     /// `a=mid`.
     pub mid: String,
     /// Payload type.
     pub pt: u8,
-    /// Of each encoding.
+    /// The SSRC of each encoding.
     pub ssrcs: Vec<u32>,
 }
 
 impl Outgoing {
-    /// The RID of an encoding, where there are several (RFC 8851).
+    /// The RID of an encoding, if there are several (RFC 8851).
     pub fn rid(&self, encoding: usize) -> Option<String> {
         (self.ssrcs.len() > 1).then(|| format!("r{encoding}"))
     }
@@ -38,13 +39,13 @@ pub mod extension {
     pub const RID: u8 = 3;
 }
 
-/// Between sender reports.
+/// Interval of sender reports.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Seconds from 1900 to 1970.
 const NTP_OFFSET: u64 = 2_208_988_800;
 
-/// Somebody who sends.
+/// A publisher's media.
 #[derive(Debug)]
 pub struct Publisher {
     sources: Vec<Source>,
@@ -61,7 +62,8 @@ struct Source {
     begun: Instant,
     frames: u32,
     next_frame: Instant,
-    /// Of the frame under way: the encoding, the payload's length and its place. Only [`Pacing::Even`] lets any wait.
+    /// The rest of the current frame: the encoding, the payload's length and its position. Only
+    /// [`Pacing::Even`] lets packets wait.
     waiting: VecDeque<(usize, usize, FramePart)>,
     next_packet: Instant,
     packet_interval: Duration,
@@ -72,29 +74,29 @@ struct Source {
 struct Stream {
     ssrc: u32,
     encoder: Encoder,
-    /// Counts packets from 0; what leaves has this and [`FIRST_SEQ`].
+    /// Counts packets from 0; sequence numbers have [`FIRST_SEQ`] added.
     packets: u64,
     octets: u32,
 }
 
-/// In the lower half, as browsers do it: then nobody mistakes the first wrap.
+/// In the lower half, as in browsers: then no receiver misreads the first wrap.
 const FIRST_SEQ: u64 = 1000;
 
 impl Publisher {
-    /// Begins to send at `now`, shifted by up to a frame so that publishers do not march in step.
+    /// Begins to send at `now`, shifted by up to a frame so that publishers are not synchronised.
     pub fn new(outgoing: Vec<Outgoing>, now: Instant) -> Self {
         let cname = outgoing.first().map_or_else(String::new, |first| format!("peer-{:x}", first.track.id));
         let sources = outgoing.into_iter().map(|outgoing| Source::new(outgoing, now)).collect();
         Self { sources, transport_seq: 0, next_report: now, cname }
     }
 
-    /// When something is due.
+    /// The time of the next due work.
     pub fn next_timeout(&self) -> Instant {
         let sources = self.sources.iter().map(Source::next_timeout);
         sources.min().map_or(self.next_report, |next| next.min(self.next_report))
     }
 
-    /// Hands everything that is due to `send`, encrypted. `clock` tells the wall clock in nanoseconds.
+    /// Passes all due packets to `send`, encrypted. `clock` returns the wall clock in nanoseconds.
     pub fn advance(
         &mut self,
         now: Instant,
@@ -141,8 +143,8 @@ impl Publisher {
             tally.unauthentic += 1;
             return;
         };
-        rtcp::read(&packet[..len], |said| {
-            let Said::KeyframeRequest(ssrc) = said else { return };
+        rtcp::read(&packet[..len], |part| {
+            let Part::KeyframeRequest(ssrc) = part else { return };
             tally.keyframe_requests += 1;
             let streams = self.sources.iter_mut().flat_map(|source| &mut source.streams);
             streams.filter(|stream| stream.ssrc == ssrc).for_each(|stream| stream.encoder.request_keyframe());
@@ -191,7 +193,7 @@ impl Source {
         Some(next)
     }
 
-    /// Cuts the frame that is due, of every encoding.
+    /// Splits the due frame of every encoding into packets.
     fn encode(&mut self) {
         let at = self.next_frame;
         for (encoding, stream) in self.streams.iter_mut().enumerate() {
@@ -230,7 +232,7 @@ impl Source {
         let index = FIRST_SEQ + stream.packets;
         let fields = Fields {
             pt: self.outgoing.pt,
-            // Of sound it marks the beginning of talk (RFC 3551 §4.1), and nobody stops talking here.
+            // For audio it marks the start of speech (RFC 3551 §4.1), which never pauses here.
             marker: codec.is_video() && place.index + 1 == place.count,
             seq: index as u16,
             timestamp: timestamp.round() as u64 as u32,
@@ -282,7 +284,7 @@ mod tests {
         Publisher::new(vec![Outgoing { track, mid: "0".into(), pt: 96, ssrcs: vec![7] }], now)
     }
 
-    /// Lets `time` pass in steps of a millisecond; when each packet left, and the packet.
+    /// Advances the time in steps of a millisecond; returns the packets and their send times.
     fn run(publisher: &mut Publisher, start: Instant, time: Duration) -> Vec<(u128, Vec<u8>)> {
         let sender = Keys::exported_to_client(&[7; 56]).sender;
         let mut sent = Vec::new();

@@ -1,25 +1,26 @@
-//! The RTCP that peers write and read (RFC 3550 §6, RFC 4585, RFC 5104, draft-holmer-rmcat-transport-wide-cc-extensions-01), as bytes.
+//! The RTCP that peers write and read (RFC 3550 §6, RFC 4585, RFC 5104,
+//! draft-holmer-rmcat-transport-wide-cc-extensions-01), as bytes.
 
-/// A stream's reception, as a report tells of it.
+/// The reception statistics of a stream, for a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Block {
-    /// Whose stream.
+    /// The stream's SSRC.
     pub ssrc: u32,
-    /// Of the packets since the last report, how many 256ths are missing.
+    /// The lost part of the packets since the last report, in 256ths.
     pub fraction_lost: u8,
-    /// Since the beginning.
+    /// Lost packets since the beginning.
     pub lost: u32,
-    /// Extended.
+    /// The extended highest sequence number.
     pub highest_seq: u32,
     /// In units of the payload's clock.
     pub jitter: u32,
     /// The middle of the last sender report's NTP time; 0 if there was none.
     pub last_sr: u32,
-    /// Since then, in 65,536ths of a second.
+    /// The time since then, in 65,536ths of a second.
     pub delay: u32,
 }
 
-/// What a sender tells.
+/// The contents of a sender report.
 #[derive(Clone, Copy, Debug)]
 pub struct SenderInfo {
     /// Its stream.
@@ -28,9 +29,9 @@ pub struct SenderInfo {
     pub ntp: u64,
     /// The same moment on the media's clock.
     pub rtp_time: u32,
-    /// Sent since the beginning.
+    /// Packets sent since the beginning.
     pub packets: u32,
-    /// Sent since the beginning, payload alone.
+    /// Payload bytes sent since the beginning.
     pub octets: u32,
 }
 
@@ -72,7 +73,7 @@ pub fn receiver_report(out: &mut Vec<u8>, sender: u32, blocks: &[Block]) {
     });
 }
 
-/// Appends a request to send `lost`, which ascends, again (RFC 4585 §6.2.1).
+/// Appends a NACK for `lost`, in ascending order (RFC 4585 §6.2.1).
 pub fn nack(out: &mut Vec<u8>, sender: u32, media: u32, lost: &[u16]) {
     packet(out, 1, RTPFB, |out| {
         out.extend_from_slice(&[sender.to_be_bytes(), media.to_be_bytes()].concat());
@@ -93,8 +94,8 @@ pub fn pli(out: &mut Vec<u8>, sender: u32, media: u32) {
     packet(out, 1, PSFB, |out| out.extend_from_slice(&[sender.to_be_bytes(), media.to_be_bytes()].concat()));
 }
 
-/// Appends transport-wide feedback: which packets from `base` on arrived, and when, in microseconds of any clock that is not
-/// behind `base_at`'s.
+/// Appends transport-wide feedback: which packets from `base` on arrived, and their times in microseconds of
+/// any clock that is not behind that of `base_at`.
 pub fn transport_cc(
     out: &mut Vec<u8>,
     sender: u32,
@@ -133,7 +134,7 @@ pub fn transport_cc(
     });
 }
 
-/// Appends a packet: its header, and what `body` writes, filled up to whole words.
+/// Appends a packet: its header, and the output of `body`, padded to whole words.
 fn packet(out: &mut Vec<u8>, count: u8, packet_type: u8, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0x80 | count, packet_type, 0, 0]);
@@ -143,10 +144,10 @@ fn packet(out: &mut Vec<u8>, count: u8, packet_type: u8, body: impl FnOnce(&mut 
     out[start + 2..start + 4].copy_from_slice(&((len / 4 - 1) as u16).to_be_bytes());
 }
 
-/// What peers listen to.
+/// The parts of RTCP that peers read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
-    /// A sender report: of which stream, and the middle of its NTP time.
+pub enum Part {
+    /// A sender report: its stream, and the middle of its NTP time.
     SenderReport {
         /// Its stream.
         ssrc: u32,
@@ -155,14 +156,14 @@ pub enum Said {
     },
     /// PLI or FIR for a stream.
     KeyframeRequest(u32),
-    /// NACK for so many packets of a stream.
+    /// NACK for this number of packets of a stream.
     Nack,
     /// Transport-wide feedback.
     TransportCc,
 }
 
-/// Reads a compound packet as far as it is well-formed, leaving out what peers do not listen to.
-pub fn read(mut compound: &[u8], mut hear: impl FnMut(Said)) {
+/// Reads the well-formed part of a compound packet, and ignores packets that peers do not use.
+pub fn read(mut compound: &[u8], mut on_part: impl FnMut(Part)) {
     while let Some([first, packet_type, high, low]) = compound.first_chunk().copied() {
         let len = 4 + 4 * usize::from(u16::from_be_bytes([high, low]));
         let Some((packet, rest)) = compound.split_at_checked(len) else { return };
@@ -170,18 +171,18 @@ pub fn read(mut compound: &[u8], mut hear: impl FnMut(Said)) {
         let word = |at: usize| {
             packet.get(at..at + 4).map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]]))
         };
-        let said = match (packet_type, first & 31) {
+        let part = match (packet_type, first & 31) {
             (SR, _) => {
-                word(4).zip(word(10)).map(|(ssrc, ntp_middle)| Said::SenderReport { ssrc, ntp_middle })
+                word(4).zip(word(10)).map(|(ssrc, ntp_middle)| Part::SenderReport { ssrc, ntp_middle })
             }
-            (PSFB, 1) => word(8).map(Said::KeyframeRequest),
+            (PSFB, 1) => word(8).map(Part::KeyframeRequest),
             // RFC 5104 §4.3.1: the stream is in the entry, not in the header.
-            (PSFB, 4) => word(12).map(Said::KeyframeRequest),
-            (RTPFB, 1) => Some(Said::Nack),
-            (RTPFB, 15) => Some(Said::TransportCc),
+            (PSFB, 4) => word(12).map(Part::KeyframeRequest),
+            (RTPFB, 1) => Some(Part::Nack),
+            (RTPFB, 15) => Some(Part::TransportCc),
             _ => None,
         };
-        said.into_iter().for_each(&mut hear);
+        part.into_iter().for_each(&mut on_part);
     }
 }
 

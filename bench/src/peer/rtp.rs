@@ -1,9 +1,9 @@
 //! RTP headers (RFC 3550 §5.1) and their extensions (RFC 8285), read and written.
 
-/// A header, read.
+/// A parsed header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Which stream.
+    /// The SSRC of the stream.
     pub ssrc: u32,
     /// Sequence number.
     pub seq: u16,
@@ -19,7 +19,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads one. `None` if it is cut short or of another version.
+    /// Parses a header. `None` if it is cut short or of another version.
     pub fn read(packet: &[u8]) -> Option<Self> {
         let fixed: &[u8; 12] = packet.first_chunk()?;
         if fixed[0] >> 6 != 2 {
@@ -81,7 +81,7 @@ impl Header {
     }
 }
 
-/// What a header is written from.
+/// The fields of a header to be written.
 #[derive(Clone, Copy, Debug)]
 pub struct Fields {
     /// Payload type.
@@ -92,7 +92,7 @@ pub struct Fields {
     pub seq: u16,
     /// In units of the payload's clock.
     pub timestamp: u32,
-    /// Which stream.
+    /// The SSRC of the stream.
     pub ssrc: u32,
 }
 

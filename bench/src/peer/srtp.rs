@@ -14,14 +14,15 @@ pub const TAG_LEN: usize = 16;
 /// A peer's contexts.
 #[derive(Debug)]
 pub struct Keys {
-    /// For what is sent.
+    /// For sent packets.
     pub sender: Sender,
-    /// For what is received.
+    /// For received packets.
     pub receiver: Receiver,
 }
 
 impl Keys {
-    /// A DTLS client's, from what the exporter gave (RFC 5764 §4.2): both keys, then both salts, the client's first.
+    /// From the exporter's output, for a DTLS client (RFC 5764 §4.2): both keys, then both salts, the
+    /// client's first.
     pub fn exported_to_client(exported: &[u8; 2 * (KEY_LEN + SALT_LEN)]) -> Self {
         let (keys, salts) = exported.split_at(2 * KEY_LEN);
         let (ours, theirs) = keys.split_at(KEY_LEN);
@@ -123,8 +124,8 @@ impl SessionKeys {
     }
 }
 
-/// RFC 3711 §4.3.3 with a derivation rate of 0: the key stream that the label begins. GCM's salt is shorter, and filled up with
-/// zeroes (RFC 7714 §11).
+/// RFC 3711 §4.3.3 with a derivation rate of 0: the first bytes of the key stream for the label. GCM's salt
+/// is shorter, and padded with zeroes (RFC 7714 §11).
 fn derive(key: &[u8], salt: &[u8], label: u8) -> [u8; KEY_LEN] {
     let mut counter = [0; 16];
     counter[..SALT_LEN].copy_from_slice(salt);

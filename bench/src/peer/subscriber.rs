@@ -3,7 +3,7 @@
 
 use super::arrivals::Arrivals;
 use super::inbound::{Inbound, Incoming, Order};
-use super::rtcp::{self, Said};
+use super::rtcp::{self, Part};
 use super::rtp::Header;
 use super::srtp::Receiver;
 use crate::measure::Tally;
@@ -25,11 +25,11 @@ pub struct Subscriber {
     streams: Vec<Inbound>,
     arrivals: Arrivals,
     feedbacks: u32,
-    /// When the first packet of media came.
+    /// The arrival time of the first media packet.
     pub first_media: Option<Instant>,
 }
 
-/// How packets are checked.
+/// The settings for checks of received packets.
 #[derive(Clone, Copy, Debug)]
 pub struct Scrutiny {
     /// One packet in this number is decrypted and its payload compared.
@@ -132,8 +132,8 @@ impl Subscriber {
             tally.unauthentic += 1;
             return;
         };
-        rtcp::read(&packet[..len], |said| {
-            let Said::SenderReport { ssrc, ntp_middle } = said else { return };
+        rtcp::read(&packet[..len], |part| {
+            let Part::SenderReport { ssrc, ntp_middle } = part else { return };
             let stream = self.streams.iter_mut().find(|stream| stream.incoming.ssrc == ssrc);
             stream.into_iter().for_each(|stream| stream.on_sender_report(ntp_middle, at / 1000));
         });
@@ -149,7 +149,7 @@ impl Subscriber {
         }
     }
 
-    /// Appends what is due at each [`FEEDBACK_INTERVAL`].
+    /// Appends the RTCP that is due at each [`FEEDBACK_INTERVAL`].
     pub fn feed_back(&mut self, out: &mut Vec<u8>, now_us: u64) {
         if self.feedbacks.is_multiple_of(REPORT_EVERY) {
             let blocks: Vec<_> = self.streams.iter_mut().filter_map(|stream| stream.report(now_us)).collect();
@@ -165,7 +165,7 @@ impl Subscriber {
         self.arrivals.tell(out, OWN_SSRC, media);
     }
 
-    /// Adds its loss to the tally, and restarts counting.
+    /// Adds its losses to the tally, and restarts counting.
     pub fn close_spans(&mut self, tally: &mut Tally) {
         self.streams.iter_mut().for_each(|stream| stream.close_span(tally));
     }

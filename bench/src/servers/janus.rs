@@ -50,13 +50,13 @@ pub fn start(core: usize, network: &Network) -> anyhow::Result<Start> {
     Ok(Start::Running(running))
 }
 
-/// Where its plugins and transports are: `/usr/lib/x86_64-linux-gnu/janus`, for example.
+/// The folder of its plugins and transports: `/usr/lib/x86_64-linux-gnu/janus`, for example.
 fn modules() -> Option<PathBuf> {
     let folders = std::fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path().join("janus"));
     folders.filter(|folder| folder.join("plugins/libjanus_videoroom.so").exists()).min()
 }
 
-/// It says "Janus version: 1102 (1.1.2)", and more.
+/// Its output is "Janus version: 1102 (1.1.2)", and more.
 fn version(program: &Path) -> String {
     let said = ask(program, "--version");
     let version = said.split_once('(').and_then(|(_, rest)| rest.split_once(')'));

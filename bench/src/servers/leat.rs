@@ -7,11 +7,11 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The program: what `LEAT_BIN` names, or the one beside this program.
+/// The program: `LEAT_BIN`, or the one beside this program.
 fn program() -> Option<PathBuf> {
     let named = std::env::var_os("LEAT_BIN").map(PathBuf::from);
     let beside = || Some(std::env::current_exe().ok()?.with_file_name("leat"));
-    // Whole: it is started in another directory.
+    // An absolute path: it is started in another directory.
     named.or_else(beside).and_then(|program| program.canonicalize().ok()).filter(|program| program.is_file())
 }
 
@@ -45,7 +45,7 @@ pub fn start(core: usize) -> anyhow::Result<Start> {
     Ok(Start::Running(running))
 }
 
-/// Signaling serves and has an engine.
+/// Signaling answers and has an engine.
 fn is_ready(port: u16) -> bool {
     let answer = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;

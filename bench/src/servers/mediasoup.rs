@@ -3,7 +3,8 @@
 use super::{Directory, Running, Start, ask, find, free_port, is_open};
 use std::path::{Path, PathBuf};
 
-/// Names mediasoup's worker. The package's own install step downloads one, which `npm ci --ignore-scripts` leaves out.
+/// The variable for mediasoup's worker. The package's own install step downloads one, which `npm ci
+/// --ignore-scripts` omits.
 const WORKER: &str = "MEDIASOUP_WORKER_BIN";
 
 pub fn start(core: usize) -> anyhow::Result<Start> {
@@ -35,10 +36,10 @@ pub fn start(core: usize) -> anyhow::Result<Start> {
     Ok(Start::Running(running))
 }
 
-/// The oldest that mediasoup 3.27 runs on.
+/// The oldest version that mediasoup 3.27 supports.
 const NODE_MIN: u32 = 22;
 
-/// Of "v22.23.3", 22.
+/// 22 for "v22.23.3".
 fn major(version: &str) -> u32 {
     version.trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0)
 }

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 /// The result of starting a server.
 #[derive(Debug)]
 pub enum Start {
-    /// It serves.
+    /// It is ready.
     Running(Running),
     /// It cannot be started here; one sentence with the reason.
     Skipped(String),
@@ -44,7 +44,7 @@ pub struct Running {
 /// The time limit for a server's start and end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How often it is looked whether it has.
+/// The interval of checks for this.
 const STEP: Duration = Duration::from_millis(20);
 
 /// Starts `server` on `core`.
@@ -100,7 +100,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may be gone already.
+        // It may have ended already.
         let _ = kill(Pid::from_raw(self.process.id().cast_signed()), Signal::SIGTERM);
         let deadline = Instant::now() + PATIENCE / 4;
         while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < deadline {
@@ -111,7 +111,7 @@ impl Drop for Running {
     }
 }
 
-/// A directory that is gone when dropped.
+/// A directory that is removed when dropped.
 #[derive(Debug)]
 struct Directory(PathBuf);
 
@@ -132,7 +132,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // What stays behind is small.
+        // The remaining files are small.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
@@ -153,7 +153,7 @@ fn is_open(port: u16) -> bool {
     TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
-/// Where a program is, if it is on the path.
+/// The path of a program, if it is in PATH.
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())

@@ -11,12 +11,12 @@ pub enum Network {
     Loopback,
     /// A network namespace that ends with this process.
     Own {
-        /// Has an address that is not of loopback.
+        /// Has an address that is not a loopback address.
         interface: String,
     },
 }
 
-/// One end of a pair whose other end nobody uses.
+/// One end of a pair; the other end is unused.
 const INTERFACE: &str = "media0";
 
 impl Network {

@@ -1,4 +1,5 @@
-//! TURN servers: `leat-turn` and coturn, each with one thread for its clients, and one user `u` with password `p`.
+//! TURN servers: `leat-turn` and coturn, each with one thread for its clients, and one user `u` with password
+//! `p`.
 
 use super::{Directory, Running, Start, ask, find, free_port, is_open};
 use crate::Place;
@@ -16,7 +17,7 @@ pub fn start(relay: Relay, core: usize) -> anyhow::Result<Start> {
 fn leat(core: usize) -> anyhow::Result<Start> {
     let named = std::env::var_os("LEAT_BIN").map(PathBuf::from);
     let beside = named.or_else(|| std::env::current_exe().ok()).map(|path| path.with_file_name("leat-turn"));
-    // Whole: it is started in another directory.
+    // An absolute path: it is started in another directory.
     let beside = beside.and_then(|program| program.canonicalize().ok());
     let Some(program) = beside.filter(|program| program.is_file()) else {
         return Ok(Start::Skipped("leat-turn is not beside leat-bench; `make build` makes it".to_owned()));

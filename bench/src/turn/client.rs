@@ -7,7 +7,7 @@ use openssl::hash::{MessageDigest, hash};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-/// The one channel's number.
+/// The channel's number.
 const CHANNEL: u16 = 0x4000;
 const COOKIE: u32 = 0x2112_a442;
 /// The time limit of an answer before the request is repeated, and the number of repetitions.

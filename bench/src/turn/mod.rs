@@ -62,7 +62,7 @@ pub fn run(arguments: &TurnArguments, watch: &Watch) -> anyhow::Result<u8> {
     Ok(u8::from(rounds.iter().any(|round| round.lost + round.payload_errors > 0)))
 }
 
-/// What is written as JSON.
+/// The JSON output.
 #[derive(Serialize)]
 struct RelayComparison<'a> {
     rounds: u32,
@@ -115,7 +115,7 @@ fn measure(relay: Relay, running: &Running, arguments: &TurnArguments) -> anyhow
         client.socket.segment(HEADER_LEN + arguments.payload)?;
     }
     let mut load = RelayLoad::new(peer, arguments);
-    // Nothing counts until tables and caches are warm.
+    // Not measured until tables and caches are warm.
     load.run(&mut clients, Duration::from_secs(1));
     load.tally = RelayTally::default();
     let before = Account::of(running.pid());

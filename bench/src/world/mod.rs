@@ -34,9 +34,9 @@ pub struct Joining {
     pub local: Local,
     /// The server's end.
     pub remote: Remote,
-    /// What it sends or receives.
+    /// Its media.
     pub media: Media,
-    /// When it began to join: before its first word to the server.
+    /// The start of the join: before its first message to the server.
     pub begun: Instant,
     /// Notified when it is connected, or has failed.
     pub connected: oneshot::Sender<Result<(), String>>,
@@ -44,7 +44,7 @@ pub struct Joining {
 
 enum WorldCommand {
     Join(Box<Joining>),
-    /// Begins to count.
+    /// Starts counting.
     Measure,
     Harvest(oneshot::Sender<Harvest>),
 }
@@ -52,15 +52,15 @@ enum WorldCommand {
 /// The result of a measurement.
 #[derive(Debug)]
 pub struct Harvest {
-    /// What was counted since the measurement began.
+    /// The counts since the measurement began.
     pub tally: Tally,
-    /// How long it was.
+    /// Its duration.
     pub time: Duration,
-    /// CPU time of the loop meanwhile.
+    /// CPU time of the loop in it.
     pub cpu: Duration,
-    /// How long each peer took from its first word until it was connected.
+    /// The time of each peer from its first message until it was connected.
     pub connect_times: Vec<Duration>,
-    /// The same until its first packet of media; subscribers alone.
+    /// The same until its first packet of media; for subscribers only.
     pub media_times: Vec<Duration>,
     /// Subscribers with all their streams.
     pub complete: usize,
@@ -68,13 +68,13 @@ pub struct Harvest {
     pub failures: Vec<String>,
 }
 
-/// Commands that may wait.
+/// Maximum number of waiting commands.
 const COMMANDS_MAX: usize = 4096;
 
-/// Failures whose text is kept.
+/// Number of failures whose text is stored.
 const FAILURES_MAX: usize = 20;
 
-/// The loop, from outside. It ends when this is dropped.
+/// The handle of the loop, which ends when this is dropped.
 #[derive(Debug)]
 pub struct World {
     commands: Option<SyncSender<WorldCommand>>,
@@ -122,7 +122,7 @@ impl World {
 
     fn tell(&self, command: WorldCommand) {
         let commands = self.commands.as_ref().expect("taken only when dropped");
-        // The thread ends only by a panic; waiting callers are notified.
+        // The thread ends only by a panic; then waiting callers are notified.
         let _ = commands.send(command);
         let _ = self.waker.wake();
     }
@@ -145,7 +145,7 @@ const WAKER: Token = Token(usize::MAX);
 /// half of the time of a frame.
 const TIMER_SLACK_NS: u64 = 1_000;
 
-/// The loop, from inside.
+/// The state of the loop.
 struct Loop {
     settings: Settings,
     poll: Poll,
@@ -191,7 +191,7 @@ impl Loop {
 
     fn run(mut self) {
         let mut events = Events::with_capacity(1024);
-        // If that is refused, peers are late by as much.
+        // If that is refused, peers are late by this time.
         let _ = nix::sys::prctl::set_timerslack(TIMER_SLACK_NS);
         loop {
             self.wait(&mut events);
@@ -365,7 +365,7 @@ impl Loop {
     }
 }
 
-/// RTP, and no RTCP (RFC 5761 §4).
+/// Whether it is RTP, not RTCP (RFC 5761 §4).
 fn is_media(datagram: &[u8]) -> bool {
     matches!(datagram, [128..=191, second, ..] if !(192..=223).contains(second))
 }

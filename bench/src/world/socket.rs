@@ -6,27 +6,27 @@ use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 
-/// Bytes of a receive buffer that the kernel is asked for: a keyframe for a peer that has to wait for its turn.
+/// The requested size of a receive buffer in the kernel: a keyframe for a peer that waits for its turn.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
 /// Room for the segment's size and a timestamp.
 pub const CONTROL_LEN: usize = 128;
 
-/// The largest that a run of datagrams can be.
+/// The maximum length of a run of datagrams.
 pub const BUFFER_LEN: usize = 1 << 16;
 
 /// A socket that is connected to a server.
 #[derive(Debug)]
 pub struct Socket(mio::net::UdpSocket);
 
-/// Datagrams that came in one piece.
+/// Datagrams that were received in one piece.
 #[derive(Clone, Copy, Debug)]
 pub struct Received {
-    /// Bytes of all.
+    /// Length of all in bytes.
     pub len: usize,
-    /// Bytes of each but the last.
+    /// Length of each but the last in bytes.
     pub segment: usize,
-    /// When the kernel got it, in nanoseconds of the wall clock.
+    /// The arrival time in the kernel, in nanoseconds of the wall clock.
     pub at: u64,
 }
 
@@ -64,17 +64,17 @@ impl Socket {
         Ok(Self(mio::net::UdpSocket::from_std(socket)))
     }
 
-    /// Where it is.
+    /// Its address.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
     }
 
-    /// Sends to an address. False if there is no room for it.
+    /// Sends to an address. False if the buffer is full.
     pub fn send_to(&self, datagram: &[u8], to: SocketAddr) -> bool {
         self.0.send_to(datagram, to).is_ok()
     }
 
-    /// Sends a datagram. False if there is no room for it.
+    /// Sends a datagram. False if the buffer is full.
     pub fn send(&self, datagram: &[u8]) -> bool {
         self.0.send(datagram).is_ok()
     }
@@ -108,7 +108,7 @@ impl Socket {
         Some(received)
     }
 
-    /// For the poll.
+    /// The descriptor for the poll.
     pub fn source(&mut self) -> &mut impl mio::event::Source {
         &mut self.0
     }

@@ -13,7 +13,7 @@ pub struct Timers {
 }
 
 impl Timers {
-    /// Sets a peer's timer, whatever it was before.
+    /// Sets a peer's timer, or changes it.
     pub fn set(&mut self, index: usize, at: Instant) {
         if index >= self.due.len() {
             self.due.resize(index + 1, None);
@@ -23,7 +23,7 @@ impl Timers {
         }
     }
 
-    /// The moment of the earliest.
+    /// The earliest time.
     pub fn next(&mut self) -> Option<Instant> {
         while let Some(Reverse((at, index))) = self.heap.peek() {
             if self.due[*index] == Some(*at) {
@@ -34,7 +34,7 @@ impl Timers {
         None
     }
 
-    /// Takes a peer whose timer has run out by `now`. It has none then.
+    /// Removes and returns a peer whose timer is due at `now`.
     pub fn pop(&mut self, now: Instant) -> Option<usize> {
         self.next().filter(|next| *next <= now)?;
         let Reverse((_, index)) = self.heap.pop()?;

@@ -28,11 +28,11 @@ fn each_worker_has_its_own_port() {
 fn candidates_match_the_golden_file() {
     let golden = include_str!("../../tests/candidates.golden");
     let shapes = golden.lines().filter_map(|line| line.strip_prefix("$ "));
-    let told = |flags: &str| {
+    let printed = |flags: &str| {
         let lines = candidates(flags).expect("valid").into_iter().map(|candidate| format!("  {candidate}\n"));
         format!("$ {flags}\n{}", lines.collect::<String>())
     };
-    assert_eq!(shapes.map(told).collect::<String>(), golden);
+    assert_eq!(shapes.map(printed).collect::<String>(), golden);
 }
 
 #[test]

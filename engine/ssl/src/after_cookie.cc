@@ -1,7 +1,7 @@
-// The one thing that BoringSSL cannot do as a DTLS 1.2 server: begin after a cookie exchange that
-// somebody else has led (RFC 6347 §4.2.1). There the ClientHello and the ServerHello both have the
-// message number 1, and the number is part of what Finished protects, so it cannot be rewritten on the wire.
-// The ServerHello's record takes the number of the ClientHello's: the record of HelloVerifyRequest had an earlier one.
+// The only feature that BoringSSL lacks as a DTLS 1.2 server: to begin after a cookie exchange that other
+// code has performed (RFC 6347 §4.2.1). There the ClientHello and the ServerHello both have the message
+// number 1, and Finished protects that number, so it cannot be rewritten on the wire. The ServerHello's
+// record gets the number of the ClientHello's: the record of HelloVerifyRequest had an earlier one.
 //
 // This compiles against BoringSSL's own headers: if one of the fields is renamed, the build fails.
 

@@ -146,7 +146,7 @@ pub fn allocator(data: &[u8]) {
         assert!(allocated.bps <= budget && allocated.bps <= allocated.wanted_bps);
         let sent: u64 = demands.iter().map(cost).sum();
         // A rate that varies below that of a lower resolution counts as much as that.
-        assert!(sent <= allocated.bps, "sent {sent}, told {}", allocated.bps);
+        assert!(sent <= allocated.bps, "sent {sent}, allocated {}", allocated.bps);
         for demand in &demands {
             let is_within = demand.layers.is_none_or(|layers| {
                 layers.spatial <= demand.max.spatial && layers.temporal <= demand.max.temporal

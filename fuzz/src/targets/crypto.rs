@@ -178,7 +178,8 @@ fn stream(profile: Profile, script: &mut Script<'_>) {
         let mut sent = protect(&outbound, (index >> 16) as u32, &plain, 12);
         let got = inbound.unprotect_rtp(&mut sent).map(|p| p.to_vec());
         let expected = match highest {
-            // The first has a roll-over counter of zero (RFC 3711 §3.3.1), or of one if all packets before the first wrap were lost.
+            // The first has a roll-over counter of zero (RFC 3711 §3.3.1), or of one if all packets before
+            // the first wrap were lost.
             None if index >> 16 > 1 => Err(vec![Discard::AuthFailed]),
             None => Ok(plain),
             // Beyond half a circle the receiver estimates another roll-over counter, so the tag is wrong, or

@@ -492,7 +492,7 @@ impl World {
             panic!("{fault}");
         }
         let asked = self.asked.take();
-        self.picture.told(event.clone());
+        self.picture.on_event(event.clone());
         self.on_plain_event(&event, asked.as_ref());
         self.asked = asked;
     }

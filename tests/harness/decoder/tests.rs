@@ -386,10 +386,10 @@ fn a_change_of_the_picture_ids_width_is_detected() {
 /// An aggregate whose NAL units are supplemental information.
 fn renamed(track: &LayeredTrack, payload: &[u8]) -> Vec<u8> {
     let truth = see(track.codec, payload).unwrap();
-    let mut anew = payload[..payload.len() - TRUTH_LEN].to_vec();
-    (anew[3], anew[3 + 8 + 2]) = (0x66, 0x66);
-    truth.append(&mut anew, 0);
-    anew
+    let mut rewritten = payload[..payload.len() - TRUTH_LEN].to_vec();
+    (rewritten[3], rewritten[3 + 8 + 2]) = (0x66, 0x66);
+    truth.append(&mut rewritten, 0);
+    rewritten
 }
 
 #[test]

@@ -263,12 +263,12 @@ impl LayeredSource {
     /// A stream restarts with another SSRC, with a keyframe.
     pub fn change_ssrc(&mut self, encoding: usize) {
         let stream = &mut self.streams[encoding];
-        let mut anew = Stream::new(&self.track, encoding, &mut self.rng);
-        anew.former_ssrcs = std::mem::take(&mut stream.former_ssrcs);
-        anew.former_ssrcs.push(stream.ssrc);
-        anew.keyframes = std::mem::take(&mut stream.keyframes);
-        anew.keyframe_requests = std::mem::take(&mut stream.keyframe_requests);
-        *stream = anew;
+        let mut renewed = Stream::new(&self.track, encoding, &mut self.rng);
+        renewed.former_ssrcs = std::mem::take(&mut stream.former_ssrcs);
+        renewed.former_ssrcs.push(stream.ssrc);
+        renewed.keyframes = std::mem::take(&mut stream.keyframes);
+        renewed.keyframe_requests = std::mem::take(&mut stream.keyframe_requests);
+        *stream = renewed;
     }
 
     /// Sends no more.

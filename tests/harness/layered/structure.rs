@@ -16,7 +16,7 @@ pub(super) struct Describer {
     /// The number of each chain's last frame.
     chains: Vec<u64>,
     /// Announced spatial layers.
-    told_active: u8,
+    reported_active: u8,
     /// Whether the change is sent with every frame until a base frame has it.
     tells_active: bool,
 }
@@ -45,7 +45,7 @@ impl Describer {
             is_vp8: track.codec == Codec::Vp8,
             structure,
             chains: Vec::new(),
-            told_active: track.spatial_layers,
+            reported_active: track.spatial_layers,
             tells_active: false,
         };
         describer.chains = vec![0; chains];
@@ -69,11 +69,11 @@ impl Describer {
         let template = self.template(frame);
         let begins = frame.is_key && frame.spatial == 0;
         if begins {
-            self.told_active = self.spatial_layers;
+            self.reported_active = self.spatial_layers;
             self.tells_active = false;
         }
-        if self.told_active != active {
-            self.told_active = active;
+        if self.reported_active != active {
+            self.reported_active = active;
             self.tells_active = true;
         }
         let mask = (1u32 << (active * self.temporal_layers)) - 1;
@@ -204,20 +204,20 @@ mod tests {
         let mut describer = l3t3(false);
         let mut pattern = Pattern::new(false, 3, 3, false);
         let mut number = 0;
-        let mut told = Vec::new();
+        let mut described = Vec::new();
         for nth in 0..12 {
             if nth == 5 {
                 pattern.set_active(2);
             }
             let frames = pattern.picture(nth == 0, &mut number);
             let active = pattern.active();
-            told.push(
+            described.push(
                 frames.iter().map(|frame| describer.describe(frame, active).active).collect::<Vec<_>>(),
             );
         }
-        assert_eq!(told[4], [None; 3]);
-        assert_eq!(told[5], [Some(0b11_1111); 2]);
-        assert_eq!(told[8], [Some(0b11_1111); 2], "the next base picture");
-        assert_eq!(told[9], [None; 2]);
+        assert_eq!(described[4], [None; 3]);
+        assert_eq!(described[5], [Some(0b11_1111); 2]);
+        assert_eq!(described[8], [Some(0b11_1111); 2], "the next base picture");
+        assert_eq!(described[9], [None; 2]);
     }
 }

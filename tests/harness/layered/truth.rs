@@ -57,15 +57,15 @@ impl Truth {
         if checksum(checked) != u32::from_be_bytes(*sum) {
             return Err("a payload has been changed".to_owned());
         }
-        let told = &checked[checked.len() + 4 - TRUTH_LEN..];
+        let fields = &checked[checked.len() + 4 - TRUTH_LEN..];
         let number = |at: usize, len: usize| {
-            told[at..at + len].iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte))
+            fields[at..at + len].iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte))
         };
         Ok(Self {
-            encoding: told[0],
-            spatial: told[1],
-            temporal: told[2],
-            is_key: told[3] == 1,
+            encoding: fields[0],
+            spatial: fields[1],
+            temporal: fields[2],
+            is_key: fields[3] == 1,
             frame: number(4, 4) as u32,
             index: number(8, 2) as u16,
             count: number(10, 2) as u16,

@@ -76,8 +76,8 @@ pub struct Feedback {
     pub at: Instant,
     /// Its running number.
     pub number: u8,
-    /// Each packet it reports on, and when that arrived, in microseconds of the engine's clock; `None` for one that did
-    /// not.
+    /// Each packet it reports on, and when that arrived, in microseconds of the engine's clock; `None` for
+    /// one that did not.
     pub packets: Vec<(u16, Option<i64>)>,
 }
 
@@ -114,7 +114,7 @@ impl Feedback {
 #[derive(Debug, Default)]
 pub struct Arrivals {
     /// By extended number, unreported arrivals.
-    untold: BTreeMap<u64, Instant>,
+    unreported: BTreeMap<u64, Instant>,
     /// The number after the last reported one.
     next: Option<u64>,
     highest: Option<u64>,
@@ -132,20 +132,21 @@ impl Arrivals {
         let number = highest.saturating_add_signed(ahead);
         self.highest = Some(highest.max(number));
         if self.next.is_none_or(|next| number >= next) {
-            self.untold.insert(number, now);
+            self.unreported.insert(number, now);
         }
     }
 
     /// The next feedback; `None` if everything is reported.
     pub fn tell(&mut self, sender: u32, media: u32) -> Option<TransportLayerCc> {
-        let (first, first_at) = self.untold.first_key_value().map(|(number, at)| (*number, *at))?;
+        let (first, first_at) = self.unreported.first_key_value().map(|(number, at)| (*number, *at))?;
         let base = self.next.map_or(first, |next| next.max(first.saturating_sub(STATUSES_MAX / 2)));
-        let last = self.untold.keys().copied().take_while(|number| *number < base + STATUSES_MAX).last()?;
+        let last =
+            self.unreported.keys().copied().take_while(|number| *number < base + STATUSES_MAX).last()?;
         let reference_time = (first_at.since_epoch().as_micros() / 64_000) as u32;
         let mut clock = i64::from(reference_time) * 64_000;
         let (mut symbols, mut recv_deltas) = (Vec::new(), Vec::new());
         for number in base..=last {
-            let symbol = self.untold.remove(&number).map(|at| {
+            let symbol = self.unreported.remove(&number).map(|at| {
                 let delta = (at.since_epoch().as_micros() as i64 - clock) / 250 * 250;
                 clock += delta;
                 let is_small = (0..=255 * 250).contains(&delta);
@@ -184,6 +185,6 @@ impl Arrivals {
 
     /// Whether there are unreported arrivals.
     pub fn has_unreported(&self) -> bool {
-        !self.untold.is_empty()
+        !self.unreported.is_empty()
     }
 }

@@ -15,12 +15,12 @@ pub struct View {
     receiver: Receiver,
     frames: Vec<Frame>,
     /// Reported faults.
-    told: usize,
+    reported: usize,
 }
 
 impl View {
     pub(crate) fn new(codec: Codec, uses_descriptor: bool) -> Self {
-        Self { codec, receiver: Receiver::new(codec, uses_descriptor), frames: Vec::new(), told: 0 }
+        Self { codec, receiver: Receiver::new(codec, uses_descriptor), frames: Vec::new(), reported: 0 }
     }
 
     /// The receiver's model.
@@ -80,8 +80,8 @@ impl View {
             first_seq: picture.first_seq,
             timestamp: picture.timestamp,
         }));
-        let fault = self.receiver.faults().get(self.told).cloned();
-        self.told = self.receiver.faults().len();
+        let fault = self.receiver.faults().get(self.reported).cloned();
+        self.reported = self.receiver.faults().len();
         fault.map_or(Ok(()), Err)
     }
 }

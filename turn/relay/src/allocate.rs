@@ -1,4 +1,5 @@
-//! Allocate (RFC 8656 §7, RFC 6062 §5.1): what a client wants, whether it may have that, and the response once its sockets are open.
+//! Allocate (RFC 8656 §7, RFC 6062 §5.1): the requested allocation, whether the client may have it, and the
+//! response once its sockets are open.
 
 use crate::allocation::{Allocation, Opening, Relayed, Socket, client_flow};
 use crate::allocations::Allocations;
@@ -16,21 +17,21 @@ use std::net::SocketAddr;
 use stun::attribute::ALTERNATE_SERVER;
 use stun::{Family, Message, Method, Writer};
 
-/// What a client wants.
+/// The requested allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AllocateRequest {
     /// A socket of the first family, or one of each.
     Families(Family, Option<Family>),
-    /// One with an even port, and perhaps the next port reserved.
+    /// A socket with an even port; true: the next port is reserved as well.
     Even(Family, bool),
-    /// A port reserved before.
+    /// A port that was reserved earlier.
     Reserved([u8; 8]),
     /// A TCP listener of the first family, or one of each.
     Listeners(Family, Option<Family>),
 }
 
 impl AllocateRequest {
-    /// Reads it, or returns the code of the error response, in the order of RFC 8656 §7.2.
+    /// Reads the request, or returns the code of the error response, in the order of RFC 8656 §7.2.
     fn of(message: &Message<'_>, comes_by_tcp: bool, settings: &Settings) -> Result<Self, u16> {
         let is_tcp = match message.requested_transport() {
             Some(Some(stun::UDP)) => false,
@@ -38,7 +39,7 @@ impl AllocateRequest {
             Some(Some(_)) => return Err(442),
             _ => return Err(400),
         };
-        // None of them makes sense of a listener (RFC 6062 §5.1).
+        // These attributes have no meaning for a listener (RFC 6062 §5.1).
         let has_udp_wish =
             message.dont_fragment() || message.even_port().is_some() || message.reservation_token().is_some();
         if is_tcp && (has_udp_wish || !comes_by_tcp) {
@@ -56,11 +57,12 @@ impl AllocateRequest {
         };
         let is_dual = match additional {
             None => false,
-            // Only IPv6 beside IPv4; the request must not name IPv4 then.
+            // Only IPv6 in addition to IPv4; the request must not name IPv4 then.
             Some(Some(Family::V6)) if family.is_none() => true,
             Some(_) => return Err(400),
         };
-        // A client that names no family means IPv4. Browsers never name one: without IPv4 they get IPv6.
+        // Without a family the client means IPv4. Browsers never give one: if the server has no IPv4, they
+        // get IPv6.
         let unnamed = if settings.families == [false, true] { Family::V6 } else { Family::V4 };
         let family = family.unwrap_or(unnamed);
         match message.even_port() {
@@ -71,7 +73,7 @@ impl AllocateRequest {
         }
     }
 
-    /// Ports that it takes.
+    /// Number of ports that it needs.
     fn ports(self) -> u32 {
         match self {
             Self::Families(_, Some(_)) | Self::Listeners(_, Some(_)) | Self::Even(_, true) => 2,
@@ -105,7 +107,7 @@ pub(crate) fn on_allocate(
     }
 }
 
-/// The client has an allocation: its request has come twice, or the client lost its state.
+/// The client has an allocation: its request has arrived twice, or the client has lost its state.
 fn on_allocate_again(
     allocations: &Allocations,
     call: &mut Call<'_, impl Tx>,
@@ -116,13 +118,13 @@ fn on_allocate_again(
     if allocation.transaction_id != request.header.id {
         return error_response(call, &request.header, &request.user.key, 437);
     }
-    // While its sockets are being opened the response is still to come.
+    // While the sockets are being opened, the response is not due yet.
     if allocation.opening.is_none() {
         respond(allocation, call, &request.header, index, None);
     }
 }
 
-/// Enters the allocation, and requests its sockets; or returns the code of the error response.
+/// Stores the allocation and requests its sockets; or returns the code of the error response.
 fn make<T>(
     allocations: &mut Allocations,
     call: &Call<'_, T>,
@@ -159,7 +161,7 @@ fn make<T>(
         next: None,
         reserves_next: wanted == AllocateRequest::Even(first, true),
         dont_fragment: message.dont_fragment(),
-        asked_len: header.len,
+        request_len: header.len,
         fingerprint: header.fingerprint,
     };
     let owner = (user.name.as_bytes(), user.key.clone(), origin);
@@ -190,7 +192,7 @@ pub(crate) fn on_opened(
     opening.waiting -= 1;
     let (next, reserves_next) = (opening.next.take(), opening.reserves_next);
     match opened {
-        // A port that cannot be reserved is not what the client asked for (RFC 8656 §7.2).
+        // The client asked for two ports and does not get one alone (RFC 8656 §7.2).
         Ok(_) if reserves_next && slot.is_none() => {
             opening.failed[family as usize] = Some(508);
             [Some(local), next].into_iter().flatten().for_each(|local| allocations.close(local));
@@ -219,13 +221,13 @@ pub(crate) fn on_opened(
     respond_if_open(allocations, call, index);
 }
 
-/// Responds to the request that made the allocation, when no socket of it is being opened any more.
+/// Responds to the Allocate request, when all sockets of the allocation have been opened or have failed.
 fn respond_if_open(allocations: &mut Allocations, call: &mut Call<'_, impl Tx>, index: u32) {
     let Some(allocation) = allocations.get_mut(index) else { return };
     let Some(opening) = allocation.opening.filter(|opening| opening.waiting == 0) else { return };
     allocation.opening = None;
     let (path, id) = (allocation.client, allocation.transaction_id);
-    let (len, fingerprint) = (opening.asked_len, opening.fingerprint);
+    let (len, fingerprint) = (opening.request_len, opening.fingerprint);
     let header = RequestHeader { path, method: Method::ALLOCATE, id, len, fingerprint };
     if let Some(code) = opening.failed[opening.first as usize] {
         let key = allocation.key.clone();
@@ -260,7 +262,7 @@ fn report_created<T>(allocation: &Allocation, call: &mut Call<'_, T>) {
     call.events.push(event, call.counters);
 }
 
-/// The success response, the first time or again.
+/// The success response, for the first request or its repetition.
 fn respond(
     allocation: &Allocation,
     call: &mut Call<'_, impl Tx>,

@@ -10,39 +10,40 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use stun::{Family, Key, TransactionId};
 
-/// What a client has.
+/// The state of a client.
 #[derive(Debug)]
 pub(crate) struct Allocation {
-    /// Its 5-tuple, as far as it differs.
+    /// The client's 5-tuple.
     pub client: Path,
     /// As in USERNAME.
     pub user: Box<[u8]>,
-    /// The key it was made with, and what that came from.
+    /// The key of the Allocate request, and the origin of its credential.
     pub key: Key,
     pub origin: Origin,
-    /// Of the request that made it: one that repeats it is answered again (RFC 8656 §7.2).
+    /// Of the Allocate request: a request that repeats it gets the response again (RFC 8656 §7.2).
     pub transaction_id: TransactionId,
     pub lifetime: Duration,
     pub expires_at: Instant,
-    /// Whether peers reach it over TCP (RFC 6062) rather than UDP.
+    /// Whether peers use TCP (RFC 6062) instead of UDP.
     pub is_tcp: bool,
-    /// Connections with them.
+    /// TCP connections with peers.
     pub streams: Vec<StreamId>,
     /// By [`Family`].
     pub relayed: [Option<Relayed>; 2],
-    /// Sockets that are not open yet, and what to answer when they are.
+    /// Sockets that are not open yet, and the data for the response.
     pub opening: Option<Opening>,
-    /// Ports that count for it in the ledger.
+    /// Number of ports counted for it in the ledger.
     pub ports: u32,
     /// Of the port that was reserved with it.
     pub token: Option<[u8; 8]>,
-    /// Whether what goes to peers has the DF bit. Linux sets it for a socket, not for a datagram: so it is for all or for none.
+    /// Whether datagrams to peers have the DF bit. Linux sets it for a socket, not for a datagram: so it
+    /// applies to all datagrams or to none.
     pub dont_fragment: bool,
     pub to_peers: Direction,
     pub to_client: Direction,
     permissions: Sorted<IpAddr, Instant>,
     channels: Sorted<u16, Channel>,
-    /// The channels' numbers by their peers.
+    /// The number of the channel of each peer.
     numbers: Sorted<SocketAddr, u16>,
 }
 
@@ -50,43 +51,43 @@ pub(crate) struct Allocation {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Relayed {
     pub local: LocalId,
-    /// As the client sees it.
+    /// The address that the client gets.
     pub address: SocketAddr,
 }
 
-/// What is opened for a relayed address.
+/// The kind of socket for a relayed address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Socket {
     /// UDP.
     Plain,
-    /// UDP on an even port, and another behind it.
+    /// UDP on an even port, and another socket on the next port.
     Even,
     /// TCP.
     Listener,
 }
 
-/// An allocation in the making.
+/// An allocation whose sockets are being opened.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Opening {
     pub socket: Socket,
-    /// Sockets that are ordered and not open yet.
+    /// Number of sockets that are requested and not open yet.
     pub waiting: u8,
     /// The family without which there is no allocation.
     pub first: Family,
-    /// Why there is none, by family.
+    /// The error code of each family whose socket could not be opened.
     pub failed: [Option<u16>; 2],
-    /// The socket behind an even port, and whether it is to be reserved.
+    /// The socket on the port after an even one, and whether it is to be reserved.
     pub next: Option<LocalId>,
     pub reserves_next: bool,
     /// Whether the request has DONT-FRAGMENT.
     pub dont_fragment: bool,
-    /// Bytes of the request.
-    pub asked_len: usize,
-    /// Whether the answer is to have a FINGERPRINT.
+    /// Length of the request in bytes.
+    pub request_len: usize,
+    /// Whether the response needs a FINGERPRINT.
     pub fingerprint: bool,
 }
 
-/// What has passed in one direction.
+/// The traffic of one direction.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Direction {
     pub bytes: u64,
@@ -103,14 +104,14 @@ struct Channel {
 /// Why a channel cannot be bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unbound {
-    /// The number is another peer's, or the peer has another number.
+    /// Another peer has the number, or the peer has another number.
     Taken,
-    /// As many as may be.
+    /// The allocation has the maximum number of channels.
     Full,
 }
 
 impl Allocation {
-    /// One that is being made.
+    /// A new allocation, whose sockets are being opened.
     pub(crate) fn new(
         client: Path,
         (user, key, origin): (&[u8], Key, Origin),
@@ -141,7 +142,7 @@ impl Allocation {
         }
     }
 
-    /// The user whose quota it counts against.
+    /// The user whose quota it counts towards.
     pub(crate) fn quota_name(&self) -> &[u8] {
         quota_name(&self.user)
     }
@@ -151,12 +152,12 @@ impl Allocation {
         self.relayed[Family::of(peer) as usize]
     }
 
-    /// Whether datagrams of this peer pass.
+    /// Whether datagrams from and to this peer are relayed.
     pub(crate) fn permits(&self, now: Instant, peer: IpAddr) -> bool {
         self.permissions.get(&peer).is_some_and(|expires_at| *expires_at > now)
     }
 
-    /// Makes or renews permissions, all or none. False if there would be too many.
+    /// Creates or renews permissions, all or none. False if there would be too many.
     pub(crate) fn permit(&mut self, now: Instant, peers: impl Iterator<Item = IpAddr> + Clone) -> bool {
         let has_room = self.has_room_for(now, peers.clone());
         if has_room {
@@ -165,7 +166,7 @@ impl Allocation {
         has_room
     }
 
-    /// Whether these peers can be permitted, after expired permissions are forgotten.
+    /// Whether these peers can get permissions, after expired ones are removed.
     fn has_room_for(&mut self, now: Instant, peers: impl Iterator<Item = IpAddr> + Clone) -> bool {
         let new =
             |permissions: &Sorted<_, _>| peers.clone().filter(|peer| permissions.get(peer).is_none()).count();
@@ -175,7 +176,7 @@ impl Allocation {
         self.permissions.len() + new(&self.permissions) <= PERMISSIONS_MAX
     }
 
-    /// Binds or renews a channel, and the permission that comes with it (RFC 8656 §12.2): both or none.
+    /// Binds or renews a channel and its permission (RFC 8656 §12.2): both or neither.
     pub(crate) fn bind(&mut self, now: Instant, number: u16, peer: SocketAddr) -> Result<(), Unbound> {
         let is_bound = self.channels.get(&number).is_some();
         if self.channels.len() >= CHANNELS_MAX && !is_bound {
@@ -194,7 +195,7 @@ impl Allocation {
             return Err(Unbound::Full);
         }
         self.permit(now, permitted);
-        // What either was bound to before has expired.
+        // Removes expired bindings of the number and of the peer.
         self.forget_channels(|channel| channel.peer != peer);
         self.numbers.retain(|_, other| *other != number);
         self.channels.insert(number, Channel { peer, expires_at: now + CHANNEL_LIFETIME });
@@ -208,7 +209,7 @@ impl Allocation {
         numbers.retain(|_, number| channels.get(number).is_some());
     }
 
-    /// The peer behind a channel.
+    /// The peer of a channel.
     pub(crate) fn channel_peer(&self, now: Instant, number: u16) -> Option<SocketAddr> {
         let channel = self.channels.get(&number).filter(|channel| channel.expires_at > now)?;
         Some(channel.peer)
@@ -220,13 +221,13 @@ impl Allocation {
         self.channel_peer(now, number).map(|_| number)
     }
 
-    /// Forgets permissions and channels of peers that may not be reached any more.
+    /// Removes permissions and channels of peers that are no longer allowed.
     pub(crate) fn obey(&mut self, policy: &Policy) {
         self.permissions.retain(|peer, _| policy.admits_host(*peer));
         self.forget_channels(|channel| policy.admits(channel.peer));
     }
 
-    /// Whether all tables are within their bounds, and the two sides of each channel agree.
+    /// Whether all tables are within their bounds, and the two maps of channels agree.
     pub(crate) fn is_within_bounds(&self) -> bool {
         self.permissions.len() <= PERMISSIONS_MAX
             && self.channels.len() <= CHANNELS_MAX
@@ -234,12 +235,12 @@ impl Allocation {
     }
 }
 
-/// The flow of what goes to an allocation's client.
+/// The flow of traffic to an allocation's client.
 pub(crate) fn client_flow(index: u32) -> Flow {
     Flow(2 * index + 2)
 }
 
-/// The flow of what goes to an allocation's peers.
+/// The flow of traffic to an allocation's peers.
 pub(crate) fn peers_flow(index: u32) -> Flow {
     Flow(2 * index + 3)
 }

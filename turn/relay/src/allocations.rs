@@ -1,43 +1,43 @@
 //! The tables of a relay: its allocations with their sockets, reserved ports and connections with peers.
 //!
-//! They change together, so that every socket and connection has an owner and is entered in the ledger ([`Allocations::audit`]).
-//! Which client may have what is not decided here: that is the stages' part.
+//! They change together, so that every socket and connection has an owner and is counted in the ledger
+//! ([`Allocations::audit`]). The stages decide which client may have what.
 
 use crate::allocation::{Allocation, Relayed, Socket};
 use crate::events::{End, Event};
 use crate::limits::{ALLOCATIONS_MAX, RESERVATIONS_MAX, STREAMS_MAX};
 use crate::peer_streams::{PeerStream, PeerStreams, deadline_of};
 use crate::policy::Policy;
-use crate::quota::Account;
+use crate::quota::LedgerHandle;
 use crate::relay_sockets::{Owner, RelaySockets};
 use crate::table::{Keyed, Table};
 use machine::{Deadlines, Instant, LocalId, Path, Rng, SocketRequest, StreamId};
 use std::collections::VecDeque;
 use stun::{Family, Message, Method};
 
-/// All allocations, and what belongs to them.
+/// All allocations, and the objects that belong to them.
 #[derive(Debug)]
 pub(crate) struct Allocations {
     slots: Vec<Option<Box<Allocation>>>,
     free: Vec<u32>,
     by_client: Table<Path, u32>,
-    /// The allocation of the last datagram of a client: the next datagram often has the same.
+    /// The allocation of a client's last datagram: the next datagram often belongs to the same.
     last: Option<(Path, u32)>,
     pub sockets: RelaySockets,
     pub streams: PeerStreams,
     reservations: Vec<Option<Reservation>>,
-    pub ledger: Account,
-    /// Of allocations by their index, behind those of reservations, and of connections with peers.
+    pub ledger: LedgerHandle,
+    /// Deadlines: of allocations by their index, then of reservations, then of connections with peers.
     pub deadlines: Deadlines,
     pub socket_requests: VecDeque<SocketRequest>,
 }
 
-/// A port that waits for the client that has its token.
+/// A reserved port, for the client that sends its token.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     token: [u8; 8],
     socket: Relayed,
-    /// The user whose quota it counts against.
+    /// The user whose quota it counts towards.
     user: Box<[u8]>,
 }
 
@@ -48,7 +48,7 @@ impl Reservation {
 }
 
 impl Allocations {
-    pub(crate) fn new(ledger: Account, rng: &mut Rng) -> Self {
+    pub(crate) fn new(ledger: LedgerHandle, rng: &mut Rng) -> Self {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
@@ -72,7 +72,7 @@ impl Allocations {
         self.by_client.get(&path).copied()
     }
 
-    /// As [`find`](Self::find), remembered from the last time.
+    /// As [`find`](Self::find), but tries the last result first.
     pub(crate) fn find_cached(&mut self, path: Path) -> Option<u32> {
         match self.last {
             Some((last, index)) if last == path => Some(index),
@@ -92,8 +92,8 @@ impl Allocations {
         self.slots.get_mut(index as usize)?.as_deref_mut()
     }
 
-    /// An allocation, and the ledger that its traffic and its connections count against.
-    pub(crate) fn with_ledger(&mut self, index: u32) -> Option<(&mut Allocation, &mut Account)> {
+    /// An allocation, and the ledger that counts its traffic and its connections.
+    pub(crate) fn with_ledger(&mut self, index: u32) -> Option<(&mut Allocation, &mut LedgerHandle)> {
         Some((self.slots.get_mut(index as usize)?.as_deref_mut()?, &mut self.ledger))
     }
 
@@ -102,7 +102,7 @@ impl Allocations {
         (0..).zip(&self.slots).filter_map(|(index, slot)| Some((index, slot.as_deref()?)))
     }
 
-    /// The allocation that a ConnectionBind names.
+    /// The allocation of a ConnectionBind.
     pub(crate) fn named(&self, message: &Message<'_>) -> Option<&Allocation> {
         let stream = self.streams.named(message).filter(|_| message.method() == Method::CONNECTION_BIND)?;
         self.get(self.streams.get(stream)?.allocation)
@@ -126,7 +126,7 @@ impl Allocations {
         Some(allocation)
     }
 
-    /// Removes an allocation with all it has.
+    /// Removes an allocation and all objects that it owns.
     pub(crate) fn remove(&mut self, index: u32) {
         let streams = self.get_mut(index).map(|allocation| std::mem::take(&mut allocation.streams));
         streams.into_iter().flatten().for_each(|stream| self.close_stream(stream));
@@ -139,7 +139,7 @@ impl Allocations {
         self.ledger.leave(allocation.quota_name(), allocation.client.remote.ip());
     }
 
-    /// Ends an allocation that its client knows of. The event is for the controller.
+    /// Ends an allocation that was announced to its client. The controller gets an event.
     pub(crate) fn end(&mut self, index: u32, end: End) -> Option<Event> {
         let allocation = self.get(index)?;
         let path = allocation.client;
@@ -164,8 +164,8 @@ impl Allocations {
         outside.into_iter().for_each(|stream| self.close_stream(stream));
     }
 
-    /// Orders a socket for an allocation that is being made, or two of which the first has an even port. `has_family` tells whether
-    /// the server has relay addresses of this family.
+    /// Requests a socket for a new allocation, or two, of which the first has an even port. `has_family`: the
+    /// server has relay addresses of this family.
     pub(crate) fn request_socket(&mut self, index: u32, family: Family, has_family: bool) {
         let socket = self.get(index).and_then(|allocation| Some(allocation.opening?.socket));
         let is_even = socket == Some(Socket::Even);
@@ -198,7 +198,7 @@ impl Allocations {
         self.sockets.release(local);
     }
 
-    /// Gives up one of two relayed addresses.
+    /// Releases one of two relayed addresses.
     pub(crate) fn release(&mut self, index: u32, family: Family) {
         let Some(allocation) = self.get_mut(index) else { return };
         if let Some(relayed) = allocation.relayed[family as usize].take() {
@@ -207,20 +207,20 @@ impl Allocations {
         }
     }
 
-    /// Takes one of the ports that were entered for an allocation out of the ledger.
+    /// Removes one of an allocation's ports from the ledger.
     pub(crate) fn give_back_port(&mut self, index: u32) {
         let Some((allocation, ledger)) = self.with_ledger(index) else { return };
         allocation.ports -= 1;
         ledger.give_back(allocation.quota_name(), 1);
     }
 
-    /// Where a reservation can be entered; `None` if there are [`RESERVATIONS_MAX`].
+    /// The place for a reservation; `None` if there are [`RESERVATIONS_MAX`].
     pub(crate) fn free_reservation(&self) -> Option<usize> {
         let slot = self.reservations.iter().position(Option::is_none).unwrap_or(self.reservations.len());
         (slot < RESERVATIONS_MAX).then_some(slot)
     }
 
-    /// Keeps the port after an even one for the client that has the token.
+    /// Reserves the port after an even one for the client that sends the token.
     pub(crate) fn reserve(
         &mut self,
         index: u32,
@@ -248,7 +248,7 @@ impl Allocations {
         self.reservations.iter().flatten().find(|kept| kept.token == token && *kept.user == *user)
     }
 
-    /// Makes a reserved port the allocation's.
+    /// Moves a reserved port to the allocation.
     pub(crate) fn take_reserved(&mut self, index: u32, token: [u8; 8]) {
         let slot =
             self.reservations.iter().position(|kept| kept.as_ref().is_some_and(|kept| kept.token == token));
@@ -264,7 +264,7 @@ impl Allocations {
         }
     }
 
-    /// No client came for a reserved port.
+    /// A reservation has expired.
     pub(crate) fn on_reservation_expired(&mut self, slot: usize) {
         if let Some(kept) = self.reservations.get_mut(slot).and_then(Option::take) {
             self.ledger.give_back(&kept.user, 1);
@@ -278,7 +278,7 @@ impl Allocations {
         self.socket_requests.push_back(SocketRequest::CloseStream { stream });
     }
 
-    /// Removes a connection with a peer that is closed.
+    /// Removes a closed connection with a peer.
     pub(crate) fn remove_stream(&mut self, stream: StreamId) -> Option<PeerStream> {
         let entry = self.streams.remove(stream)?;
         self.deadlines.set(deadline_of(stream), None);
@@ -289,7 +289,8 @@ impl Allocations {
         Some(entry)
     }
 
-    /// What is wrong with the books, if anything: every socket has an owner and is entered, and nothing is beyond its bound.
+    /// Returns an inconsistency of the tables, if there is one: every socket needs an owner and must be
+    /// counted, and no table may exceed its bound.
     pub(crate) fn audit(&self) -> Option<&'static str> {
         let live = || self.slots.iter().flatten();
         let held = live().map(|allocation| allocation.ports as usize).sum::<usize>();

@@ -1,7 +1,8 @@
 //! Authentication: the long-term credential mechanism (RFC 8489 §9.2).
 //!
-//! Everything here is done for strangers too, so it keeps nothing and allocates nothing: a nonce is checked before a password
-//! is computed, and both take a time that does not depend on the number of users.
+//! All of this also runs for unauthenticated clients, so it stores nothing and allocates no memory: a nonce
+//! is checked before a password is computed, and both take a time that does not depend on the number of
+//! users.
 
 use crate::allocations::Allocations;
 use crate::call::Call;
@@ -10,7 +11,7 @@ use machine::Path;
 use stun::attribute::{NONCE, PASSWORD_ALGORITHMS, REALM};
 use stun::{Integrity, Message, PasswordAlgorithm};
 
-/// The user who sent the request behind this path, or the code of the error response: 400, 401 or 438.
+/// The user who sent the request from this path, or the code of the error response: 400, 401 or 438.
 pub(crate) fn authenticate<T>(
     allocations: &Allocations,
     call: &Call<'_, T>,
@@ -32,7 +33,8 @@ pub(crate) fn authenticate<T>(
     }
     let algorithm = password_algorithm(message)?;
     let name = name.filter(|_| realm == credentials.realm().as_bytes()).ok_or(401u16)?;
-    // An allocation outlives its credential, so that the expiry does not end a call. It also saves the computation of the key.
+    // An allocation outlives its credential, so that the expiry does not end a call. This also saves the
+    // computation of the key.
     let allocation = allocations.find(path).and_then(|index| allocations.get(index));
     let allocation = allocation.or_else(|| allocations.named(message));
     if let Some(allocation) = allocation
@@ -57,8 +59,8 @@ fn verify<T>(
     Some(AuthenticatedUser { name, key, origin: Some(origin) })
 }
 
-/// How the client made its key. Our nonces say that it may choose, so that the list it chose from must be ours: somebody in between
-/// may have shortened it (RFC 8489 §9.2.4).
+/// How the client made its key. Our nonces offer a choice of algorithms, so the client must return our list:
+/// an attacker on the path could have shortened it (RFC 8489 §9.2.4).
 fn password_algorithm(message: &Message<'_>) -> Result<PasswordAlgorithm, u16> {
     match (message.attribute(PASSWORD_ALGORITHMS), message.password_algorithm()) {
         (None, None) => Ok(PasswordAlgorithm::Md5),

@@ -1,13 +1,14 @@
-//! Base64 (RFC 4648 §4), as far as nonces and minted passwords need it: encoding, into a given buffer.
+//! Base64 (RFC 4648 §4), only what nonces and minted passwords need: encoding into a given buffer.
 
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Bytes that so many become, with padding.
+/// The encoded length of this many bytes, with padding.
 pub(crate) const fn encoded_len(len: usize) -> usize {
     len.div_ceil(3) * 4
 }
 
-/// Writes `bytes` to the front of `into`, which must have [`encoded_len`] bytes, and returns what was written.
+/// Writes `bytes` to the start of `into`, which must have [`encoded_len`] bytes, and returns the encoded
+/// text.
 pub(crate) fn encode<'a>(bytes: &[u8], into: &'a mut [u8]) -> &'a [u8] {
     let into = &mut into[..encoded_len(bytes.len())];
     for (group, digits) in bytes.chunks(3).zip(into.chunks_exact_mut(4)) {
@@ -26,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_vectors_of_the_rfc_come_out() {
+    fn the_vectors_of_the_rfc_are_encoded_correctly() {
         for (bytes, text) in [
             ("", ""),
             ("f", "Zg=="),

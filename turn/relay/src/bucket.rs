@@ -1,14 +1,15 @@
-//! A rate, and what may come at once: a token bucket in one number (the generic cell rate algorithm).
+//! A rate with a burst: a token bucket in one number (the generic cell rate algorithm).
 
 use machine::Instant;
 use std::time::Duration;
 
-/// A bucket of tokens, by when it will be full again: all there is to remember of it.
+/// A bucket of tokens, as the time at which it will be full again.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bucket(pub Instant);
 
 impl Bucket {
-    /// Takes what comes back in the time `cost`, if the bucket, which fills in the time `depth`, has as much.
+    /// Takes the tokens that are refilled in the time `cost`, if the bucket, which is filled in the time
+    /// `depth`, has them.
     pub fn take(&mut self, now: Instant, cost: Duration, depth: Duration) -> bool {
         let full_at = self.0.max(now) + cost;
         let may = full_at.saturating_since(now) <= depth;
@@ -18,7 +19,8 @@ impl Bucket {
         may
     }
 
-    /// Takes so many bytes of a rate in bits a second, of which a second's worth may come at once. A rate of zero is no bound.
+    /// Takes this many bytes of a rate in bits a second, with a burst of one second. A rate of zero is no
+    /// bound.
     pub fn take_bytes(&mut self, now: Instant, bytes: usize, rate_bps: u64) -> bool {
         if rate_bps == 0 {
             return true;
@@ -26,7 +28,7 @@ impl Bucket {
         self.take(now, cost(bytes, rate_bps), DEPTH)
     }
 
-    /// Takes so many bytes that have gone already; yields when the rate allows more.
+    /// Takes this many bytes that were sent already; returns when the rate allows more.
     pub fn spend_bytes(&mut self, now: Instant, bytes: usize, rate_bps: u64) -> Instant {
         if rate_bps == 0 {
             return now;
@@ -36,10 +38,10 @@ impl Bucket {
     }
 }
 
-/// Of a rate in bits a second, a second's worth may come at once.
+/// The burst of a rate in bits a second: one second.
 const DEPTH: Duration = Duration::from_secs(1);
 
-/// The time in which so many bytes come back.
+/// The time in which this many bytes are refilled.
 fn cost(bytes: usize, rate_bps: u64) -> Duration {
     Duration::from_nanos(bytes as u64 * 8 * 1_000_000_000 / rate_bps)
 }
@@ -49,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_is_kept_in_bits() {
+    fn the_rate_is_in_bits() {
         for step in [Duration::from_micros(7), Duration::from_micros(900), Duration::from_millis(4)] {
             let (mut bucket, mut passed) = (Bucket::default(), 0_u64);
             let mut now = Instant::from_nanos(5_000_000_000);
@@ -58,7 +60,7 @@ mod tests {
                 passed += if bucket.take_bytes(now, 1_000, 1_000_000) { 8_000 } else { 0 };
                 now += step;
             }
-            // A second's worth at once, and then ten seconds of the rate.
+            // One second's burst, and then ten seconds of the rate.
             assert!(
                 (10_900_000..=11_010_000).contains(&passed),
                 "{passed} bits in 10 s by steps of {step:?}"
@@ -67,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_when_it_is_told_to_keeps_the_rate() {
+    fn a_sender_that_waits_as_returned_keeps_the_rate() {
         let (mut bucket, mut passed) = (Bucket::default(), 0_u64);
         let mut now = Instant::from_nanos(5_000_000_000);
         let end = now + Duration::from_secs(10);
@@ -79,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_is_no_bound() {
+    fn a_rate_of_zero_is_no_bound() {
         let mut bucket = Bucket::default();
         assert!((0..1_000).all(|_| bucket.take_bytes(Instant::EPOCH, 65_000, 0)));
     }

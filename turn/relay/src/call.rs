@@ -7,7 +7,7 @@ use crate::settings::Settings;
 use crate::throttle::Throttle;
 use machine::{Instant, Rng};
 
-/// What every stage borrows for one call of the machine, beside the tables.
+/// The state that a stage borrows for one call of the machine, beside the tables.
 #[derive(Debug)]
 pub(crate) struct Call<'c, T> {
     pub now: Instant,

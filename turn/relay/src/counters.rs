@@ -1,8 +1,8 @@
-//! What the relay counts. Plain fields; a report of absolute values is copied out now and then.
+//! The relay's counters. Plain fields; a report of absolute values is copied out periodically.
 
 macro_rules! counted {
     ($($variant:ident => $name:literal, $doc:literal;)*) => {
-        /// What is counted, since the start.
+        /// A counter, since the start.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Counter {
             $(#[doc = $doc] $variant,)*
@@ -19,7 +19,7 @@ macro_rules! counted {
                 }
             }
 
-            /// What it says, in a sentence for whoever reads the metrics.
+            /// A description for operators.
             pub const fn help(self) -> &'static str {
                 match self {
                     $(Self::$variant => $doc,)*
@@ -33,7 +33,7 @@ counted! {
     Allocations => "allocations", "Allocations that exist.";
     Sockets => "relay_sockets", "Relay sockets that are open, reserved ones too.";
     AllocationsCreated => "allocations_created", "Allocations made.";
-    AllocationsExpired => "allocations_expired", "Allocations that nobody refreshed.";
+    AllocationsExpired => "allocations_expired", "Allocations that ended because their client did not refresh them.";
     PeerConnections => "peer_connections", "TCP connections with peers that exist.";
     PeerConnectionsMade => "peer_connections_made", "TCP connections made with peers, by either side.";
     Bindings => "bindings", "Binding requests answered.";
@@ -45,16 +45,16 @@ counted! {
     ForbiddenPeers => "forbidden_peers", "Requests answered with 403: peers that the policy refuses, or a server that drains.";
     QuotaReached => "quota_reached", "Allocations answered with 486.";
     NoCapacity => "no_capacity", "Requests answered with 508: no port, no permission or no channel left.";
-    Unsupported => "unsupported", "Requests answered with 440, 442 or 443: an address family or transport that is not to be had.";
-    ConnectionExists => "connection_exists", "Requests answered with 446: a TCP connection with a peer that there is one with.";
+    Unsupported => "unsupported", "Requests answered with 440, 442 or 443: an address family or transport that the server does not have.";
+    ConnectionExists => "connection_exists", "Requests answered with 446: a second TCP connection with the same peer.";
     ConnectionFailed => "connection_failed", "Requests answered with 447: a peer that could not be reached over TCP.";
     Redirected => "redirected", "Allocations answered with 300.";
-    Throttled => "throttled", "Answers to strangers not given, since their source had had its share.";
+    Throttled => "throttled", "Responses to unauthenticated clients not sent, since their source had used up its bytes.";
     ToPeersPackets => "to_peers_packets", "Datagrams relayed to peers.";
     ToPeersBytes => "to_peers_bytes", "Payload bytes relayed to peers.";
     ToClientsPackets => "to_clients_packets", "Datagrams relayed to clients.";
     ToClientsBytes => "to_clients_bytes", "Payload bytes relayed to clients.";
-    OverBitrate => "over_bitrate", "Datagrams not relayed, since their allocation was faster than it may be.";
+    OverBitrate => "over_bitrate", "Datagrams not relayed, since their allocation exceeded its bitrate.";
     NoPermission => "no_permission", "Datagrams from or to peers without a permission.";
     NoChannel => "no_channel", "ChannelData for a channel that is not bound.";
     NoAllocation => "no_allocation", "ChannelData and Send indications from clients without an allocation.";
@@ -62,10 +62,10 @@ counted! {
     Malformed => "malformed", "Datagrams that are neither STUN nor ChannelData, or malformed.";
     Unexpected => "unexpected", "Well-formed messages that no client sends to a server.";
     TxFull => "tx_full", "Datagrams not written because the send batch was full.";
-    EventsLost => "events_lost", "Events that nobody took in time.";
+    EventsLost => "events_lost", "Events lost because the queue was full.";
 }
 
-/// The counts.
+/// All counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counters([u64; Counter::ALL.len()]);
 
@@ -76,12 +76,12 @@ impl Default for Counters {
 }
 
 impl Counters {
-    /// One of them.
+    /// The value of a counter.
     pub fn value(&self, counter: Counter) -> u64 {
         self.0[counter as usize]
     }
 
-    /// Adds another worker's.
+    /// Adds another worker's counters.
     pub fn merge(&mut self, other: &Self) {
         self.0.iter_mut().zip(other.0).for_each(|(sum, part)| *sum += part);
     }

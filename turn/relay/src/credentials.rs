@@ -1,8 +1,10 @@
-//! Who may allocate: users with a password, and holders of a time-limited credential that was made with a shared secret.
+//! Who may allocate: users with a password, and clients with a time-limited credential that was made from a
+//! shared secret.
 //!
-//! The latter is coturn's scheme ("TURN REST API", draft-uberti-behave-turn-rest): the user name is `EXPIRY:USER`, the expiry in
-//! seconds since 1970, and the password the base64 of an HMAC of that name. Nothing is looked up, and nothing has to be told to
-//! the server. Two secrets are good at a time, so that one can be replaced without a call noticing.
+//! The latter is coturn's scheme ("TURN REST API", draft-uberti-behave-turn-rest): the user name is
+//! `EXPIRY:USER`, the expiry in seconds since 1970, and the password the base64 of an HMAC of that name. The
+//! server looks nothing up and stores nothing. Two secrets are valid at a time, so that one can be replaced
+//! without interrupting calls.
 
 use crate::base64::{encode, encoded_len};
 use crate::limits::{SECRET_LEN_MAX, SECRETS_MAX, USERNAME_LEN_MAX, USERS_MAX};
@@ -15,10 +17,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use stun::{Integrity, Key, Message, PasswordAlgorithm};
 
-/// Which HMAC makes the password of a minted credential.
+/// The HMAC for the password of a minted credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Derivation {
-    /// HMAC-SHA1, which coturn and all other servers understand.
+    /// HMAC-SHA1, which coturn and all other servers support.
     Sha1,
     /// HMAC-SHA256.
     Sha256,
@@ -35,10 +37,11 @@ impl Derivation {
     }
 }
 
-/// Bytes of the longest minted password.
+/// Length of the longest minted password in bytes.
 const PASSWORD_LEN_MAX: usize = encoded_len(32);
 
-/// A minted credential: the user name, and its password. `expires_at` is counted from 1970; `user` is whose quota it counts against.
+/// A minted credential: the user name and its password. `expires_at` is in seconds since 1970; `user` is the
+/// user whose quota it counts towards.
 pub fn mint(secret: &[u8], derivation: Derivation, expires_at: Duration, user: &str) -> (String, String) {
     let username = format!("{}:{user}", expires_at.as_secs());
     let mut buffer = [0; PASSWORD_LEN_MAX];
@@ -48,24 +51,24 @@ pub fn mint(secret: &[u8], derivation: Derivation, expires_at: Duration, user: &
     (username, password)
 }
 
-/// Everything that opens the server.
+/// All valid credentials.
 #[derive(Clone)]
 pub struct Credentials {
     realm: Arc<str>,
     users: BTreeMap<Box<[u8]>, Box<[u8]>>,
-    /// Names by their USERHASH.
+    /// User names by their USERHASH.
     names: BTreeMap<[u8; 32], Box<[u8]>>,
     secrets: Vec<Secret>,
 }
 
-/// A shared secret, with the key schedules done.
+/// A shared secret with its computed key schedules.
 #[derive(Clone)]
 struct Secret {
     keys: [hmac::Key; 2],
     origin: Origin,
 }
 
-/// What a credential came from: tells after a reload whether that still opens the server.
+/// The origin of a credential: after a reload it shows whether the credential is still valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Origin([u8; 8]);
 
@@ -78,52 +81,53 @@ impl Origin {
     }
 }
 
-/// Credentials that cannot be.
+/// Invalid credentials.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadCredentials {
-    /// More shared secrets than can be told apart in time.
+    /// More shared secrets than are valid at a time.
     #[error(
-        "{0} shared secrets: at most {SECRETS_MAX} are good at a time, the one in use and its predecessor or successor"
+        "{0} shared secrets: at most {SECRETS_MAX} are valid at a time, the one in use and its predecessor or successor"
     )]
     TooManySecrets(usize),
-    /// More users than are kept.
+    /// More users than the maximum.
     #[error("{0} users: at most {USERS_MAX} are possible; mint credentials from a shared secret instead")]
     TooManyUsers(usize),
     /// A secret or a password that is empty or too long.
     #[error("{what} has {len} bytes: expected 1 to {SECRET_LEN_MAX}")]
     SecretLen {
-        /// Whose.
+        /// Its name.
         what: String,
-        /// Bytes.
+        /// Its length in bytes.
         len: usize,
     },
     /// A user name that is empty or too long.
-    #[error("the user name {0:?} cannot be: expected 1 to {USERNAME_LEN_MAX} bytes")]
+    #[error("the user name {0:?} is not possible: expected 1 to {USERNAME_LEN_MAX} bytes")]
     UserName(String),
-    /// A text that no client can send, as RFC 8489 wants it prepared.
+    /// A text that no client can send, because RFC 8489 does not allow it.
     #[error(
         "{what} has a character that RFC 8265 does not allow, such as a control character, or none at all: remove it"
     )]
     NotOpaque {
-        /// What it is.
+        /// Its name.
         what: String,
     },
 }
 
-/// A realm, user name or password in the form in which clients send it and make keys of it (RFC 8489 §9.2.2: the OpaqueString profile of
-/// RFC 8265): spaces of every kind are the ASCII space, and characters are composed (NFC). `what` is for the error.
+/// A realm, user name or password in the form in which clients send it and derive keys from it (RFC 8489
+/// §9.2.2: the OpaqueString profile of RFC 8265): spaces of every kind become the ASCII space, and characters
+/// are composed (NFC). `what` is for the error.
 pub fn prepare(what: &str, text: &str) -> Result<String, BadCredentials> {
     let prepared = OpaqueString::enforce(text);
     prepared.map(Into::into).map_err(|_| BadCredentials::NotOpaque { what: what.to_owned() })
 }
 
 impl Credentials {
-    /// Nobody's yet. The realm is the operator's name for whom the users are of; each challenge carries it.
+    /// Without users. The realm is the operator's name for its group of users; each challenge contains it.
     pub fn new(realm: &str) -> Self {
         Self { realm: realm.into(), users: BTreeMap::new(), names: BTreeMap::new(), secrets: Vec::new() }
     }
 
-    /// Adds a user with a password, both as [prepared](prepare) for comparison.
+    /// Adds a user with a password; both are [prepared](prepare) for comparison.
     pub fn user(mut self, name: &str, password: &str) -> Result<Self, BadCredentials> {
         let is_possible = |name: &str| (1..=USERNAME_LEN_MAX).contains(&name.len());
         if !is_possible(name) {
@@ -165,18 +169,18 @@ impl Credentials {
         self.realm.clone()
     }
 
-    /// Whether any user can be told by USERHASH: only the names of those with a password are known.
+    /// Whether any user can be found by USERHASH: only the names of users with a password are known.
     pub(crate) fn takes_userhash(&self) -> bool {
         !self.names.is_empty()
     }
 
-    /// The name behind a USERHASH.
+    /// The name with this USERHASH.
     pub(crate) fn name(&self, userhash: &[u8; 32]) -> Option<&[u8]> {
         self.names.get(userhash).map(|name| &**name)
     }
 
-    /// The key that the message was signed with, if it is a good one for this user at that time (since 1970). Nothing is allocated,
-    /// and no more is done than two secrets with two derivations each want.
+    /// The key with which the message was signed, if it is valid for this user at this time (since 1970).
+    /// Allocates no memory, and computes at most two secrets with two derivations each.
     pub(crate) fn verify(
         &self,
         message: &Message<'_>,
@@ -204,7 +208,7 @@ impl Credentials {
         })
     }
 
-    /// Whether what an allocation's credential came from still opens the server.
+    /// Whether the origin of an allocation's credential is still valid.
     pub(crate) fn still_has(&self, username: &[u8], origin: Origin) -> bool {
         match self.users.get(username) {
             Some(password) => Origin::of(password) == origin,
@@ -230,15 +234,15 @@ fn check_secret(what: &str, secret: &[u8]) -> Result<(), BadCredentials> {
     Err(BadCredentials::SecretLen { what: what.to_owned(), len: secret.len() })
 }
 
-/// Until when a minted name is good.
+/// The expiry of a minted name.
 fn expiry(username: &[u8]) -> Option<Duration> {
     let digits = username.split(|byte| *byte == b':').next()?;
     let seconds = str::from_utf8(digits).ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))
 }
 
-/// Whose quota a name counts against: what is behind the expiry of a minted one, so that another credential for the same user is
-/// no other user.
+/// The user whose quota a name counts towards: the part after the expiry of a minted name, so that another
+/// credential for the same user does not count as another user.
 pub(crate) fn quota_name(username: &[u8]) -> &[u8] {
     match expiry(username).and_then(|_| username.iter().position(|byte| *byte == b':')) {
         Some(colon) if colon + 1 < username.len() => &username[colon + 1..],

@@ -1,7 +1,8 @@
-//! DTLS between client and server (RFC 8656 §3.1, RFC 7350): a machine around the [`Relay`], which sees only what was inside.
+//! DTLS between client and server (RFC 8656 §3.1, RFC 7350): a machine around the [`Relay`], which sees only
+//! the decrypted datagrams.
 //!
-//! On sockets that carry DTLS, datagrams are decrypted on their way in and encrypted on their way out; everything else passes as it
-//! is. This is *not* the fast path: the DTLS library allocates for every record.
+//! On sockets with DTLS, datagrams are decrypted on their way in and encrypted on their way out; all others
+//! pass unchanged. This is *not* the fast path: the DTLS library allocates for every record.
 
 use crate::counters::Counters;
 use crate::events::Command;
@@ -16,25 +17,25 @@ use dtls::{Cookies, FirstDatagram, ValidCookie};
 use machine::{Adaptor, Datagram, Deadlines, Flow, Instant, LocalId, Machine, Path, Rng, Tx, WorkerId};
 use std::net::IpAddr;
 
-/// A relay, and what it takes to speak DTLS.
+/// A relay with DTLS.
 #[derive(Debug)]
 pub struct DtlsRelay {
     relay: Relay,
     dtls: Option<Dtls>,
 }
 
-/// How to speak DTLS, and where.
+/// The settings of DTLS, and its sockets.
 #[derive(Debug)]
 pub struct DtlsSettings {
-    /// For [anybody](dtls::Peers::Anybody).
+    /// Accepts [anybody](dtls::Peers::Anybody).
     pub settings: dtls::Settings,
-    /// The server's.
+    /// The server's certificate.
     pub certificate: dtls::Certificate,
-    /// The first UDP socket that carries DTLS; those after it do as well.
+    /// The first UDP socket with DTLS; all later ones have it as well.
     pub first: LocalId,
 }
 
-/// All DTLS there is.
+/// The DTLS state of all clients.
 #[derive(Debug)]
 struct Dtls {
     settings: DtlsSettings,
@@ -43,19 +44,19 @@ struct Dtls {
     clients: Vec<Option<Client>>,
     free: Vec<u32>,
     half_open: usize,
-    /// The same by source. Never more entries than `by_path`.
+    /// The number of clients by source. Never more entries than `by_path`.
     by_source: Table<IpAddr, Taken>,
     deadlines: Deadlines,
     sweep_at: Option<Instant>,
-    /// What the relay has written for clients behind DTLS, to be encrypted.
+    /// Datagrams that the relay has written for clients with DTLS, to be encrypted.
     plain: Vec<(Flow, Path, Vec<u8>)>,
-    /// For the library's bytes.
+    /// Buffer for the library's output.
     buffer: Vec<u8>,
-    /// What has been decrypted, until the relay has seen it.
+    /// A decrypted datagram, until the relay has handled it.
     opened: Vec<u8>,
 }
 
-/// What one source has.
+/// The clients of one source.
 #[derive(Clone, Copy, Debug, Default)]
 struct Taken {
     clients: usize,
@@ -70,14 +71,14 @@ struct Client {
     is_open: bool,
 }
 
-/// The send batch as the relay sees it.
+/// The send batch that the relay writes into.
 #[derive(Debug)]
 pub struct ClientTx<'a, T> {
     tx: &'a mut T,
     first: Option<LocalId>,
-    /// `None` where there is no DTLS.
+    /// `None` without DTLS.
     plain: Option<&'a mut Vec<(Flow, Path, Vec<u8>)>>,
-    /// Whether the slot claimed last is among those to be encrypted.
+    /// Whether the last claimed slot is one to be encrypted.
     is_plain: bool,
 }
 
@@ -121,12 +122,12 @@ impl<T: Tx> Tx for ClientTx<'_, T> {
     }
 }
 
-/// Whether what passes by this socket is DTLS.
+/// Whether traffic on this socket is DTLS.
 fn is_dtls(first: Option<LocalId>, local: LocalId) -> bool {
     first.is_some_and(|first| (first..LocalId::TCP).contains(&local))
 }
 
-/// What a cookie is bound to: the socket, and the address behind it.
+/// The data that a cookie is bound to: the socket, and the client's address.
 fn named(path: Path) -> [u8; 20] {
     let ip = match path.remote.ip() {
         IpAddr::V4(ip) => ip.to_ipv6_mapped(),
@@ -139,7 +140,7 @@ fn named(path: Path) -> [u8; 20] {
     name
 }
 
-/// For cookies; they need not outlive the process.
+/// The key of cookies; they need not outlive the process.
 fn secret(rng: &mut Rng) -> [u8; 32] {
     let mut secret = [0; 32];
     rng.fill(&mut secret);
@@ -147,7 +148,7 @@ fn secret(rng: &mut Rng) -> [u8; 32] {
 }
 
 impl DtlsRelay {
-    /// Without `dtls`, everything passes.
+    /// Without `dtls`, all datagrams pass unchanged.
     pub fn new(relay: Relay, dtls: Option<DtlsSettings>, rng: &mut Rng) -> Self {
         let dtls = dtls.map(|settings| Dtls {
             settings,
@@ -166,19 +167,19 @@ impl DtlsRelay {
         Self { relay, dtls }
     }
 
-    /// What the relay has counted so far.
+    /// The relay's counters so far.
     pub fn counters(&self) -> &Counters {
         self.relay.counters()
     }
 
-    /// Hands a datagram to the relay as it is.
+    /// Passes a datagram to the relay unchanged.
     fn pass_datagram(&mut self, now: Instant, datagram: Datagram<'_>, tx: &mut impl Tx) {
         let (relay, mut client_tx) = self.enter(tx);
         relay.on_datagram(now, datagram, &mut client_tx);
         self.leave(now, tx);
     }
 
-    /// A datagram on a socket that carries DTLS.
+    /// A datagram on a socket with DTLS.
     fn on_record(&mut self, now: Instant, path: Path, bytes: &[u8], tx: &mut impl Tx) {
         let Some(dtls) = &mut self.dtls else { return };
         let known = dtls.by_path.get(&path).copied();
@@ -189,7 +190,8 @@ impl DtlsRelay {
                     Some(index) => index,
                     None => return,
                 },
-                // Anybody may begin, from an address that may be forged: nothing is kept, and the answer is sent once.
+                // Any address may begin, and it may be forged: no state is stored, and the answer is sent
+                // once.
                 FirstDatagram::Unverified(answer) => {
                     return self.stranger_response(now, path, bytes, &answer, tx);
                 }
@@ -200,13 +202,14 @@ impl DtlsRelay {
             },
         };
         if let Some(Some(client)) = dtls.clients.get_mut(index as usize) {
-            // A failure shows in what is said next.
+            // A failure shows in the next output.
             let _ = client.endpoint.on_datagram(now, bytes);
         }
         self.follow(now, index, tx);
     }
 
-    /// Sends an answer within the bound for strangers, which counts what it has beyond the question.
+    /// Sends an answer within the bound for unauthenticated sources, which counts the bytes beyond those
+    /// received.
     fn stranger_response(
         &mut self,
         now: Instant,
@@ -243,7 +246,7 @@ impl DtlsRelay {
         }
     }
 
-    /// Lets go of clients that have gone without a word.
+    /// Removes clients that have gone without closing.
     fn sweep(&mut self, now: Instant) {
         let Some(dtls) = &mut self.dtls else { return };
         for index in 0..dtls.clients.len() as u32 {
@@ -261,14 +264,14 @@ impl DtlsRelay {
 enum Said {
     /// A datagram of the client behind this path is in `opened`.
     Data(Path),
-    /// It is closed or has failed.
+    /// The connection is closed or has failed.
     Ended(Path),
     Nothing,
 }
 
 impl Dtls {
-    /// A place for a new client that has shown where it is. `None` if there is none: of those that have not finished their
-    /// handshake, as many as may be wait for their timeout.
+    /// A place for a new client with a proven address. `None` if there is none, or if the maximum number of
+    /// handshakes is unfinished.
     fn admit(&mut self, now: Instant, path: Path, cookie: ValidCookie) -> Option<u32> {
         if self.half_open >= DTLS_HALF_OPEN_MAX || self.by_path.len() >= DTLS_CLIENTS_MAX {
             return None;
@@ -294,7 +297,7 @@ impl Dtls {
         Some(index)
     }
 
-    /// Sends the datagrams of an endpoint, up to its next other output.
+    /// Sends the datagrams of an endpoint, up to its next output of another kind.
     fn next(&mut self, now: Instant, index: u32, tx: &mut impl Tx) -> Said {
         let Some(Some(client)) = self.clients.get_mut(index as usize) else { return Said::Nothing };
         let path = client.path;
@@ -308,7 +311,7 @@ impl Dtls {
             match client.endpoint.poll(&mut self.buffer) {
                 dtls::Output::Datagram(bytes) => send(tx, FLOW, path, bytes),
                 dtls::Output::ApplicationData(bytes) => {
-                    // What is not authentic keeps no place.
+                    // A datagram that is not authentic does not keep the client alive.
                     client.seen_at = now;
                     self.opened.clear();
                     self.opened.extend_from_slice(bytes);
@@ -329,7 +332,7 @@ impl Dtls {
         }
     }
 
-    /// Encrypts a datagram of the relay's.
+    /// Encrypts a datagram of the relay.
     fn seal(&mut self, now: Instant, index: u32, flow: Flow, bytes: &[u8], tx: &mut impl Tx) {
         let Some(Some(client)) = self.clients.get_mut(index as usize) else { return };
         if client.endpoint.send(now, bytes).is_err() {
@@ -361,7 +364,8 @@ impl Dtls {
 /// An alert (RFC 5246 §7.2).
 const PROTOCOL_VERSION: u8 = 70;
 
-/// A fatal alert in a record of DTLS 1.0, which every version reads; the sequence number is one that a handshake has not come to.
+/// A fatal alert in a record of DTLS 1.0, which every version reads, with a sequence number that a handshake
+/// has not reached.
 fn alert(description: u8) -> [u8; 15] {
     [21, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 2, 2, description]
 }
@@ -370,7 +374,7 @@ fn alert(description: u8) -> [u8; 15] {
 const FLOW: Flow = Flow(1);
 
 fn send(tx: &mut impl Tx, flow: Flow, path: Path, bytes: &[u8]) {
-    // When the batch is full it is lost as on any full queue, and the batch has counted it.
+    // When the batch is full, the datagram is lost as on any full queue, and the batch has counted it.
     if let Some(slot) = tx.slot(flow, path, bytes.len()) {
         slot.copy_from_slice(bytes);
     }
@@ -394,7 +398,7 @@ impl Adaptor for DtlsRelay {
         (&mut self.relay, ClientTx { tx, first, plain, is_plain: false })
     }
 
-    /// Encrypts what the relay has written for clients behind DTLS.
+    /// Encrypts the datagrams that the relay has written for clients with DTLS.
     fn leave(&mut self, now: Instant, tx: &mut impl Tx) {
         let Some(dtls) = &mut self.dtls else { return };
         let mut plain = std::mem::take(&mut dtls.plain);

@@ -10,40 +10,40 @@ use std::net::SocketAddr;
 /// Commands of the operator.
 #[derive(Debug)]
 pub enum Command {
-    /// Other settings from now on, except the addresses of interfaces. Allocations whose credential comes from a user or secret that is
-    /// not there any more end; so do permissions and channels to peers that the policy does not admit.
+    /// New settings, except the addresses of interfaces. Allocations whose credential comes from a removed
+    /// user or secret end; so do permissions and channels to peers that the policy does not admit.
     Reload(Box<Settings>),
-    /// The addresses of this host's interfaces, which have changed. Permissions, channels and connections to them end.
+    /// The changed addresses of this host's interfaces. Permissions, channels and connections to them end.
     SetInterfaces(Interfaces),
-    /// Another certificate for clients that come over DTLS from now on.
+    /// A new certificate for new clients over DTLS.
     SetCertificate(dtls::Certificate),
-    /// No new allocations from now on: the response to a request is the alternate server, or an error.
+    /// No new allocations: the response to a request is the alternate server, or an error.
     Drain,
 }
 
 /// Events of a relay, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A client has an allocation.
+    /// A client has a new allocation.
     Created {
-        /// Of this user, as far as the name is text.
+        /// The user, as text where possible.
         user: String,
-        /// Where the client is.
+        /// The client's address.
         client: SocketAddr,
-        /// Where its peers reach it; of a dual allocation the first.
+        /// The relayed address; of a dual allocation the first.
         relayed: SocketAddr,
     },
     /// An allocation has ended.
     Ended {
-        /// Of this user.
+        /// The user.
         user: String,
-        /// Where the client was.
+        /// The client's address.
         client: SocketAddr,
-        /// Why.
+        /// The reason.
         end: End,
-        /// Payload bytes that went to peers.
+        /// Payload bytes sent to peers.
         to_peers_bytes: u64,
-        /// Payload bytes that came from peers.
+        /// Payload bytes received from peers.
         to_client_bytes: u64,
     },
 }
@@ -57,12 +57,12 @@ pub enum End {
     Expired,
     /// Its TCP connection is closed.
     Disconnected,
-    /// Its user or secret does not exist any more.
+    /// Its user or secret has been removed.
     Revoked,
 }
 
 impl End {
-    /// For the log.
+    /// The reason as text for the log.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Released => "released",
@@ -73,12 +73,12 @@ impl End {
     }
 }
 
-/// Events that the controller has not taken yet.
+/// Events that the controller has not read yet.
 #[derive(Debug, Default)]
 pub(crate) struct EventQueue(VecDeque<Event>);
 
 impl EventQueue {
-    /// Beyond [`EVENTS_MAX`] an event is lost and counted.
+    /// If [`EVENTS_MAX`] events are queued, a new one is lost and counted.
     pub(crate) fn push(&mut self, event: Event, counters: &mut Counters) {
         if self.0.len() < EVENTS_MAX {
             self.0.push_back(event);

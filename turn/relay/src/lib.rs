@@ -1,23 +1,24 @@
-//! TURN (RFC 8656) and STUN (RFC 8489) as a server speaks them, as a [`machine::Machine`]: datagrams in; datagrams, requests for
-//! sockets and events out.
+//! A server for TURN (RFC 8656) and STUN (RFC 8489), as a [`machine::Machine`]: datagrams in; datagrams,
+//! requests for sockets and events out.
 //!
-//! A client authenticates, allocates a *relayed address* (a UDP socket of its own, which the driver opens), and has peers reach it
-//! there. What comes from a peer with a *permission* goes to the client as ChannelData or in a Data indication, and back. Nothing
-//! is decided about media, and nothing is kept of a client before it has authenticated.
+//! A client authenticates and allocates a *relayed address* (a UDP socket that the driver opens for it), at
+//! which peers reach it. Datagrams from a peer with a *permission* go to the client as ChannelData or in a
+//! Data indication, and back. The relay does not inspect media, and stores nothing about a client before it
+//! has authenticated.
 //!
 //! State is below, stages are above, and imports go one way:
 //!
-//! | files | what they are |
+//! | files | content |
 //! |---|---|
 //! | `dtls_relay` | [`DtlsRelay`], the machine with DTLS around it |
-//! | `relay` | [`Relay`], the machine: which stage handles what comes in |
-//! | `request` | a STUN message: is it well-formed, who sent it, which method does it call |
+//! | `relay` | [`Relay`], the machine: selects the stage for each input |
+//! | `request` | a STUN message: whether it is well-formed, its user, its method |
 //! | `allocate`, `refresh`, `permit`, `streams` | the methods; `streams` is TCP with peers (RFC 6062) |
 //! | `traffic` | the packet path |
 //! | `authenticate`, `respond` | credentials of a request, and the response to it |
-//! | `call`, `request_context` | what a stage borrows for one call, and the request that it serves |
+//! | `call`, `request_context` | the state that a stage borrows for one call, and its request |
 //! | `allocations` | the tables: allocations, sockets, reservations, connections with peers |
-//! | the others | the parts of the tables, and what an operator chooses |
+//! | the others | the parts of the tables, and the settings of the operator |
 //!
 //! A stage is a function that borrows `Allocations` and a `Call`.
 
@@ -60,6 +61,6 @@ pub use credentials::{BadCredentials, Credentials, Derivation, mint, prepare};
 pub use dtls_relay::{DtlsRelay, DtlsSettings};
 pub use events::{Command, End, Event};
 pub use policy::{Allowed, BadAllowed, Interfaces, PeerIp, Policy};
-pub use quota::{Books, Ledger, Quotas};
+pub use quota::{Accounts, Ledger, Quotas};
 pub use relay::Relay;
 pub use settings::{EvenClock, Settings, WallClock};

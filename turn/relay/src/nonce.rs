@@ -1,5 +1,5 @@
-//! Nonces without a memory of them (RFC 8489 §9.2, §18.1): when it was made, and an HMAC that says so, over the client's address
-//! too, and over UDP its port. Another client's nonce, or one that is too old, is stale.
+//! Stateless nonces (RFC 8489 §9.2, §18.1): the time of creation, and an HMAC over it and over the client's
+//! address, and for UDP its port. A nonce of another client, or one that is too old, is stale.
 
 use crate::base64::{encode, encoded_len};
 use crate::limits::NONCE_LIFETIME;
@@ -9,34 +9,35 @@ use machine::{Instant, LocalId, Path, Rng};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// What a nonce with security features begins with (RFC 8489 §9.2).
+/// The start of a nonce with security features (RFC 8489 §9.2).
 const COOKIE: &[u8; 9] = b"obMatJos2";
-/// Security feature "password algorithms" (RFC 8489 §18.1), of 24 bits the first.
+/// Security feature "password algorithms" (RFC 8489 §18.1), the first of 24 bits.
 const PASSWORD_ALGORITHMS: u8 = 0x80;
 /// Security feature "user name anonymity": USERHASH instead of USERNAME.
 const USERNAME_ANONYMITY: u8 = 0x40;
 const FEATURES_LEN: usize = encoded_len(3);
-/// The second it was made, by as much of it as does not come again while a nonce is good, and as much of the HMAC as keeps anybody from
-/// guessing within an hour. Nine bytes are twelve digits: every challenge carries them.
+/// The second of creation, with enough bits not to repeat within the lifetime of a nonce, and enough of the
+/// HMAC that it cannot be guessed within an hour. Nine bytes are twelve digits: every challenge contains
+/// them.
 const SECONDS_LEN: usize = 2;
 const MAC_LEN: usize = 7;
 const STAMP_LEN: usize = encoded_len(SECONDS_LEN + MAC_LEN);
 const PREFIX_LEN: usize = COOKIE.len() + FEATURES_LEN;
-/// Bytes of a nonce with security features.
+/// Length of a nonce with security features in bytes.
 pub(crate) const NONCE_LEN_MAX: usize = PREFIX_LEN + STAMP_LEN;
 const _: () = assert!(NONCE_LIFETIME.as_secs() < 1 << (8 * SECONDS_LEN));
 
-/// Makes and checks nonces.
+/// Creates and checks nonces.
 #[derive(Debug)]
 pub(crate) struct Nonces {
     key: hmac::Key,
     features: [u8; FEATURES_LEN],
 }
 
-/// Whether a nonce tells what the server can beyond MD5 and user names in the clear.
+/// Whether a nonce lists the features beyond MD5 and user names in clear text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// It does, at the cost of 13 bytes.
+    /// It lists them, which costs 13 bytes.
     Featured,
     /// It does not.
     Plain,
@@ -56,7 +57,7 @@ impl Nonce {
 }
 
 impl Nonces {
-    /// With a key of its own, so that a restarted server makes all nonces stale.
+    /// With a new key, so that a restart makes all nonces stale.
     pub(crate) fn new(takes_userhash: bool, rng: &mut Rng) -> Self {
         let mut key = [0; 32];
         rng.fill(&mut key);
@@ -66,19 +67,19 @@ impl Nonces {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, &key), features }
     }
 
-    /// One for the client behind this path.
+    /// A nonce for the client of this path.
     pub(crate) fn make(&self, now: Instant, path: Path, form: Form) -> Nonce {
         self.stamped(now.since_epoch().as_secs() as u32, path, form)
     }
 
-    /// Whether this nonce was made for that client, not too long ago.
+    /// Whether this nonce was made for that client, and is not too old.
     pub(crate) fn is_good(&self, now: Instant, path: Path, nonce: &[u8]) -> bool {
         let form = match nonce.len() {
             NONCE_LEN_MAX => Form::Featured,
             STAMP_LEN => Form::Plain,
             _ => return false,
         };
-        // Compare with the nonce of the second that it names: any difference means that this server did not make it.
+        // Compare with the nonce of the same second: any difference means that this server did not make it.
         let Some(low) = second_of(&nonce[nonce.len() - STAMP_LEN..]) else { return false };
         let now = now.since_epoch().as_secs() as u32;
         let age = u32::from((now as u16).wrapping_sub(low));
@@ -90,7 +91,8 @@ impl Nonces {
     fn stamped(&self, second: u32, path: Path, form: Form) -> Nonce {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(&second.to_be_bytes());
-        // The connections of one client share a nonce: each connection with a peer has one of its own (RFC 6062 §4.3).
+        // The connections of one client share a nonce: each connection with a peer has its own connection
+        // (RFC 6062 §4.3).
         let [local, port] =
             if path.local.is_tcp() { [LocalId::TCP.0, 0] } else { [path.local.0, path.remote.port()] };
         context.update(&local.to_be_bytes());
@@ -114,14 +116,14 @@ impl Nonces {
     }
 }
 
-/// The low bits of the second that a stamp says it was made in.
+/// The low bits of the second of creation in a stamp.
 fn second_of(stamp: &[u8]) -> Option<u16> {
     let digits = stamp.get(..3)?;
     let bits = digits.iter().try_fold(0_u32, |bits, digit| Some(bits << 6 | u32::from(value(*digit)?)))?;
     Some((bits >> 2) as u16)
 }
 
-/// Of a digit of base64.
+/// The value of a base64 digit.
 fn value(digit: u8) -> Option<u8> {
     Some(match digit {
         b'A'..=b'Z' => digit - b'A',

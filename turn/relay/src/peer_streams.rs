@@ -1,4 +1,4 @@
-//! Connections with peers over TCP (RFC 6062), and the numbers by which clients know them.
+//! Connections with peers over TCP (RFC 6062), and the numbers by which clients identify them.
 
 use crate::limits::{ALLOCATIONS_MAX, RESERVATIONS_MAX, STREAMS_MAX};
 use crate::request_context::RequestHeader;
@@ -7,7 +7,7 @@ use machine::{Rng, StreamId};
 use std::net::SocketAddr;
 use stun::{Key, Message};
 
-/// The first of the deadlines that are streams'.
+/// The first deadline that belongs to a connection.
 pub(crate) const FIRST_DEADLINE: usize = ALLOCATIONS_MAX + RESERVATIONS_MAX;
 
 /// A connection with a peer.
@@ -16,23 +16,24 @@ pub(crate) struct PeerStream {
     /// The allocation that owns it.
     pub allocation: u32,
     pub peer: SocketAddr,
-    /// What the client knows it by.
+    /// The number by which the client identifies it.
     pub connection_id: u32,
     pub state: StreamState,
 }
 
-/// How far a connection is.
+/// The state of a connection.
 #[derive(Debug)]
 pub(crate) enum StreamState {
-    /// The peer has not answered yet. The request has no response yet; it was signed with this key.
+    /// The peer has not answered yet. The Connect request, which was signed with this key, has no response
+    /// yet.
     Connecting(Box<(RequestHeader, Key)>),
-    /// The client knows it and must join a connection of its own.
+    /// The client has its number and must join it with another connection.
     Waiting,
-    /// Bytes pass.
+    /// Bytes are relayed.
     Joined,
 }
 
-/// All of them.
+/// All connections with peers.
 #[derive(Debug)]
 pub(crate) struct PeerStreams {
     streams: Vec<Option<PeerStream>>,
@@ -57,7 +58,7 @@ impl PeerStreams {
         self.streams.get_mut(usize::from(stream.0))?.as_mut()
     }
 
-    /// The first number from `connection_id` on that is not in use.
+    /// The first unused number from `connection_id` on.
     pub(crate) fn free_connection_id(&self, mut connection_id: u32) -> u32 {
         while self.by_connection.contains_key(&connection_id) {
             connection_id = connection_id.wrapping_add(1);
@@ -86,19 +87,19 @@ impl PeerStreams {
         Some(removed)
     }
 
-    /// The connection that a request names.
+    /// The connection with the number of a request.
     pub(crate) fn named(&self, message: &Message<'_>) -> Option<StreamId> {
         self.by_connection.get(&message.connection_id()??).copied()
     }
 
-    /// Those whose peers the policy does not admit.
+    /// The connections with peers that the policy does not admit.
     pub(crate) fn outside(&self, admits: impl Fn(SocketAddr) -> bool) -> Vec<StreamId> {
         let live = (0..).zip(&self.streams).filter_map(|(index, stream)| Some((index, stream.as_ref()?)));
         live.filter(|(_, stream)| !admits(stream.peer)).map(|(index, _)| StreamId(index)).collect()
     }
 }
 
-/// The deadline of a stream.
+/// The deadline of a connection.
 pub(crate) fn deadline_of(stream: StreamId) -> u32 {
     FIRST_DEADLINE as u32 + u32::from(stream.0)
 }

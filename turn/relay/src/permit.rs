@@ -71,7 +71,7 @@ fn bind<T>(
     let (Some(number), Some(Some(peer))) = (number, message.xor_peer_address()) else { return Err(400) };
     check_peer(allocations, index, &peer, call.settings.policy.admits(peer))?;
     let allocation = allocations.get_mut(index).ok_or(437u16)?;
-    // Channels are for datagrams, and peers over TCP have connections (RFC 6062 §3).
+    // Channels are for datagrams; peers over TCP have connections (RFC 6062 §3).
     if allocation.is_tcp {
         return Err(400);
     }
@@ -81,7 +81,7 @@ fn bind<T>(
     })
 }
 
-/// Whether the allocation can reach a peer, which the policy admits or not.
+/// Whether the allocation can reach a peer; the error code if not, or if the policy does not admit it.
 pub(crate) fn check_peer(
     allocations: &Allocations,
     index: u32,
@@ -89,7 +89,7 @@ pub(crate) fn check_peer(
     is_admitted: bool,
 ) -> Result<(), u16> {
     let has_family = allocations.get(index).is_some_and(|allocation| allocation.relayed_for(peer).is_some());
-    // First the policy: a client that asks for a forbidden peer gets 403, whatever the family it is written in.
+    // The policy is checked first: a request for a forbidden peer gets 403, in whatever family it is written.
     if !is_admitted {
         Err(403)
     } else if !has_family {

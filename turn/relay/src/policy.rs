@@ -1,8 +1,9 @@
-//! Which peers a client may reach through the relay: those that everybody on the public internet can reach.
+//! The peers that a client may reach through the relay: those that any host on the public internet can reach.
 //!
-//! A TURN server is part of a private network. What it relays to a private address arrives from a trusted host, so
-//! addresses that have a meaning only there are refused unless the operator allows them. Filters of other servers have been bypassed by
-//! another way to write the same address: here an address is read once, as a number, by [`PeerIp`], and what it contains is judged too.
+//! A TURN server is part of a private network. Its datagrams to a private address arrive from a trusted host,
+//! so addresses that have a meaning only there are refused unless the operator allows them. Filters of other
+//! servers have been bypassed by other notations of the same address: here an address is read once, as a
+//! number, by [`PeerIp`], and an embedded address is checked too.
 
 use crate::limits::ALLOWED_MAX;
 use std::fmt;
@@ -10,17 +11,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// A peer's address, with the IPv4 address that it leads to if it is an IPv6 address whose prefix stands for IPv4.
+/// A peer's address, with the IPv4 address that it leads to if it is an IPv6 address with such a prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerIp {
     /// An IPv4 address.
     V4(Ipv4Addr),
-    /// An IPv6 address that stands for itself.
+    /// An IPv6 address without an embedded address.
     V6(Ipv6Addr),
-    /// An IPv6 address whose prefix makes a gateway send to this IPv4 address: NAT64 (RFC 6052 §2.1), 6to4 (RFC 3056), SIIT (RFC 7915).
+    /// An IPv6 address whose prefix makes a gateway send to this IPv4 address: NAT64 (RFC 6052 §2.1), 6to4
+    /// (RFC 3056), SIIT (RFC 7915).
     Embedded(Ipv6Addr, Ipv4Addr),
-    /// An IPv6 address that never travels, as it is but another way to write an IPv4 address (RFC 4291 §2.5.5), or is that of a
-    /// tunnel whose far end cannot be told (RFC 4380, RFC 8215).
+    /// An IPv6 address that is never sent to, because it only denotes an IPv4 address (RFC 4291 §2.5.5), or
+    /// that of a tunnel with an unknown far end (RFC 4380, RFC 8215).
     Never(Ipv6Addr),
 }
 
@@ -38,7 +40,7 @@ impl PeerIp {
         let bits = ip.to_bits();
         let v4 = |shift: u32| Ipv4Addr::from_bits((bits >> shift) as u32);
         let is_in = |network: u128, len: u32| bits >> (128 - len) == network;
-        // ::/96 and ::ffff:0:0/96; "unspecified" and "loopback" lie in the former. Local NAT64 and Teredo.
+        // ::/96 and ::ffff:0:0/96; "unspecified" and "loopback" are in the former. Local NAT64 and Teredo.
         if is_in(0, 96) || is_in(0xffff, 96) || is_in(0x0064_ff9b_0001, 48) || is_in(0x2001_0000, 32) {
             Self::Never(ip)
         } else if is_in(0x0064_ff9b << 64, 96) || is_in(0xffff << 16, 96) {
@@ -51,15 +53,16 @@ impl PeerIp {
     }
 }
 
-/// The IPv4 address in an interface identifier of ISATAP (RFC 5214 §6.1), to which a host of such a site sends. It does not depend on the
-/// prefix, which has to be public as well. Of the identifier's first byte, the two bits with a meaning of their own do not matter.
+/// The IPv4 address in an interface identifier of ISATAP (RFC 5214 §6.1), to which a host of such a site
+/// sends. It does not depend on the prefix, which must be public as well. In the identifier's first byte, the
+/// two flag bits do not matter.
 fn isatap(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let identifier = ip.to_bits() as u64;
     let is_isatap = (identifier >> 32) as u32 & !0x0300_0000 == 0x0000_5efe;
     is_isatap.then(|| Ipv4Addr::from_bits(identifier as u32))
 }
 
-/// A network: so many leading bits of an address.
+/// A network: the leading bits of an address, and their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Network {
     ip: IpAddr,
@@ -89,7 +92,8 @@ impl Network {
     }
 }
 
-/// What no client may reach over IPv4 (the IANA IPv4 Special-Purpose Address Registry, multicast, and the metadata services of clouds).
+/// The addresses that no client may reach over IPv4 (the IANA IPv4 Special-Purpose Address Registry,
+/// multicast, and the metadata services of clouds).
 const REFUSED_V4: &[Network] = &[
     Network::v4(0, 0, 0, 0, 8),
     Network::v4(10, 0, 0, 0, 8),
@@ -111,22 +115,23 @@ const REFUSED_V4: &[Network] = &[
 /// The only IPv6 addresses that are public (RFC 4291 §2.4).
 const PUBLIC_V6: Network = Network::v6(0b001, 3);
 
-/// What no client may reach among those (the IANA IPv6 Special-Purpose Address Registry; 6to4 is judged by what it contains).
+/// The addresses of these that no client may reach (the IANA IPv6 Special-Purpose Address Registry; for 6to4
+/// the embedded address is checked).
 const REFUSED_V6: &[Network] =
     &[Network::v6(0x2001_0000 >> 9, 23), Network::v6(0x2001_0db8, 32), Network::v6(0x3fff_0000 >> 12, 20)];
 
-/// An exception: peers that may be reached though the rules refuse them. Written `ADDRESS[/BITS]`, or with ports
-/// `ADDRESS:FIRST[-LAST]` (IPv6 in brackets).
+/// An exception: peers that are allowed although the rules refuse them. Written `ADDRESS[/BITS]`, or with
+/// ports `ADDRESS:FIRST[-LAST]` (IPv6 in brackets).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowed {
     network: Network,
     ports: RangeInclusive<u16>,
 }
 
-/// Not an exception.
+/// A text that is not an exception.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no address: expected ADDRESS[/BITS], or ADDRESS:FIRST[-LAST] with ports, such as 10.0.0.5:7000-7007 or [fd00::5]:7000"
+    "{0:?} is not an address: expected ADDRESS[/BITS], or ADDRESS:FIRST[-LAST] with ports, such as 10.0.0.5:7000-7007 or [fd00::5]:7000"
 )]
 pub struct BadAllowed(String);
 
@@ -171,19 +176,19 @@ impl fmt::Display for Allowed {
 /// The rules, and the exceptions from them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// What may be reached in spite of the rules.
+    /// The peers that are allowed in spite of the rules.
     pub allowed: Vec<Allowed>,
-    /// Whether nothing else may be reached.
+    /// Whether only these are allowed.
     pub allowed_only: bool,
-    /// This server's own addresses by its options, announced ones too. Only an exception opens them: other services of this host
-    /// would be reached from the host itself.
+    /// This server's addresses from its options, announced ones too. Only an exception allows them: other
+    /// services of this host would be reached from the host itself.
     pub own: Vec<IpAddr>,
-    /// The addresses of this host's interfaces, which count as its own too. The driver keeps them up to date.
+    /// The addresses of this host's interfaces, which count as its own too. The driver updates them.
     pub interfaces: Interfaces,
 }
 
-/// Addresses of the host's interfaces, sorted: a host with many containers has hundreds, and each datagram in a Send indication is
-/// judged. How many there are is the host's own choice, not a peer's.
+/// Addresses of the host's interfaces, sorted: a host with many containers has hundreds, and they are checked
+/// for each datagram in a Send indication. Their number depends on the host, not on a peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interfaces(Vec<IpAddr>);
 
@@ -208,8 +213,8 @@ impl Policy {
         self.judge(peer.ip(), |allowed| allowed.ports.contains(&peer.port()) && peer.port() != 0)
     }
 
-    /// Whether a client may send to this host at all: a permission is for all of its ports (RFC 8656 §9), of which some may be
-    /// refused later.
+    /// Whether a client may send to this host at all: a permission is for all of its ports (RFC 8656 §9), of
+    /// which some may be refused later.
     pub fn admits_host(&self, ip: IpAddr) -> bool {
         self.judge(ip, |_| true)
     }
@@ -229,7 +234,7 @@ impl Policy {
         is_public_v4(ip) && !self.is_own(IpAddr::V4(ip))
     }
 
-    /// Whether an IPv6 address is not this host's, nor that of a tunnel to an IPv4 address that may not be reached.
+    /// Whether an IPv6 address is neither this host's, nor that of a tunnel to a forbidden IPv4 address.
     fn leads_abroad(&self, ip: Ipv6Addr) -> bool {
         !self.is_own(IpAddr::V6(ip)) && isatap(ip).is_none_or(|v4| self.is_foreign_v4(v4))
     }

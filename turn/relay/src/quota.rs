@@ -1,4 +1,4 @@
-//! How much one user, one address and all together may have.
+//! The quotas of one user, one address and the whole server.
 
 use crate::bucket::Bucket;
 use crate::table::{Keyed, Table};
@@ -7,12 +7,13 @@ use machine::{Instant, Rng};
 use std::fmt::Debug;
 use std::net::IpAddr;
 
-/// Bounds, each with its unit in its name, over all workers of a server. Zero is no bound for rates; a bound of counts is one.
+/// Quotas, each with its unit in its name, over all workers of a server. For rates, zero means no bound; for
+/// counts it means none at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quotas {
     /// Allocations of one user. Default 24: a browser with two transports makes one for each interface and URL.
     pub allocations_per_user: u32,
-    /// Relay ports of one user, reserved ones too. Default 48: no user empties the pool.
+    /// Relay ports of one user, reserved ones too. Default 48: no user exhausts the pool.
     pub ports_per_user: u32,
     /// Connections with peers over TCP of one user. Default 64: browsers use none; other clients use several.
     pub connections_per_user: u32,
@@ -41,27 +42,27 @@ impl Default for Quotas {
     }
 }
 
-/// Where it is written down who has how much, for all workers of a server. The relay is handed one: alone it has its own, and of a
-/// server with several workers each is handed the same.
+/// The accounts of all users, for all workers of a server. A single relay has its own; the workers of a
+/// server share one.
 pub trait Ledger: Debug + Send {
-    /// Has the books opened: when something is made or ends, never for a packet.
-    fn open(&mut self, act: &mut dyn FnMut(&mut Books));
+    /// Gives access to the accounts: when an object is created or ends, never for a packet.
+    fn open(&mut self, act: &mut dyn FnMut(&mut Accounts));
 
-    /// Has the bucket changed that all payload is paid from. Per packet, but only where that has a bound; `change` may be called several
-    /// times, of which the last counts.
+    /// Gives access to the bucket that counts all payload. Per packet, but only if the payload is bounded;
+    /// `change` may be called several times, of which the last counts.
     fn pay(&mut self, change: &mut dyn FnMut(&mut Bucket));
 }
 
-/// The ledger of a relay alone.
+/// The ledger of a single relay.
 #[derive(Debug)]
-struct Alone {
-    books: Books,
+struct OwnLedger {
+    accounts: Accounts,
     traffic: Bucket,
 }
 
-impl Ledger for Alone {
-    fn open(&mut self, act: &mut dyn FnMut(&mut Books)) {
-        act(&mut self.books);
+impl Ledger for OwnLedger {
+    fn open(&mut self, act: &mut dyn FnMut(&mut Accounts)) {
+        act(&mut self.accounts);
     }
 
     fn pay(&mut self, change: &mut dyn FnMut(&mut Bucket)) {
@@ -69,41 +70,41 @@ impl Ledger for Alone {
     }
 }
 
-/// Who has how much. Only those who have something are in it.
+/// The accounts of users and addresses. Only users and addresses with an allocation have one.
 #[derive(Debug)]
-pub struct Books {
-    users: Table<Box<[u8]>, Held>,
+pub struct Accounts {
+    users: Table<Box<[u8]>, Usage>,
     addresses: Table<IpAddr, u32>,
     allocations: u32,
 }
 
-/// What a user holds.
+/// The objects of a user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Held {
+struct Usage {
     allocations: u32,
     ports: u32,
     connections: u32,
 }
 
-impl Books {
-    /// Empty ones. Their hashes are keyed, so that no client can make entries of others collide.
+impl Accounts {
+    /// Empty accounts. Their hashes are keyed, so that no client can cause collisions.
     pub fn new(rng: &mut Rng) -> Self {
         let (users, addresses) = (Keyed::new(rng), Keyed::new(rng));
         Self { users: Table::with_hasher(users), addresses: Table::with_hasher(addresses), allocations: 0 }
     }
 
     fn enter(&mut self, quotas: &Quotas, user: &[u8], address: IpAddr, ports: u32) -> bool {
-        let held = self.users.get(user).copied().unwrap_or_default();
+        let usage = self.users.get(user).copied().unwrap_or_default();
         let of_address = self.addresses.get(&one_source(address)).copied().unwrap_or_default();
-        if held.allocations >= quotas.allocations_per_user
-            || held.ports + ports > quotas.ports_per_user
+        if usage.allocations >= quotas.allocations_per_user
+            || usage.ports + ports > quotas.ports_per_user
             || of_address >= quotas.allocations_per_address
             || self.allocations >= quotas.allocations
         {
             return false;
         }
-        let held = Held { allocations: held.allocations + 1, ports: held.ports + ports, ..held };
-        self.users.insert(user.into(), held);
+        let usage = Usage { allocations: usage.allocations + 1, ports: usage.ports + ports, ..usage };
+        self.users.insert(user.into(), usage);
         self.addresses.insert(one_source(address), of_address + 1);
         self.allocations += 1;
         true
@@ -111,7 +112,7 @@ impl Books {
 
     fn leave(&mut self, user: &[u8], address: IpAddr) {
         self.allocations -= 1;
-        self.change(user, |held| held.allocations -= 1);
+        self.change(user, |usage| usage.allocations -= 1);
         if let Some(count) = self.addresses.get_mut(&one_source(address)) {
             *count -= 1;
             if *count == 0 {
@@ -122,14 +123,14 @@ impl Books {
 
     /// A user without an allocation has no connections either.
     fn enter_stream(&mut self, quotas: &Quotas, user: &[u8]) -> bool {
-        let held = self.users.get_mut(user).filter(|held| held.connections < quotas.connections_per_user);
-        held.map(|held| held.connections += 1).is_some()
+        let usage = self.users.get_mut(user).filter(|usage| usage.connections < quotas.connections_per_user);
+        usage.map(|usage| usage.connections += 1).is_some()
     }
 
-    fn change(&mut self, user: &[u8], change: impl FnOnce(&mut Held)) {
-        if let Some(held) = self.users.get_mut(user) {
-            change(held);
-            if *held == Held::default() {
+    fn change(&mut self, user: &[u8], change: impl FnOnce(&mut Usage)) {
+        if let Some(usage) = self.users.get_mut(user) {
+            change(usage);
+            if *usage == Usage::default() {
                 self.users.remove(user);
             }
         }
@@ -138,25 +139,25 @@ impl Books {
 
 /// A relay's part of the ledger.
 #[derive(Debug)]
-pub(crate) struct Account {
+pub(crate) struct LedgerHandle {
     ledger: Box<dyn Ledger>,
-    own: Held,
+    own: Usage,
 }
 
-impl Account {
-    /// Of a relay alone.
+impl LedgerHandle {
+    /// For a single relay.
     pub(crate) fn alone(rng: &mut Rng) -> Self {
-        Self::of(Box::new(Alone { books: Books::new(rng), traffic: Bucket::default() }))
+        Self::of(Box::new(OwnLedger { accounts: Accounts::new(rng), traffic: Bucket::default() }))
     }
 
     pub(crate) fn of(ledger: Box<dyn Ledger>) -> Self {
-        Self { ledger, own: Held::default() }
+        Self { ledger, own: Usage::default() }
     }
 
-    /// Enters an allocation with so many ports, if no bound is exceeded by it.
+    /// Counts an allocation with this many ports, if it exceeds no bound.
     pub(crate) fn enter(&mut self, quotas: &Quotas, user: &[u8], address: IpAddr, ports: u32) -> bool {
         let mut may = false;
-        self.ledger.open(&mut |books| may = books.enter(quotas, user, address, ports));
+        self.ledger.open(&mut |accounts| may = accounts.enter(quotas, user, address, ports));
         if may {
             self.own.allocations += 1;
             self.own.ports += ports;
@@ -164,22 +165,22 @@ impl Account {
         may
     }
 
-    /// An allocation has ended. Its ports are given back one by one.
+    /// An allocation has ended. Its ports are released one by one.
     pub(crate) fn leave(&mut self, user: &[u8], address: IpAddr) {
         self.own.allocations -= 1;
-        self.ledger.open(&mut |books| books.leave(user, address));
+        self.ledger.open(&mut |accounts| accounts.leave(user, address));
     }
 
-    /// So many of a user's ports are closed.
+    /// This many of a user's ports are closed.
     pub(crate) fn give_back(&mut self, user: &[u8], ports: u32) {
         self.own.ports -= ports;
-        self.ledger.open(&mut |books| books.change(user, |held| held.ports -= ports));
+        self.ledger.open(&mut |accounts| accounts.change(user, |usage| usage.ports -= ports));
     }
 
-    /// Enters a connection with a peer, if the user may have another.
+    /// Counts a connection with a peer, if the user may have another.
     pub(crate) fn enter_stream(&mut self, quotas: &Quotas, user: &[u8]) -> bool {
         let mut may = false;
-        self.ledger.open(&mut |books| may = books.enter_stream(quotas, user));
+        self.ledger.open(&mut |accounts| may = accounts.enter_stream(quotas, user));
         self.own.connections += u32::from(may);
         may
     }
@@ -187,10 +188,10 @@ impl Account {
     /// A connection with a peer has ended.
     pub(crate) fn leave_stream(&mut self, user: &[u8]) {
         self.own.connections -= 1;
-        self.ledger.open(&mut |books| books.change(user, |held| held.connections -= 1));
+        self.ledger.open(&mut |accounts| accounts.change(user, |usage| usage.connections -= 1));
     }
 
-    /// As [`Bucket::take_bytes`], from what all payload of the server is paid from.
+    /// As [`Bucket::take_bytes`], from the bucket of all payload.
     pub(crate) fn take_bytes(&mut self, now: Instant, bytes: usize, rate_bps: u64) -> bool {
         let mut may = true;
         if rate_bps != 0 {
@@ -199,7 +200,7 @@ impl Account {
         may
     }
 
-    /// As [`Bucket::spend_bytes`], from the same.
+    /// As [`Bucket::spend_bytes`], from the same bucket.
     pub(crate) fn spend_bytes(&mut self, now: Instant, bytes: usize, rate_bps: u64) -> Instant {
         let mut more_at = now;
         if rate_bps != 0 {
@@ -229,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn users_and_addresses_have_bounds_of_their_own() {
+    fn users_and_addresses_have_separate_bounds() {
         let quotas = Quotas {
             allocations_per_user: 2,
             ports_per_user: 3,
@@ -238,23 +239,26 @@ mod tests {
             allocations: 4,
             ..Quotas::default()
         };
-        let mut books = Books::new(&mut Rng::from_number(1));
+        let mut accounts = Accounts::new(&mut Rng::from_number(1));
         let (near, far): (IpAddr, IpAddr) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
-        assert!(!books.enter_stream(&quotas, b"a"), "without an allocation");
-        assert!(books.enter(&quotas, b"a", near, 2));
-        assert!(!books.enter(&quotas, b"a", near, 2), "four ports");
-        assert!(books.enter(&quotas, b"a", near, 1));
-        assert!(!books.enter(&quotas, b"a", near, 0), "three allocations");
-        assert!(books.enter(&quotas, b"b", near, 1), "another user is not concerned");
-        assert!(!books.enter(&quotas, b"b", near, 1), "a fourth of one address");
-        assert!(books.enter(&quotas, b"b", far, 1));
-        assert!(!books.enter(&quotas, b"c", far, 1), "a fifth in all");
-        assert!(books.enter_stream(&quotas, b"a") && !books.enter_stream(&quotas, b"a"), "one connection");
-        books.change(b"a", |held| held.connections -= 1);
+        assert!(!accounts.enter_stream(&quotas, b"a"), "without an allocation");
+        assert!(accounts.enter(&quotas, b"a", near, 2));
+        assert!(!accounts.enter(&quotas, b"a", near, 2), "four ports");
+        assert!(accounts.enter(&quotas, b"a", near, 1));
+        assert!(!accounts.enter(&quotas, b"a", near, 0), "three allocations");
+        assert!(accounts.enter(&quotas, b"b", near, 1), "another user is not concerned");
+        assert!(!accounts.enter(&quotas, b"b", near, 1), "a fourth of one address");
+        assert!(accounts.enter(&quotas, b"b", far, 1));
+        assert!(!accounts.enter(&quotas, b"c", far, 1), "a fifth in all");
+        assert!(
+            accounts.enter_stream(&quotas, b"a") && !accounts.enter_stream(&quotas, b"a"),
+            "one connection"
+        );
+        accounts.change(b"a", |usage| usage.connections -= 1);
         for (user, address, ports) in [(b"a", near, 2), (b"a", near, 1), (b"b", near, 1), (b"b", far, 1)] {
-            books.leave(user, address);
-            books.change(user, |held| held.ports -= ports);
+            accounts.leave(user, address);
+            accounts.change(user, |usage| usage.ports -= ports);
         }
-        assert!(books.users.is_empty() && books.addresses.is_empty() && books.allocations == 0);
+        assert!(accounts.users.is_empty() && accounts.addresses.is_empty() && accounts.allocations == 0);
     }
 }

@@ -1,4 +1,4 @@
-//! Refresh (RFC 8656 §8): an allocation lives longer, or ends.
+//! Refresh (RFC 8656 §8): extends or ends an allocation.
 
 use crate::allocation::client_flow;
 use crate::allocations::Allocations;
@@ -32,7 +32,7 @@ pub(crate) fn on_refresh(
     }
 }
 
-/// The lifetime from now on, or the code of the error response.
+/// The new lifetime, or the code of the error response.
 fn refresh<T>(
     allocations: &mut Allocations,
     call: &Call<'_, T>,
@@ -51,7 +51,7 @@ fn refresh<T>(
         None => {}
         Some(Some(family)) if !has(family) => return Err(443),
         Some(None) => return Err(443),
-        // The client gives up one of two addresses; the allocation keeps the other (RFC 8656 §8.2).
+        // The client releases one of two addresses; the allocation keeps the other (RFC 8656 §8.2).
         Some(Some(family)) if lifetime.is_zero() && has(Family::V4) && has(Family::V6) => {
             let left = allocation.lifetime;
             allocations.release(index, family);

@@ -1,4 +1,4 @@
-//! The machine: which stage handles what comes in.
+//! The machine: selects the stage for each input.
 
 use crate::allocations::Allocations;
 use crate::call::Call;
@@ -7,7 +7,7 @@ use crate::events::{Command, End, Event, EventQueue};
 use crate::limits::ALLOCATIONS_MAX;
 use crate::nonce::Nonces;
 use crate::peer_streams::FIRST_DEADLINE;
-use crate::quota::{Account, Ledger};
+use crate::quota::{Ledger, LedgerHandle};
 use crate::settings::Settings;
 use crate::throttle::Throttle;
 use crate::{allocate, request, streams, traffic};
@@ -30,19 +30,19 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// One without clients. All its randomness comes from `rng`, which the operating system must have seeded where the relay faces a
-    /// network: nonces, reservation tokens and hashes depend on it.
+    /// A relay without clients. All its randomness comes from `rng`, which must be seeded by the operating
+    /// system if the relay is used on a network: nonces, reservation tokens and hashes depend on it.
     pub fn new(settings: Settings, mut rng: Rng) -> Self {
-        let account = Account::alone(&mut rng);
+        let account = LedgerHandle::alone(&mut rng);
         Self::with(account, settings, rng)
     }
 
-    /// One of several that make up a server: their users' allocations count together, in a ledger that all of them share.
+    /// One of several relays of a server: their users' allocations count together, in a shared ledger.
     pub fn sharing(ledger: Box<dyn Ledger>, settings: Settings, rng: Rng) -> Self {
-        Self::with(Account::of(ledger), settings, rng)
+        Self::with(LedgerHandle::of(ledger), settings, rng)
     }
 
-    fn with(ledger: Account, settings: Settings, mut rng: Rng) -> Self {
+    fn with(ledger: LedgerHandle, settings: Settings, mut rng: Rng) -> Self {
         Self {
             nonces: Nonces::new(settings.credentials.takes_userhash(), &mut rng),
             throttle: Throttle::new(&mut rng),
@@ -55,7 +55,7 @@ impl Relay {
         }
     }
 
-    /// What it has counted so far.
+    /// The counters so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -65,13 +65,13 @@ impl Relay {
         self.allocations.len() == 0
     }
 
-    /// What is wrong with the books, if anything: every socket has an owner and is entered, and nothing is beyond its bound. For tests
-    /// and fuzzers, between two calls.
+    /// Returns an inconsistency of the tables, if there is one: every socket needs an owner and must be
+    /// counted, and no table may exceed its bound. For tests and fuzzers, between two calls.
     pub fn audit(&self) -> Option<&'static str> {
         self.allocations.audit()
     }
 
-    /// Whether the client behind this path has an allocation.
+    /// Whether the client of this path has an allocation.
     pub(crate) fn has_allocation(&self, path: Path) -> bool {
         self.allocations.find(path).is_some()
     }
@@ -82,7 +82,7 @@ impl Relay {
         self.throttle.may_answer(now, path, excess, rate, &mut self.counters)
     }
 
-    /// The tables, and what else a stage borrows.
+    /// The tables, and the other state that a stage borrows.
     fn call<'c, T: Tx>(&'c mut self, now: Instant, tx: &'c mut T) -> (&'c mut Allocations, Call<'c, T>) {
         let Self { settings, rng, nonces, throttle, allocations, events, counters, is_draining } = self;
         let is_draining = *is_draining;
@@ -97,7 +97,7 @@ impl Relay {
     fn reload(&mut self, settings: Settings) {
         let takes_userhash = settings.credentials.takes_userhash();
         if takes_userhash != self.settings.credentials.takes_userhash() {
-            // A nonce tells what the server can do (RFC 8489 §9.2): those from before are stale now.
+            // A nonce lists the server's features (RFC 8489 §9.2): earlier nonces are stale now.
             self.nonces = Nonces::new(takes_userhash, &mut self.rng);
         }
         let interfaces = std::mem::take(&mut self.settings.policy.interfaces);
@@ -131,7 +131,7 @@ impl Machine for Relay {
         if path.local.on_demand_index().is_some() {
             return traffic::relay_to_client(allocations, &mut call, path.local, path.remote, bytes);
         }
-        // By the two uppermost bits (RFC 8656 §12): no media of its own is multiplexed on this port.
+        // By the two uppermost bits (RFC 8656 §12): no other media is multiplexed on this port.
         match bytes.first().map(|first| first >> 6) {
             Some(0) => request::on_message(allocations, &mut call, path, bytes),
             Some(1) => traffic::on_channel_data(allocations, &mut call, path, bytes),

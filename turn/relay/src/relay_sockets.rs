@@ -7,15 +7,15 @@ use stun::Family;
 /// The owner of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// An allocation's, of this family.
+    /// An allocation, for this family.
     Allocation(u32, Family),
-    /// The one behind an even port, while both are being opened.
+    /// An allocation, for the port after an even one, while both are being opened.
     Next,
-    /// A reservation's.
+    /// A reservation.
     Reservation(u32),
 }
 
-/// Who owns which socket.
+/// The owner of each socket.
 #[derive(Debug, Default)]
 pub(crate) struct RelaySockets {
     owners: Vec<Option<Owner>>,
@@ -23,7 +23,7 @@ pub(crate) struct RelaySockets {
 }
 
 impl RelaySockets {
-    /// A number that is not in use. `None` if all are.
+    /// An unused number. `None` if all are in use.
     pub(crate) fn take(&mut self, owner: Owner) -> Option<LocalId> {
         let index = self.free.pop().or_else(|| {
             let next = self.owners.len();
@@ -36,7 +36,7 @@ impl RelaySockets {
         Some(LocalId::on_demand(index))
     }
 
-    /// Gives a number back: its socket is closed, or never was open.
+    /// Releases a number: its socket is closed, or was never open.
     pub(crate) fn release(&mut self, local: LocalId) {
         if let Some(index) = local.on_demand_index()
             && self.owners.get_mut(usize::from(index)).and_then(Option::take).is_some()
@@ -49,7 +49,7 @@ impl RelaySockets {
         *self.owners.get(usize::from(local.on_demand_index()?))?
     }
 
-    /// Hands a socket on.
+    /// Changes the owner of a socket.
     pub(crate) fn pass(&mut self, local: LocalId, owner: Owner) {
         if let Some(index) = local.on_demand_index()
             && let Some(Some(current)) = self.owners.get_mut(usize::from(index))
@@ -58,7 +58,7 @@ impl RelaySockets {
         }
     }
 
-    /// How many are in use.
+    /// The number of sockets in use.
     pub(crate) fn len(&self) -> usize {
         self.owners.len() - self.free.len()
     }

@@ -1,4 +1,4 @@
-//! STUN messages of clients: whether they make sense, who sent them, and which method they call.
+//! STUN messages of clients: validation, authentication, and the call of their method.
 
 use crate::allocations::Allocations;
 use crate::authenticate::authenticate;
@@ -12,7 +12,7 @@ use crate::{allocate, permit, refresh, streams, traffic};
 use machine::{Path, Tx};
 use stun::{Class, Message, Method, Writer};
 
-/// Attributes that must be understood and are not.
+/// Unknown attributes that must be understood.
 struct Unknown {
     kinds: [u16; UNKNOWN_ATTRIBUTES_MAX],
     len: usize,
@@ -54,7 +54,7 @@ pub(crate) fn on_message(
     }
 }
 
-/// Binding: the client wants to know its address. It needs no credential.
+/// Binding: the client requests its address. It needs no credential.
 fn on_binding(call: &mut Call<'_, impl Tx>, header: &RequestHeader, message: &Message<'_>) {
     if let Some(unknown) = Unknown::of(message) {
         let fill = |writer: &mut Writer<'_>| _ = writer.unknown_attributes(unknown.kinds());
@@ -100,7 +100,7 @@ fn on_request(
     }
 }
 
-/// The user's allocation behind this path.
+/// The user's allocation for this path.
 fn allocation_of(allocations: &Allocations, path: Path, user: &AuthenticatedUser) -> Result<u32, u16> {
     let index = allocations.find(path).ok_or(437u16)?;
     let allocation = allocations.get(index).filter(|allocation| allocation.opening.is_none());

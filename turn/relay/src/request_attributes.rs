@@ -7,7 +7,7 @@ use stun::attribute::{
     XOR_PEER_ADDRESS, XOR_RELAYED_ADDRESS,
 };
 
-/// The attributes that this server understands in requests and indications.
+/// The attributes that this server supports in requests and indications.
 pub(crate) const KNOWN: [u16; 22] = [
     CONNECTION_ID,
     MAPPED_ADDRESS,

@@ -1,4 +1,4 @@
-//! A request of a client, as the stages that serve it see it.
+//! A request of a client, for the stages that serve it.
 
 use crate::credentials::Origin;
 use crate::limits::USERNAME_LEN_MAX;
@@ -6,13 +6,13 @@ use machine::Path;
 use std::fmt;
 use stun::{Key, Message, Method, TransactionId};
 
-/// What a response needs of its request.
+/// The fields of a request that its response needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestHeader {
     pub path: Path,
     pub method: Method,
     pub id: TransactionId,
-    /// Bytes of the request.
+    /// Length of the request in bytes.
     pub len: usize,
     /// Whether the request has a FINGERPRINT: then the response has one.
     pub fingerprint: bool,
@@ -25,12 +25,12 @@ impl RequestHeader {
     }
 }
 
-/// A user whose credential is right.
+/// A user with a valid credential.
 #[derive(Clone, Debug)]
 pub(crate) struct AuthenticatedUser {
     pub name: Name,
     pub key: Key,
-    /// What the credential came from; `None` if it was recognised by the key of its allocation.
+    /// The origin of the credential; `None` if it was recognised by the key of its allocation.
     pub origin: Option<Origin>,
 }
 

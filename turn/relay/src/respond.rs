@@ -1,4 +1,4 @@
-//! Responses: what they repeat of their request, and what each of them must have.
+//! Responses: the fields copied from their request, and the attributes that each must have.
 
 use crate::allocation::STRANGERS;
 use crate::call::Call;
@@ -9,7 +9,7 @@ use crate::request_context::RequestHeader;
 use machine::{Flow, Tx};
 use stun::{Class, HEADER_LEN, Key, PasswordAlgorithm, Writer};
 
-/// The name of this software. Only authenticated users get it: for others it would only be more bytes.
+/// The name of this software. Only authenticated users get it: for others it would only add bytes.
 const SOFTWARE: &str = "leat-turn";
 
 /// The success response to an authenticated user.
@@ -31,7 +31,7 @@ pub(crate) fn error_response(call: &mut Call<'_, impl Tx>, header: &RequestHeade
     error_response_with(call, header, key, code, |_| {});
 }
 
-/// An error response with more attributes.
+/// An error response with additional attributes.
 pub(crate) fn error_response_with(
     call: &mut Call<'_, impl Tx>,
     header: &RequestHeader,
@@ -47,7 +47,7 @@ pub(crate) fn error_response_with(
     });
 }
 
-/// The error response to a stranger: as short as possible, and within the bound of its source.
+/// The error response to an unauthenticated client: as short as possible, and within the bound of its source.
 pub(crate) fn stranger_error(
     call: &mut Call<'_, impl Tx>,
     header: &RequestHeader,
@@ -61,7 +61,8 @@ pub(crate) fn stranger_error(
     });
 }
 
-/// A response to a stranger, if its source may get the bytes by which it is longer than the request. False if not.
+/// A response to an unauthenticated client, if its source may get the bytes by which it is longer than the
+/// request. False if not.
 pub(crate) fn stranger_response(
     call: &mut Call<'_, impl Tx>,
     header: &RequestHeader,
@@ -80,8 +81,9 @@ pub(crate) fn stranger_response(
 
 /// Requires a credential (401), or the same credential with another nonce (438).
 ///
-/// Over UDP the source address may be forged. So the challenge tells what the server can do beyond MD5 only if the request had as many
-/// bytes (RFC 8489 §9.2.4: PASSWORD-ALGORITHMS may be missing). Browsers, which know nothing else, send 28.
+/// Over UDP the source address may be forged. So the challenge lists features beyond MD5 only if the request
+/// had enough bytes (RFC 8489 §9.2.4: PASSWORD-ALGORITHMS may be missing). Browsers, which support nothing
+/// else, send 28.
 pub(crate) fn challenge(call: &mut Call<'_, impl Tx>, header: &RequestHeader, code: u16) {
     let realm = call.settings.credentials.realm();
     let fits = featured_challenge_len(&realm, header.fingerprint) <= header.len;
@@ -108,7 +110,8 @@ pub(crate) fn write(
     send(call, header, flow, &buffer[..len]);
 }
 
-/// The length of a response is known only when it is written, and a slot has a fixed length: so a response, which is short, is copied.
+/// The length of a response is known only after it is written, and a slot has a fixed length: so a response,
+/// which is short, is copied.
 fn send(call: &mut Call<'_, impl Tx>, header: &RequestHeader, flow: Flow, response: &[u8]) {
     match call.tx.slot(flow, header.path, response.len()) {
         Some(slot) => slot.copy_from_slice(response),
@@ -123,7 +126,7 @@ fn compose(
     class: Class,
     fill: impl FnOnce(&mut Writer<'_>),
 ) -> usize {
-    let has_room = "an answer has room: a constant assertion beside its bound says so";
+    let has_room = "the response fits: a constant assertion beside its bound checks this";
     let mut writer = Writer::new(buffer, class, header.method, header.id).expect(has_room);
     fill(&mut writer);
     if header.fingerprint {
@@ -132,7 +135,8 @@ fn compose(
     writer.finish().expect(has_room)
 }
 
-/// Bytes of a challenge with every attribute: ERROR-CODE, REALM, NONCE, PASSWORD-ALGORITHMS, and FINGERPRINT if it was asked for.
+/// Length of a challenge with every attribute in bytes: ERROR-CODE, REALM, NONCE, PASSWORD-ALGORITHMS, and
+/// FINGERPRINT if the request had one.
 fn featured_challenge_len(realm: &str, fingerprint: bool) -> usize {
     let attribute = |len: usize| 4 + len.next_multiple_of(4);
     let fingerprint = if fingerprint { attribute(4) } else { 0 };

@@ -1,6 +1,6 @@
-//! A small map in one sorted list: what is looked up per packet, among few.
+//! A small map in one sorted list, for per-packet lookups among few entries.
 
-/// Keys in order, each with its value. Bounded by whoever inserts.
+/// Sorted keys with their values. The caller bounds their number.
 #[derive(Debug)]
 pub(crate) struct Sorted<K, V>(Vec<(K, V)>);
 
@@ -16,7 +16,7 @@ impl<K: Ord, V> Sorted<K, V> {
         Some(&self.0[at].1)
     }
 
-    /// Replaces what was there.
+    /// Inserts, or replaces an existing value.
     pub(crate) fn insert(&mut self, key: K, value: V) {
         match self.0.binary_search_by(|(other, _)| other.cmp(&key)) {
             Ok(at) => self.0[at].1 = value,

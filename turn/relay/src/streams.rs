@@ -1,7 +1,7 @@
-//! Peers over TCP (RFC 6062): a client connects to a peer, a peer connects to a client, and the client joins a connection of its own
-//! with either.
+//! Peers over TCP (RFC 6062): a client connects to a peer or a peer to a client, and the client joins another
+//! connection with it.
 //!
-//! These are the decisions. The bytes of a joined connection do not pass here, only their number does.
+//! This file decides. The bytes of a joined connection do not pass here, only their number does.
 
 use crate::allocation::{STRANGERS, client_flow};
 use crate::allocations::Allocations;
@@ -18,7 +18,7 @@ use machine::{Instant, LocalId, SocketRequest, StreamId, Towards, Tx};
 use std::net::SocketAddr;
 use stun::{Class, Method, TransactionId, Writer};
 
-/// Connect (RFC 6062 §5.2): the client wants to reach a peer.
+/// Connect (RFC 6062 §5.2): the client requests a connection to a peer.
 pub(crate) fn on_connect(
     allocations: &mut Allocations,
     call: &mut Call<'_, impl Tx>,
@@ -58,7 +58,8 @@ fn connect<T>(
     Ok(())
 }
 
-/// A new connection of an allocation, and its number. `None` if its user, or all users together, have as many as they may.
+/// A new connection of an allocation, and its number. `None` if its user, or the server, has the maximum
+/// number.
 fn add_stream<T>(
     allocations: &mut Allocations,
     call: &mut Call<'_, T>,
@@ -96,7 +97,8 @@ pub(crate) fn on_connected(allocations: &mut Allocations, call: &mut Call<'_, im
     success_response(call, &header, &key, client_flow(index), fill);
 }
 
-/// A peer has connected to a relayed address (RFC 6062 §5.3). The client gets a ConnectionAttempt, if it permits that peer.
+/// A peer has connected to a relayed address (RFC 6062 §5.3). The client gets a ConnectionAttempt, if it
+/// permits that peer.
 pub(crate) fn on_offered(
     allocations: &mut Allocations,
     call: &mut Call<'_, impl Tx>,
@@ -120,7 +122,7 @@ pub(crate) fn on_offered(
     let attempt =
         RequestHeader { path: client, method: Method::CONNECTION_ATTEMPT, id, len: 0, fingerprint: false };
     call.counters.count(Counter::PeerConnectionsMade);
-    // If it is lost, since the batch is full, no client comes for the connection, and its deadline closes it.
+    // If it is lost because the batch is full, no client joins the connection, and its deadline closes it.
     write(call, &attempt, client_flow(index), Class::Indication, |writer| {
         writer.xor_peer_address(peer).connection_id(connection_id);
     });
@@ -136,7 +138,8 @@ pub(crate) fn on_connection_bind(
     let RequestContext { header, user, message } = request;
     let waiting = allocations.streams.named(message);
     let waiting = waiting.filter(|stream| is_waiting_for(allocations, *stream, user));
-    // A connection that has an allocation is where its client learns of others.
+    // A connection with an allocation is the control connection, on which its client gets responses and
+    // indications.
     let is_new = header.path.local.is_tcp() && allocations.find(header.path).is_none();
     let Some(stream) = waiting.filter(|_| is_new) else {
         return error_response(call, header, &user.key, 400);
@@ -156,7 +159,7 @@ fn is_waiting_for(allocations: &Allocations, stream: StreamId, user: &Authentica
     allocation.is_some_and(|allocation| *allocation.user == *user.name.as_bytes())
 }
 
-/// Counts bytes that have passed. Returns when more may pass.
+/// Counts relayed bytes. Returns when more may be relayed.
 pub(crate) fn on_passed(
     allocations: &mut Allocations,
     counters: &mut Counters,
@@ -178,7 +181,7 @@ pub(crate) fn on_passed(
     own.max(ledger.spend_bytes(now, bytes, quotas.bits_per_second))
 }
 
-/// The peer has not answered in time, or the client has not come for it.
+/// The peer has not answered in time, or the client has not joined the connection.
 pub(crate) fn on_stream_late(allocations: &mut Allocations, call: &mut Call<'_, impl Tx>, stream: StreamId) {
     on_closed(allocations, call, stream);
     allocations.socket_requests.push_back(SocketRequest::CloseStream { stream });

@@ -1,13 +1,13 @@
-//! Hash tables whose keys strangers choose: the hash is keyed, so that they cannot make keys collide.
+//! Hash tables with keys chosen by clients: the hash is keyed, so that clients cannot cause collisions.
 
 use machine::Rng;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, DefaultHasher, Hasher};
 
-/// A table over what clients choose.
+/// A table with keys that clients choose.
 pub(crate) type Table<K, V> = HashMap<K, V, Keyed>;
 
-/// SipHash behind 128 secret bits.
+/// SipHash with a secret key of 128 bits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keyed([u64; 2]);
 

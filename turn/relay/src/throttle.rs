@@ -1,8 +1,9 @@
-//! How many bytes strangers get beyond those that they sent: until a client has authenticated, its source address may be forged, and
-//! each response then goes to another host.
+//! Bounds the bytes sent to unauthenticated clients beyond those received: their source address may be
+//! forged, and then each response goes to another host.
 //!
-//! One bucket for each cell of a fixed table, which a source finds by a keyed hash: nothing grows, whatever comes. An answer that is
-//! no longer than its question costs nothing: the sender could as well have sent it to the other address itself.
+//! One bucket for each cell of a fixed table, selected by a keyed hash of the source: the table never grows.
+//! An answer that is not longer than its request costs nothing: the sender could as well have sent the
+//! request to the other address itself.
 
 use crate::bucket::Bucket;
 use crate::counters::{Counter, Counters};
@@ -20,17 +21,18 @@ pub(crate) struct Throttle {
     cells: Box<[Bucket]>,
 }
 
-/// What comes back in so long may be taken at once.
+/// The burst: the bytes that are refilled in this time.
 const DEPTH: Duration = Duration::from_secs(2);
 
 impl Throttle {
-    /// One in which no source has taken anything.
+    /// A throttle whose sources have used no bytes.
     pub(crate) fn new(rng: &mut Rng) -> Self {
         let cells = vec![Bucket::default(); THROTTLE_CELLS].into_boxed_slice();
         Self { keyed: Keyed::new(rng), cells }
     }
 
-    /// Whether to send so many bytes more than a stranger sent. Its source address may be forged, except behind a TCP connection.
+    /// Whether to send this many more bytes than an unauthenticated client sent. Its source address may be
+    /// forged, except on a TCP connection.
     pub(crate) fn may_answer(
         &mut self,
         now: Instant,
@@ -46,7 +48,7 @@ impl Throttle {
         may
     }
 
-    /// Whether this source may be sent so many bytes more than it sent, at a rate of so many a second.
+    /// Whether this many more bytes than received may be sent to this source, at this rate a second.
     fn take(&mut self, now: Instant, source: IpAddr, excess: usize, bytes_per_second: u32) -> bool {
         if excess == 0 {
             return true;
@@ -57,7 +59,8 @@ impl Throttle {
     }
 }
 
-/// What counts as one source: an IPv4 address, or the 64 bits of an IPv6 address that its provider gave it.
+/// The unit that counts as one source: an IPv4 address, or the 64 bits of an IPv6 address that its provider
+/// assigned.
 pub(crate) fn one_source(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),
@@ -70,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_gets_its_rate_and_a_burst_and_others_theirs() {
+    fn each_source_has_its_own_rate_and_burst() {
         const RATE: u32 = 1_000;
         let mut throttle = Throttle::new(&mut Rng::from_number(1));
         let (one, other): (IpAddr, IpAddr) =
@@ -82,7 +85,7 @@ mod tests {
         }
         assert!((11_950..=12_000).contains(&bytes), "{bytes} bytes in 10 s");
         let now = Instant::EPOCH + Duration::from_secs(10);
-        assert!((0..1_000).all(|_| throttle.take(now, one, 0, RATE)), "what is not longer is free");
+        assert!((0..1_000).all(|_| throttle.take(now, one, 0, RATE)), "an answer that is not longer is free");
         assert!(throttle.take(now, other, 100, RATE), "another source has its own");
         let neighbour: IpAddr = "2001:db8::2".parse().expect("an address");
         assert!((0..19).all(|_| throttle.take(now, neighbour, 100, RATE)));

@@ -27,7 +27,7 @@ pub(crate) fn on_channel_data(
     relay_to_peer(allocations, call, index, peer, channel.data);
 }
 
-/// A Send indication of a client. It never has a response.
+/// A Send indication of a client. It never gets a response.
 pub(crate) fn on_send(
     allocations: &mut Allocations,
     call: &mut Call<'_, impl Tx>,
@@ -43,7 +43,7 @@ pub(crate) fn on_send(
     let Some(index) = allocations.find_cached(path) else {
         return call.counters.count(Counter::NoAllocation);
     };
-    // Rather none than one that may be fragmented (RFC 8656 §11.2).
+    // No datagram is better than one that may be fragmented (RFC 8656 §11.2).
     if message.dont_fragment() && !allocations.get(index).is_some_and(|allocation| allocation.dont_fragment) {
         return call.counters.count(Counter::NoDontFragment);
     }
@@ -81,7 +81,7 @@ fn relay_to_peer(
     counters.add(Counter::ToPeersBytes, data.len() as u64);
 }
 
-/// A datagram has come to a relayed address.
+/// A datagram has arrived at a relayed address.
 pub(crate) fn relay_to_client(
     allocations: &mut Allocations,
     call: &mut Call<'_, impl Tx>,
@@ -132,7 +132,7 @@ fn write_channel_data(
     if !path.local.is_tcp() {
         return tx.forward(flow, path, &header, data);
     }
-    // A stream wants it filled up to a multiple of four (RFC 8656 §12.5).
+    // On a stream it is padded to a multiple of four (RFC 8656 §12.5).
     let end = CHANNEL_HEADER_LEN + data.len();
     let Some(slot) = tx.slot(flow, path, end.next_multiple_of(4)) else { return false };
     slot[..CHANNEL_HEADER_LEN].copy_from_slice(&header);
@@ -149,14 +149,14 @@ fn write_data_indication(
     data: &[u8],
     tx: &mut impl Tx,
 ) -> bool {
-    // XOR-PEER-ADDRESS, and the head of DATA.
+    // XOR-PEER-ADDRESS, and the header of DATA.
     let before = if peer.is_ipv4() { 12 } else { 24 } + 4;
     let len = HEADER_LEN + before + data.len().next_multiple_of(4);
     let Some(slot) = tx.slot(client_flow(index), allocation.client, len) else { return false };
     let written = Writer::new(slot, Class::Indication, Method::DATA, id)
         .and_then(|mut writer| writer.xor_peer_address(peer).attribute(stun::attribute::DATA, data).finish());
     if written.is_none() {
-        // A payload beyond what a STUN message can say the length of.
+        // A payload longer than the length field of a STUN message allows.
         tx.cancel();
     }
     written.is_some()

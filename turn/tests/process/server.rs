@@ -160,7 +160,8 @@ impl Folder {
         self.make_certificate_of(name, EC, &[], "cert.pem", "key.pem");
     }
 
-    /// Writes an RSA key to `key.pem`, and its certificate, signed by another one, with that one to `cert.pem`.
+    /// Writes an RSA key to `key.pem`, and its certificate, signed by another one, with that one to
+    /// `cert.pem`.
     pub fn make_rsa_chain(&self, name: &str) {
         self.make_certificate_of("issuer", EC, &[], "issuer.pem", "issuer-key.pem");
         let issuer = [("-CA", self.path("issuer.pem")), ("-CAkey", self.path("issuer-key.pem"))];

@@ -27,7 +27,8 @@ fn sizes_scatter_and_keyframes_are_large_and_rare() {
         frames.iter().filter(|frame| frame.is_keyframe).count()
     };
     let of_hundred: usize = (1..=100).map(of_seed).sum();
-    // The first, and of those behind it each gap's mean of 10 s and variance of 8.3 s² (renewals): 6.54 in a minute.
+    // The first keyframe, and for those after it each interval's mean of 10 s and variance of 8.3 s²
+    // (renewals): 6.54 in a minute.
     assert!((630..=680).contains(&of_hundred), "{of_hundred} in a hundred minutes");
     let sizes: std::collections::BTreeSet<_> = frames.iter().map(|frame| frame.len).collect();
     assert!(sizes.len() > 1000, "{} sizes", sizes.len());

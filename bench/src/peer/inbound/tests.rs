@@ -53,7 +53,7 @@ fn gaps_are_requested_until_they_are_filled_or_given_up() {
 fn loss_is_counted_by_the_publishers_numbers() {
     let (mut inbound, mut tally) = (inbound(), Tally::default());
     let stamp = |number| Stamp { track: 0x10, number, sent_at: 0 };
-    // The server numbers without a gap what it was sent with one.
+    // The server's numbers have no gap where the sender's have one.
     for (seq, number) in [(1, 100), (2, 101), (3, 105)] {
         take(&mut inbound, seq);
         assert!(inbound.read(&stamp(number), &mut tally));

@@ -30,9 +30,9 @@ fn reports_are_readable_by_another_implementation() {
         (theirs.last_sequence_number, theirs.jitter, theirs.last_sender_report, theirs.delay),
         (70_000, 6, 7, 8)
     );
-    let mut heard = Vec::new();
-    read(&out, |said| heard.push(said));
-    assert_eq!(heard, [Said::SenderReport { ssrc: 7, ntp_middle: 0x0304_0506 }]);
+    let mut parts = Vec::new();
+    read(&out, |part| parts.push(part));
+    assert_eq!(parts, [Part::SenderReport { ssrc: 7, ntp_middle: 0x0304_0506 }]);
 }
 
 #[test]
@@ -79,13 +79,13 @@ fn keyframe_requests_are_recognised_and_noise_is_not() {
     let mut out = Vec::new();
     pli(&mut out, 1, 77);
     out.extend_from_slice(&[0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 78, 5, 0, 0, 0]);
-    let hear = |bytes: &[u8]| {
-        let mut heard = Vec::new();
-        read(bytes, |said| heard.push(said));
-        heard
+    let parts = |bytes: &[u8]| {
+        let mut parts = Vec::new();
+        read(bytes, |part| parts.push(part));
+        parts
     };
-    assert_eq!(hear(&out), [Said::KeyframeRequest(77), Said::KeyframeRequest(78)]);
+    assert_eq!(parts(&out), [Part::KeyframeRequest(77), Part::KeyframeRequest(78)]);
     for len in 0..out.len() {
-        assert!(hear(&out[..len]).len() < 2, "{len} bytes");
+        assert!(parts(&out[..len]).len() < 2, "{len} bytes");
     }
 }

@@ -79,8 +79,8 @@ impl Structure {
 
     /// The maximum size of frames of a spatial layer. `None` if the structure does not contain it.
     pub fn resolution(&self, spatial_id: u8) -> Option<Resolution> {
-        let told = self.has_resolutions && spatial_id <= self.top_spatial_id();
-        let &(width, height) = self.resolutions.get(usize::from(spatial_id)).filter(|_| told)?;
+        let known = self.has_resolutions && spatial_id <= self.top_spatial_id();
+        let &(width, height) = self.resolutions.get(usize::from(spatial_id)).filter(|_| known)?;
         Some(Resolution { width: u32::from(width) + 1, height: u32::from(height) + 1 })
     }
 

@@ -384,8 +384,8 @@ fn check_structure(read: &Structure, plain: &Plain) -> Result<(), TestCaseError>
         prop_assert_eq!(read.protected_by(target), chain);
     }
     for spatial_id in 0..=u8::MAX {
-        let told = plain.resolutions.as_ref().and_then(|sizes| sizes.get(usize::from(spatial_id)));
-        prop_assert_eq!(read.resolution(spatial_id), told.copied().map(size));
+        let expected = plain.resolutions.as_ref().and_then(|sizes| sizes.get(usize::from(spatial_id)));
+        prop_assert_eq!(read.resolution(spatial_id), expected.copied().map(size));
     }
     Ok(())
 }
@@ -403,8 +403,8 @@ fn check_frame(read: &Descriptor, plain: &Plain, frame: &PlainFrame) -> Result<(
     let all = (1u64 << plain.targets) as u32;
     let active = frame.active.or(frame.brings_structure.then_some(all.wrapping_sub(1)));
     prop_assert_eq!(read.active_targets, active);
-    let told = plain.resolutions.as_ref().map(|sizes| size(sizes[usize::from(template.layer.0)]));
-    prop_assert_eq!(read.resolution, told);
+    let expected = plain.resolutions.as_ref().map(|sizes| size(sizes[usize::from(template.layer.0)]));
+    prop_assert_eq!(read.resolution, expected);
     Ok(())
 }
 

@@ -14,9 +14,9 @@ fn is_good(credentials: &Credentials, username: &str, password: &str, now: Durat
     credentials.verify(&message, username.as_bytes(), PasswordAlgorithm::Md5, Integrity::Sha1, now).is_some()
 }
 
-/// As `turnadmin` and every service that mints for coturn make them.
+/// As `turnadmin` and every service that mints credentials for coturn make them.
 #[test]
-fn a_minted_credential_is_as_coturn_makes_it() {
+fn a_minted_credential_equals_coturns() {
     let (username, password) = mint(b"north", Derivation::Sha1, Duration::from_secs(1_433_895_918), "user");
     assert_eq!(username, "1433895918:user");
     // printf '%s' 1433895918:user | openssl dgst -sha1 -hmac north -binary | base64
@@ -24,7 +24,7 @@ fn a_minted_credential_is_as_coturn_makes_it() {
 }
 
 #[test]
-fn minted_credentials_are_good_until_they_expire_under_either_secret_and_derivation() {
+fn minted_credentials_are_valid_until_they_expire_under_either_secret_and_derivation() {
     let old = Credentials::new("leat").secret(b"old").expect("a secret");
     let both = old.clone().secret(b"new").expect("a second");
     let new = Credentials::new("leat").secret(b"new").expect("a secret");
@@ -41,11 +41,11 @@ fn minted_credentials_are_good_until_they_expire_under_either_secret_and_derivat
     }
     let later = format!("{}:alice", NOW.as_secs() + 9_999);
     let (_, password) = mint(b"old", Derivation::Sha1, NOW, "alice");
-    assert!(!is_good(&both, &later, &password, NOW), "the expiry is part of what is signed");
+    assert!(!is_good(&both, &later, &password, NOW), "the expiry is signed as well");
 }
 
 #[test]
-fn users_have_passwords_and_names_without_an_expiry_are_nobodys() {
+fn users_have_passwords_and_unknown_names_without_an_expiry_are_refused() {
     let credentials =
         Credentials::new("leat").user("bob", "builder").expect("a user").secret(b"s").expect("one");
     assert!(is_good(&credentials, "bob", "builder", NOW));
@@ -62,7 +62,7 @@ fn users_have_passwords_and_names_without_an_expiry_are_nobodys() {
 
 #[test]
 fn configured_names_and_passwords_match_however_their_characters_are_encoded() {
-    // Decomposed, with an ideographic and a no-break space; clients send what RFC 8265 §4.2 makes of it.
+    // Decomposed, with an ideographic and a no-break space; clients send the form of RFC 8265 §4.2.
     let (name, password) = ("Zoe\u{308}\u{3000}M", "pa\u{a0}sse\u{301}");
     let (sent_name, sent_password) = ("Zo\u{eb} M", "pa ss\u{e9}");
     let credentials = Credentials::new("leat").user(name, password).expect("a user");
@@ -79,7 +79,7 @@ fn configured_names_and_passwords_match_however_their_characters_are_encoded() {
 }
 
 #[test]
-fn a_quota_is_the_users_and_not_the_credentials() {
+fn a_quota_belongs_to_the_user_and_not_to_the_credential() {
     assert_eq!(quota_name(b"1433895918:user"), b"user");
     assert_eq!(quota_name(b"1433895919:user"), b"user");
     assert_eq!(quota_name(b"1433895919:a:b"), b"a:b");
@@ -89,7 +89,7 @@ fn a_quota_is_the_users_and_not_the_credentials() {
 }
 
 #[test]
-fn what_cannot_be_is_told() {
+fn invalid_credentials_are_reported() {
     let three = (0..3).try_fold(Credentials::new("leat"), |all, number| all.secret(&[number]));
     assert_eq!(three.expect_err("three"), BadCredentials::TooManySecrets(3));
     assert!(Credentials::new("leat").secret(b"").is_err());

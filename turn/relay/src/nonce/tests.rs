@@ -5,12 +5,12 @@ fn path(remote: &str) -> Path {
 }
 
 #[test]
-fn a_nonce_is_good_for_an_hour_for_its_client_at_its_server() {
+fn a_nonce_is_valid_for_an_hour_for_its_client_at_its_server() {
     let mut rng = Rng::from_number(1);
     let nonces = Nonces::new(true, &mut rng);
     let other_server = Nonces::new(true, &mut rng);
     let client = path("192.0.2.1:4000");
-    // The second is told by its low bits, which come again within a day.
+    // The nonce contains only the low bits of the second, which repeat within a day.
     for seconds in [7, 1_000_000, 0xffff, 0x1_0000, u64::from(u32::MAX)] {
         let now = Instant::EPOCH + Duration::from_secs(seconds);
         for (form, len) in [(Form::Featured, 25), (Form::Plain, 12)] {
@@ -34,7 +34,7 @@ fn a_nonce_is_good_for_an_hour_for_its_client_at_its_server() {
 }
 
 #[test]
-fn over_tcp_a_nonce_is_good_for_all_connections_of_its_client() {
+fn over_tcp_a_nonce_is_valid_for_all_connections_of_its_client() {
     let nonces = Nonces::new(true, &mut Rng::from_number(4));
     let now = Instant::EPOCH + Duration::from_secs(1_000_000);
     let over = |local, remote| Path { local, ..path(remote) };
@@ -46,7 +46,7 @@ fn over_tcp_a_nonce_is_good_for_all_connections_of_its_client() {
 }
 
 #[test]
-fn no_bit_of_a_nonce_can_be_another() {
+fn no_bit_of_a_nonce_can_be_changed() {
     let nonces = Nonces::new(false, &mut Rng::from_number(2));
     let (now, client) = (Instant::EPOCH + Duration::from_secs(9_999), path("192.0.2.1:4000"));
     for form in [Form::Featured, Form::Plain] {
@@ -57,16 +57,17 @@ fn no_bit_of_a_nonce_can_be_another() {
             bent[bit / 8] ^= 1 << (bit % 8);
             assert!(!nonces.is_good(now, client, &bent), "bit {bit}");
         }
-        // The last twelve of the longer form are the shorter one.
+        // The shorter form equals the last twelve characters of the longer one.
         for len in (0..nonce.len()).filter(|len| *len != STAMP_LEN) {
             assert!(!nonces.is_good(now, client, &nonce[..len]));
         }
     }
 }
 
-/// A thousand nonces of different clients have a thousand different codes, in which every bit is as often one as zero.
+/// A thousand nonces of different clients have a thousand different codes, in which every bit is one as
+/// often as zero.
 #[test]
-fn nonces_cannot_be_told_from_chance() {
+fn nonces_look_random() {
     const BITS: usize = 8 * MAC_LEN;
     let nonces = Nonces::new(false, &mut Rng::from_number(3));
     let mut ones = [0_u32; 6 * STAMP_LEN];
@@ -79,6 +80,6 @@ fn nonces_cannot_be_told_from_chance() {
         }
     }
     let code = &ones[8 * SECONDS_LEN..][..BITS];
-    // 1000 throws of a coin are within 5 standard deviations of the middle but once in two million times.
+    // 1000 coin tosses are within 5 standard deviations of the mean except once in two million times.
     assert!(code.iter().all(|count| (421..=579).contains(count)), "{ones:?}");
 }

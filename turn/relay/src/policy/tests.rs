@@ -35,7 +35,7 @@ fn public_addresses_are_admitted() {
 }
 
 #[test]
-fn own_addresses_are_refused_however_they_are_written() {
+fn own_addresses_are_refused_in_every_notation() {
     let policy = Policy { own: vec![ip("8.8.8.8"), ip("2600::1")], ..Policy::default() };
     for own in ["8.8.8.8", "2600::1", "64:ff9b::8.8.8.8", "2002:808:808::1", "::ffff:8.8.8.8"] {
         assert!(!policy.admits_host(ip(own)), "{own}");
@@ -44,7 +44,7 @@ fn own_addresses_are_refused_however_they_are_written() {
 }
 
 #[test]
-fn interface_addresses_count_as_own_however_they_are_written() {
+fn interface_addresses_count_as_own_in_every_notation() {
     let interfaces = ["8.8.8.8", "2600::1", "9.9.9.9", "8.8.8.8"].map(ip).into_iter().collect();
     let policy = Policy { interfaces, ..Policy::default() };
     for own in ["8.8.8.8", "9.9.9.9", "2600::1", "64:ff9b::8.8.8.8", "2002:909:909::1", "2600::5efe:8.8.8.8"]
@@ -59,7 +59,7 @@ fn interface_addresses_count_as_own_however_they_are_written() {
 }
 
 #[test]
-fn allowed_peers_only_means_no_other_peer() {
+fn allowed_peers_only_refuses_all_other_peers() {
     let allowed = vec!["203.0.113.7:7000-7007".parse().expect("an exception")];
     let policy = Policy { allowed, allowed_only: true, ..Policy::default() };
     let admits = |peer: &str| policy.admits(peer.parse().expect("an address"));
@@ -77,7 +77,7 @@ fn allowed_peers_only_means_no_other_peer() {
 }
 
 #[test]
-fn an_exception_opens_what_it_names_and_nothing_else() {
+fn an_exception_allows_only_the_peers_that_it_names() {
     let policy = Policy {
         allowed: ["127.0.0.1:7000-7001", "10.1.0.0/16", "[::1]:7000", "fd00::5"]
             .map(|text| text.parse().expect("an exception"))
@@ -107,7 +107,7 @@ fn an_exception_opens_what_it_names_and_nothing_else() {
 }
 
 #[test]
-fn exceptions_that_are_none_are_told() {
+fn invalid_exceptions_are_reported() {
     for text in [
         "",
         "host",
@@ -125,9 +125,10 @@ fn exceptions_that_are_none_are_told() {
     assert_eq!("10.0.0.0/8".parse::<Allowed>().expect("one").to_string(), "10.0.0.0/8 ports 1-65535");
 }
 
-/// Numeric, not bytewise: each network's first and last address are inside, and their neighbours are not.
+/// Compared numerically, not bytewise: each network's first and last address are inside, and their
+/// neighbours are not.
 #[test]
-fn networks_end_where_they_end() {
+fn networks_have_exact_bounds() {
     for network in REFUSED_V4.iter().chain(REFUSED_V6).chain([&PUBLIC_V6]) {
         match network.ip {
             IpAddr::V4(first) => {

@@ -9,7 +9,7 @@ use stun::attribute::{ADDITIONAL_ADDRESS_FAMILY, ADDRESS_ERROR_CODE, ALTERNATE_S
 use stun::{Family, Method, Writer};
 
 #[test]
-fn an_allocation_has_an_address_of_its_own_and_says_where_the_client_is() {
+fn an_allocation_returns_its_relayed_address_and_the_clients_address() {
     let mut rig = Rig::new(settings());
     let mut client = rig.client("8.8.8.8:4000");
     let answer = client.allocate(&mut rig, |_| {});
@@ -21,21 +21,21 @@ fn an_allocation_has_an_address_of_its_own_and_says_where_the_client_is() {
 }
 
 #[test]
-fn the_same_request_again_is_answered_again_and_another_is_a_mismatch() {
+fn a_repeated_request_is_answered_again_and_another_is_a_mismatch() {
     let mut rig = Rig::new(settings());
     let mut client = rig.client("8.8.8.8:4000");
-    client.knock(&mut rig);
+    client.challenge(&mut rig);
     let id = rig.id();
     let fill = |writer: &mut Writer<'_>| _ = writer.requested_transport(stun::UDP);
-    let first = client.ask_as(&mut rig, id, Method::ALLOCATE, fill);
-    let second = client.ask_as(&mut rig, id, Method::ALLOCATE, fill);
+    let first = client.request_as(&mut rig, id, Method::ALLOCATE, fill);
+    let second = client.request_as(&mut rig, id, Method::ALLOCATE, fill);
     assert_eq!(first.relayed(), second.relayed());
-    assert_eq!(client.ask(&mut rig, Method::ALLOCATE, fill).code(), 437);
+    assert_eq!(client.request(&mut rig, Method::ALLOCATE, fill).code(), 437);
     assert_eq!(rig.sockets.len(), 1);
 }
 
 #[test]
-fn what_an_allocate_request_may_not_say() {
+fn invalid_allocate_requests_are_refused() {
     type Fill = fn(&mut Writer<'_>);
     let cases: &[(u16, Fill)] = &[
         (400, |_| {}),
@@ -67,20 +67,20 @@ fn what_an_allocate_request_may_not_say() {
     ];
     let mut rig = Rig::new(settings());
     let mut client = rig.client("8.8.8.8:4000");
-    client.knock(&mut rig);
+    client.challenge(&mut rig);
     for (index, (code, fill)) in cases.iter().enumerate() {
-        let answer = client.ask(&mut rig, Method::ALLOCATE, fill);
+        let answer = client.request(&mut rig, Method::ALLOCATE, fill);
         assert_eq!(answer.code(), *code, "case {index}");
         assert!(
             answer.message().verify_integrity(&client.key()),
-            "who has authenticated gets a signed answer"
+            "an authenticated client gets a signed answer"
         );
         assert!(rig.relay.is_idle() && rig.sockets.is_empty());
     }
 }
 
 #[test]
-fn families_are_given_as_they_are_asked_for() {
+fn addresses_have_the_requested_families() {
     let mut rig = Rig::new(settings());
     let v6 = |writer: &mut Writer<'_>| _ = writer.requested_address_family(Family::V6);
     let answer = rig.client("8.8.8.8:1").allocate(&mut rig, v6);
@@ -90,10 +90,10 @@ fn families_are_given_as_they_are_asked_for() {
     let answer = client.allocate(&mut rig, both);
     assert!(answer.relayed()[0].is_ipv4() && answer.relayed()[1].is_ipv6());
     assert_eq!(rig.sockets.len(), 3);
-    // One of the two is given up; then the other, and with it the allocation.
+    // One of the two is released; then the other, and with it the allocation.
     let give_up = |client: &crate::rig::Client, rig: &mut Rig, family| {
         client
-            .ask(rig, Method::REFRESH, |writer| _ = writer.lifetime(0).requested_address_family(family))
+            .request(rig, Method::REFRESH, |writer| _ = writer.lifetime(0).requested_address_family(family))
             .code()
     };
     assert_eq!(give_up(&client, &mut rig, Family::V6), 0);
@@ -104,7 +104,7 @@ fn families_are_given_as_they_are_asked_for() {
 }
 
 #[test]
-fn a_family_that_is_not_to_be_had_is_told() {
+fn an_unavailable_family_is_reported() {
     let mut rig = Rig::new(Settings { families: [true, false], ..settings() });
     let v6 = |writer: &mut Writer<'_>| _ = writer.requested_address_family(Family::V6);
     assert_eq!(rig.client("8.8.8.8:1").allocate(&mut rig, v6).code(), 440);
@@ -115,17 +115,17 @@ fn a_family_that_is_not_to_be_had_is_told() {
 }
 
 #[test]
-fn who_names_no_family_gets_ipv6_where_there_is_nothing_else() {
+fn a_request_without_a_family_gets_ipv6_if_there_is_no_ipv4() {
     let mut rig = Rig::new(Settings { families: [false, true], ..settings() });
     let answer = rig.client("[2620::1]:1").allocate(&mut rig, |_| {});
     assert!(answer.relayed()[0].is_ipv6() && answer.relayed().len() == 1);
-    // By name it is still not to be had, nor beside another.
+    // IPv4 is still refused if requested by name, alone or with IPv6.
     let v4 = |writer: &mut Writer<'_>| _ = writer.requested_address_family(Family::V4);
     assert_eq!(rig.client("[2620::1]:2").allocate(&mut rig, v4).code(), 440);
 }
 
 #[test]
-fn a_port_that_is_not_to_be_had_is_told_and_costs_nothing() {
+fn an_unavailable_port_is_reported_and_not_counted() {
     let mut rig = Rig::new(settings());
     for (refusal, code) in [(SocketError::Ports, 508), (SocketError::System, 508), (SocketError::Family, 440)]
     {
@@ -139,7 +139,7 @@ fn a_port_that_is_not_to_be_had_is_told_and_costs_nothing() {
 }
 
 #[test]
-fn an_even_port_comes_with_the_next_one_reserved_for_the_same_user() {
+fn the_port_after_an_even_one_is_reserved_for_the_same_user() {
     let mut rig = Rig::new(settings());
     let even = rig.client("8.8.8.8:1").allocate(&mut rig, |writer| _ = writer.even_port(false));
     assert_eq!((even.relayed()[0].port() % 2, rig.sockets.len()), (0, 1), "the odd one is closed again");
@@ -158,7 +158,7 @@ fn an_even_port_comes_with_the_next_one_reserved_for_the_same_user() {
     assert_eq!(rig.sockets.len(), 2);
 }
 
-/// RFC 8656 §7.2: a client that asks for the next port as well gets both or neither.
+/// RFC 8656 §7.2: a client that requests the next port as well gets both or neither.
 #[test]
 fn an_even_port_whose_next_one_cannot_be_reserved_is_refused() {
     let quotas = Quotas { allocations_per_user: 1_000, ports_per_user: 1_000, ..Quotas::default() };
@@ -173,14 +173,14 @@ fn an_even_port_whose_next_one_cannot_be_reserved_is_refused() {
     assert_eq!(late.allocate(&mut rig, reserve).code(), 508);
     assert_eq!((rig.sockets.len(), rig.count(Counter::NoCapacity)), (open, 1), "nothing is left of it");
     assert_eq!(late.allocate(&mut rig, |writer| _ = writer.even_port(false)).code(), 0);
-    // When the reservations have run out, there is room again.
+    // After the reservations have expired, there are free ports again.
     rig.run_for(Duration::from_secs(31));
     let answer = rig.client("8.8.8.8:9001").allocate(&mut rig, reserve);
     assert!(answer.message().reservation_token().is_some());
 }
 
 #[test]
-fn a_reservation_that_nobody_takes_is_gone_after_thirty_seconds() {
+fn an_unused_reservation_expires_after_thirty_seconds() {
     let mut rig = Rig::new(settings());
     let answer = rig.client("8.8.8.8:2").allocate(&mut rig, |writer| _ = writer.even_port(true));
     let token = answer.message().reservation_token().flatten().expect("a token");
@@ -216,7 +216,7 @@ fn lifetimes_are_bounded_and_refreshed_and_end() {
 }
 
 #[test]
-fn an_allocation_is_its_users_alone() {
+fn an_allocation_can_be_used_by_its_user_only() {
     let mut rig = Rig::new(settings());
     let mut client = rig.client("8.8.8.8:1");
     client.allocated(&mut rig);
@@ -226,13 +226,13 @@ fn an_allocation_is_its_users_alone() {
     assert_eq!(other.permit(&mut rig, "198.51.100.1:9"), 441);
     assert_eq!(client.refresh(&mut rig, 600).code(), 0);
     let mut nobody = rig.client("8.8.8.8:2");
-    nobody.knock(&mut rig);
+    nobody.challenge(&mut rig);
     assert_eq!(nobody.permit(&mut rig, "198.51.100.1:9"), 437);
     assert_eq!(nobody.bind(&mut rig, 0x4000, "198.51.100.1:9"), 437);
 }
 
 #[test]
-fn the_announced_address_is_told_in_the_place_of_the_sockets_own() {
+fn the_announced_address_replaces_the_sockets_address() {
     let announced = vec![std::net::IpAddr::from([203, 0, 113, 5])];
     let mut rig = Rig::new(Settings { announced: announced.clone(), ..settings() });
     let relayed = rig.client("8.8.8.8:1").allocate(&mut rig, |writer| {
@@ -243,7 +243,7 @@ fn the_announced_address_is_told_in_the_place_of_the_sockets_own() {
 }
 
 #[test]
-fn a_server_that_drains_or_has_an_alternate_makes_no_allocations() {
+fn a_draining_server_or_one_with_an_alternate_makes_no_allocations() {
     let alternate = Some("203.0.113.5:3478".parse().expect("an address"));
     let mut rig = Rig::new(Settings { alternate_server: alternate, ..settings() });
     let answer = rig.client("8.8.8.8:1").allocate(&mut rig, |_| {});
@@ -254,11 +254,11 @@ fn a_server_that_drains_or_has_an_alternate_makes_no_allocations() {
     client.allocated(&mut rig);
     rig.command(Command::Drain);
     assert_eq!(rig.client("8.8.8.8:2").allocate(&mut rig, |_| {}).code(), 403);
-    assert_eq!(client.refresh(&mut rig, 600).code(), 0, "who is there stays");
+    assert_eq!(client.refresh(&mut rig, 600).code(), 0, "existing allocations continue");
 }
 
 #[test]
-fn dont_fragment_is_for_the_whole_allocation() {
+fn dont_fragment_applies_to_the_whole_allocation() {
     let mut rig = Rig::new(settings());
     let mut plain = rig.client("8.8.8.8:1");
     plain.allocated(&mut rig);
@@ -275,18 +275,18 @@ fn dont_fragment_is_for_the_whole_allocation() {
 }
 
 #[test]
-fn a_connection_is_kept_while_it_has_an_allocation_and_the_allocation_ends_with_it() {
+fn a_connection_is_kept_open_while_it_has_an_allocation_and_the_allocation_ends_with_it() {
     let mut rig = Rig::new(settings());
     let mut client = rig.tcp_client("8.8.8.8:1");
-    client.knock(&mut rig);
-    assert!(rig.kept.is_empty(), "a challenge keeps nobody");
+    client.challenge(&mut rig);
+    assert!(rig.kept.is_empty(), "a challenge keeps no connection open");
     client.allocated(&mut rig);
     assert_eq!(rig.kept, [client.path]);
     let (now, mut outbox) = (rig.now, crate::rig::Outbox::default());
     rig.relay.on_path_closed(now, client.path, &mut outbox);
-    rig.carry_out_orders();
+    rig.carry_out_socket_requests();
     assert!(rig.relay.is_idle() && rig.sockets.is_empty() && rig.hung_up.is_empty());
     client.allocated(&mut rig);
     rig.run_for(Duration::from_secs(601));
-    assert_eq!(rig.hung_up, [client.path], "who has forgotten its allocation is of no use");
+    assert_eq!(rig.hung_up, [client.path], "a connection without an allocation is closed");
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use stun::attribute::{LIFETIME, NONCE, PASSWORD_ALGORITHMS, REALM, USERNAME};
 use stun::{Class, Integrity, Method, PasswordAlgorithm, Writer};
 
-/// A wall clock that is set.
+/// A wall clock that can be set.
 #[derive(Debug, Default)]
 struct SetClock(AtomicU64);
 
@@ -20,7 +20,7 @@ impl WallClock for SetClock {
 }
 
 #[test]
-fn credentials_expire_by_the_wall_clock_as_it_is_when_they_are_used() {
+fn credentials_expire_by_the_wall_clock_at_the_time_of_use() {
     let clock = Arc::new(SetClock::default());
     let set = |since_1970: Duration| clock.0.store(since_1970.as_secs(), Ordering::Relaxed);
     let mut rig = Rig::new(Settings { wall_clock: clock.clone(), ..settings() });
@@ -39,7 +39,8 @@ fn credentials_expire_by_the_wall_clock_as_it_is_when_they_are_used() {
     assert_eq!(allocate(3), 0);
 }
 
-/// What it can beyond MD5 the server tells behind a connection, and over UDP whoever asks with as many bytes as that takes.
+/// The server lists its features beyond MD5 on a connection, and over UDP in the answer to a request with
+/// enough bytes.
 #[test]
 fn a_request_without_a_credential_is_challenged() {
     let mut rig = Rig::new(settings());
@@ -47,10 +48,10 @@ fn a_request_without_a_credential_is_challenged() {
     let short = |writer: &mut Writer<'_>| _ = writer.software(&"x".repeat(44));
     let (mut near, mut far) = (rig.client("8.8.8.8:4000"), rig.tcp_client("8.8.8.8:4000"));
     for (answer, is_told) in [
-        (near.knock(&mut rig), false),
-        (near.knock_with(&mut rig, short), false),
-        (near.knock_with(&mut rig, long), true),
-        (far.knock(&mut rig), true),
+        (near.challenge(&mut rig), false),
+        (near.challenge_with(&mut rig, short), false),
+        (near.challenge_with(&mut rig, long), true),
+        (far.challenge(&mut rig), true),
     ] {
         assert_eq!(answer.code(), 401);
         let message = answer.message();
@@ -64,18 +65,18 @@ fn a_request_without_a_credential_is_challenged() {
 }
 
 #[test]
-fn either_digest_either_integrity_and_a_userhash_open_the_server() {
+fn both_digests_both_integrities_and_a_userhash_are_accepted() {
     for algorithm in [PasswordAlgorithm::Md5, PasswordAlgorithm::Sha256] {
         for integrity in [Integrity::Sha1, Integrity::Sha256] {
             for userhash in [false, true] {
                 let mut rig = Rig::new(settings());
                 let mut client = rig.client("8.8.8.8:4000");
                 let long = |writer: &mut Writer<'_>| _ = writer.software(&"x".repeat(52));
-                let challenge = client.knock_with(&mut rig, long);
+                let challenge = client.challenge_with(&mut rig, long);
                 (client.algorithm, client.integrity, client.userhash) = (algorithm, integrity, userhash);
                 client.algorithms = challenge.message().attribute(PASSWORD_ALGORITHMS).map(<[u8]>::to_vec);
                 let answer = client
-                    .ask(&mut rig, Method::ALLOCATE, |writer| _ = writer.requested_transport(stun::UDP));
+                    .request(&mut rig, Method::ALLOCATE, |writer| _ = writer.requested_transport(stun::UDP));
                 assert_eq!(answer.code(), 0, "{algorithm:?} {integrity:?} {userhash}");
                 assert_eq!(answer.message().integrity(), Some(integrity));
             }
@@ -83,16 +84,16 @@ fn either_digest_either_integrity_and_a_userhash_open_the_server() {
     }
 }
 
-/// Somebody in between may have taken the better algorithm out of the list.
+/// An attacker on the path may have removed the better algorithm from the list.
 #[test]
 fn a_list_of_algorithms_that_is_not_ours_is_refused() {
     let mut rig = Rig::new(settings());
     let mut client = rig.client("8.8.8.8:4000");
-    client.knock(&mut rig);
+    client.challenge(&mut rig);
     for list in [&[0, 1, 0, 0][..], &[0, 1, 0, 0, 0, 2, 0, 0], &[]] {
         client.algorithms = Some(list.to_vec());
         let answer =
-            client.ask(&mut rig, Method::ALLOCATE, |writer| _ = writer.requested_transport(stun::UDP));
+            client.request(&mut rig, Method::ALLOCATE, |writer| _ = writer.requested_transport(stun::UDP));
         assert_eq!(answer.code(), 400);
     }
 }
@@ -102,7 +103,7 @@ fn a_stale_nonce_is_answered_with_a_new_one() {
     let mut rig = Rig::new(settings());
     let mut client = rig.client("8.8.8.8:4000");
     client.allocated(&mut rig);
-    let other = rig.client("8.8.8.8:4001").knock(&mut rig);
+    let other = rig.client("8.8.8.8:4001").challenge(&mut rig);
     let own = client.nonce.clone();
     client.nonce = other.message().attribute(NONCE).expect("a nonce").to_vec();
     let answer = client.refresh(&mut rig, 600);
@@ -123,9 +124,9 @@ fn a_stale_nonce_is_answered_with_a_new_one() {
 fn wrong_passwords_users_and_realms_are_challenged_again() {
     let mut rig = Rig::new(settings());
     let mut client = rig.client("8.8.8.8:4000");
-    client.knock(&mut rig);
+    client.challenge(&mut rig);
     let allocate = |client: &crate::rig::Client, rig: &mut Rig| {
-        client.ask(rig, Method::ALLOCATE, |writer| _ = writer.requested_transport(stun::UDP)).code()
+        client.request(rig, Method::ALLOCATE, |writer| _ = writer.requested_transport(stun::UDP)).code()
     };
     for (username, password, realm) in
         [("u", "q", "leat"), ("w", "p", "leat"), ("u", "p", "else"), ("", "", "leat")]
@@ -137,12 +138,12 @@ fn wrong_passwords_users_and_realms_are_challenged_again() {
     assert_eq!(allocate(&client, &mut rig), 0);
 }
 
-/// RFC 8489 §9.2.4: MESSAGE-INTEGRITY without what it takes to verify it.
+/// RFC 8489 §9.2.4: MESSAGE-INTEGRITY without the attributes to verify it.
 #[test]
 fn half_a_credential_is_a_bad_request() {
     let mut rig = Rig::new(settings());
     let mut client = rig.client("8.8.8.8:4000");
-    client.knock(&mut rig);
+    client.challenge(&mut rig);
     for missing in [USERNAME, REALM, NONCE] {
         let mut buffer = [0; 512];
         let id = rig.id();
@@ -159,12 +160,12 @@ fn half_a_credential_is_a_bad_request() {
     }
 }
 
-/// CVE-2026-68554 of another server: what is behind MESSAGE-INTEGRITY is nobody's word.
+/// CVE-2026-68554 of another server: attributes after MESSAGE-INTEGRITY are not authenticated.
 #[test]
-fn attributes_behind_the_integrity_are_ignored() {
+fn attributes_after_the_integrity_are_ignored() {
     let mut rig = Rig::new(settings());
     let mut client = rig.client("8.8.8.8:4000");
-    client.knock(&mut rig);
+    client.challenge(&mut rig);
     let mut request =
         client.signed(rig.id(), Method::ALLOCATE, |writer| _ = writer.requested_transport(stun::UDP));
     request.extend([(LIFETIME >> 8) as u8, LIFETIME as u8, 0, 4, 0, 0, 0x0e, 0x10]);
@@ -177,7 +178,7 @@ fn attributes_behind_the_integrity_are_ignored() {
 }
 
 #[test]
-fn an_expired_credential_makes_no_allocation_but_keeps_what_it_has() {
+fn an_expired_credential_makes_no_allocation_but_keeps_existing_ones() {
     let mut rig = Rig::new(settings());
     let mut client = rig.client("8.8.8.8:4000");
     let expires_at = UNIX + rig.now.since_epoch() + Duration::from_secs(60);

@@ -1,4 +1,5 @@
-//! A relay asked by clients, on no network: what the RFCs want, what a stranger gets, and what nobody may reach.
+//! A relay and its clients without a network: what the RFCs require, what unauthenticated clients get, and
+//! which peers are refused.
 
 mod allocating;
 mod authenticating;

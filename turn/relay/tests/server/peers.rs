@@ -1,11 +1,11 @@
-//! Whom nobody reaches through the relay, however its address is written: every encoding, by every method.
+//! Peers that no client reaches through the relay: in every notation of their addresses, by every method.
 
 use crate::rig::{Client, Rig, settings};
 use relay::{Command, Counter, Interfaces, Policy, Settings};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use stun::{Family, Method, Writer};
 
-/// Addresses that mean something only where the server stands, and ways to write them.
+/// Addresses that have a meaning only in the server's network, and their notations.
 const FORBIDDEN: &[&str] = &[
     // This host, this network.
     "0.0.0.0",
@@ -26,7 +26,7 @@ const FORBIDDEN: &[&str] = &[
     "100.127.255.255",
     "169.254.0.1",
     "169.254.169.254",
-    // What clouds tell their hosts by, and other special purposes.
+    // Metadata services of clouds, and other special purposes.
     "168.63.129.16",
     "192.0.0.192",
     "192.0.2.1",
@@ -34,7 +34,7 @@ const FORBIDDEN: &[&str] = &[
     "198.18.0.1",
     "198.19.255.255",
     "203.0.113.1",
-    // Many, and nobody.
+    // Multicast and broadcast.
     "224.0.0.1",
     "239.255.255.255",
     "240.0.0.1",
@@ -113,7 +113,7 @@ fn with_port(ip: &str, port: u16) -> String {
 }
 
 #[test]
-fn nothing_inside_is_reached_however_its_address_is_written() {
+fn no_internal_address_is_reached_in_any_notation() {
     assert!(FORBIDDEN.len() >= 60);
     let mut rig = strict();
     let client = client(&mut rig);
@@ -123,7 +123,8 @@ fn nothing_inside_is_reached_however_its_address_is_written() {
     assert_eq!(client.permit(&mut rig, "[2600::1]:80"), 0);
 }
 
-/// The IANA IPv4 Special-Purpose Address Registry, as far as it is not globally reachable, multicast, and addresses of clouds.
+/// The IANA IPv4 Special-Purpose Address Registry without the globally reachable addresses, multicast, and
+/// addresses of clouds.
 const SPECIAL_V4: &[(&str, u32)] = &[
     ("0.0.0.0", 8),
     ("10.0.0.0", 8),
@@ -146,8 +147,8 @@ const SPECIAL_V4: &[(&str, u32)] = &[
     ("9.9.9.9", 32),
 ];
 
-/// The IANA IPv6 Special-Purpose Address Registry, as far as it is not globally reachable, and what was reserved before, with at most 64
-/// bits, so that an interface identifier follows.
+/// The IANA IPv6 Special-Purpose Address Registry without the globally reachable addresses, and formerly
+/// reserved prefixes, with at most 64 bits, so that an interface identifier follows.
 const SPECIAL_V6: &[(&str, u32)] = &[
     ("::", 64),
     ("64:ff9b:1::", 48),
@@ -190,15 +191,15 @@ fn special_v6() -> impl Iterator<Item = u64> {
     SPECIAL_V6.iter().flat_map(move |(text, len)| samples(bits(text), *len, 64)).map(|bits| bits as u64)
 }
 
-/// Interface identifiers of ISATAP (RFC 5214 §6.1), with each value of the two bits that are not of the address.
+/// Interface identifiers of ISATAP (RFC 5214 §6.1), with each value of the two flag bits.
 fn isatap(ip: Ipv4Addr) -> [u64; 4] {
     [0, 0x0200, 0x0100, 0x0300].map(|bits| (bits << 16 | 0x5efe) << 32 | u64::from(ip.to_bits()))
 }
 
-/// A public network that embeds nothing.
+/// A public network that embeds no IPv4 address.
 const PUBLIC_V6: u64 = 0x2600_1234_5678_0001;
 
-/// Each way to write an IPv4 address as an IPv6 address by which it may be reached.
+/// Each notation of an IPv4 address as an IPv6 address by which it may be reached.
 fn translated(ip: Ipv4Addr) -> Vec<u128> {
     let bits = u128::from(ip.to_bits());
     let isatap = isatap(ip).map(|identifier| u128::from(PUBLIC_V6) << 64 | u128::from(identifier));
@@ -207,7 +208,7 @@ fn translated(ip: Ipv4Addr) -> Vec<u128> {
     others.into_iter().chain(isatap).collect()
 }
 
-/// Each way that leads nowhere, or nobody can tell where.
+/// Each notation that is not routed, or has an unknown destination.
 fn never(ip: Ipv4Addr) -> Vec<u128> {
     let bits = u128::from(ip.to_bits());
     let local_nat64 = 0x0064_ff9b_0001 << 80;
@@ -261,9 +262,9 @@ fn no_special_ipv6_prefix_is_reached_whatever_it_embeds() {
     assert_eq!(rig.count(Counter::ToPeersPackets), 0);
 }
 
-/// What the two tests above refuse is not refused for how it is written.
+/// The addresses of the two tests above are not refused for their notation alone.
 #[test]
-fn public_ipv4_addresses_are_reached_by_every_embedding_that_leads_there() {
+fn public_ipv4_addresses_are_reached_by_every_embedding_that_is_routed() {
     let mut rig = strict();
     let client = client(&mut rig);
     let public = Ipv4Addr::new(8, 8, 8, 8);
@@ -275,7 +276,7 @@ fn public_ipv4_addresses_are_reached_by_every_embedding_that_leads_there() {
 }
 
 #[test]
-fn addresses_of_interfaces_are_refused_from_when_they_are_known() {
+fn addresses_of_interfaces_are_refused_once_they_are_known() {
     let mut rig = strict();
     let client = client(&mut rig);
     let peers = ["8.8.4.4:80", "[2600::44]:80", "[64:ff9b::8.8.4.4]:80"];
@@ -291,7 +292,7 @@ fn addresses_of_interfaces_are_refused_from_when_they_are_known() {
         assert_eq!(client.send(&mut rig, peer, b"x"), None);
         assert_eq!((client.permit(&mut rig, peer), client.bind(&mut rig, number, peer)), (403, 403));
     }
-    // Other settings know nothing of interfaces, and change nothing about them.
+    // Other settings do not contain the interfaces, and do not change them.
     rig.command(Command::Reload(Box::new(settings())));
     assert_eq!(client.permit(&mut rig, peers[0]), 403);
     rig.command(Command::SetInterfaces(Interfaces::default()));
@@ -299,7 +300,7 @@ fn addresses_of_interfaces_are_refused_from_when_they_are_known() {
 }
 
 #[test]
-fn a_tcp_connection_to_an_address_that_becomes_an_interfaces_is_closed() {
+fn a_tcp_connection_is_closed_if_an_interface_gets_the_peers_address() {
     let mut rig = strict();
     let mut client = rig.tcp_client("8.8.8.8:4000");
     client.allocated_tcp(&mut rig);
@@ -310,7 +311,7 @@ fn a_tcp_connection_to_an_address_that_becomes_an_interfaces_is_closed() {
     assert_eq!(client.connect(&mut rig, "8.8.4.4:6379"), Err(403));
 }
 
-/// As `leat up` runs it.
+/// With the settings of `leat up`.
 #[test]
 fn a_server_for_allowed_peers_only_relays_to_no_other_and_not_over_tcp() {
     let allowed = vec!["203.0.113.7:7000-7001".parse().expect("an exception")];
@@ -328,10 +329,10 @@ fn a_server_for_allowed_peers_only_relays_to_no_other_and_not_over_tcp() {
     assert!(client.send_channel(&mut rig, 0x4000, b"x").is_some());
     assert_eq!(client.send(&mut rig, "203.0.113.7:6379", b"x"), None);
     let mut other = rig.tcp_client("8.8.8.8:4000");
-    other.knock(&mut rig);
+    other.challenge(&mut rig);
     let tcp = |writer: &mut Writer<'_>| _ = writer.requested_transport(stun::TCP);
-    assert_eq!(other.ask(&mut rig, Method::ALLOCATE, tcp).code(), 442);
-    // A server that becomes one ends what it no longer gives.
+    assert_eq!(other.request(&mut rig, Method::ALLOCATE, tcp).code(), 442);
+    // A server that gets this setting ends the connections that it no longer allows.
     let mut rig = Rig::new(settings());
     other.allocated_tcp(&mut rig);
     rig.command(Command::Reload(Box::new(restricted())));
@@ -340,7 +341,7 @@ fn a_server_for_allowed_peers_only_relays_to_no_other_and_not_over_tcp() {
 
 /// A permission is for a host, an exception may be for some of its ports.
 #[test]
-fn an_exception_for_ports_opens_those_alone() {
+fn an_exception_for_ports_allows_only_these() {
     let allowed = vec!["127.0.0.1:7000-7001".parse().expect("an exception")];
     let policy = Policy { allowed, ..settings().policy };
     let mut rig = Rig::new(Settings { policy, ..settings() });
@@ -354,7 +355,7 @@ fn an_exception_for_ports_opens_those_alone() {
 }
 
 #[test]
-fn what_is_closed_while_the_server_runs_is_closed_for_those_who_are_there() {
+fn a_peer_that_is_forbidden_while_the_server_runs_is_closed_for_existing_allocations() {
     let mut rig = Rig::new(settings());
     let client = client(&mut rig);
     assert_eq!(client.bind(&mut rig, 0x4000, "198.51.100.1:9"), 0);

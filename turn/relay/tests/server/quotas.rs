@@ -1,4 +1,4 @@
-//! How much one user may have.
+//! The quotas of users and addresses.
 
 use crate::rig::{Rig, settings};
 use relay::{Counter, Quotas, Settings};
@@ -22,31 +22,31 @@ fn two_users_at_their_quota_do_not_disturb_each_other() {
     }
 }
 
-/// Another server's EVEN-PORT let one user empty its pool.
+/// EVEN-PORT of another server let one user exhaust its pool.
 #[test]
-fn no_user_empties_the_pool_with_reservations_whether_connected_or_not() {
+fn no_user_exhausts_the_pool_with_reservations_whether_connected_or_not() {
     let mut rig = with(Quotas { ports_per_user: 6, allocations_per_user: 100, ..Quotas::default() });
     let mut got = 0;
     for port in 1..100 {
         let mut client = rig.tcp_client(&format!("8.8.8.8:{port}"));
         got += u32::from(client.allocate(&mut rig, |writer| _ = writer.even_port(true)).code() == 0);
-        // Its connection is gone, the reservation is not.
+        // Its connection is closed, the reservation still counts.
         let (now, mut outbox) = (rig.now, crate::rig::Outbox::default());
         machine::Machine::on_path_closed(&mut rig.relay, now, client.path, &mut outbox);
-        rig.carry_out_orders();
+        rig.carry_out_socket_requests();
         assert!(rig.sockets.len() <= 6);
     }
     assert_eq!(
         (got, rig.sockets.len()),
         (5, 5),
-        "each leaves a reserved port behind, until two more are too many"
+        "each leaves a reserved port, until two more exceed the quota"
     );
     rig.run_for(Duration::from_secs(31));
     assert_eq!(rig.sockets.len(), 0);
 }
 
 #[test]
-fn a_minted_credential_for_the_same_user_is_no_other_user() {
+fn a_second_minted_credential_counts_for_the_same_user() {
     let mut rig = with(Quotas { allocations_per_user: 1, ..Quotas::default() });
     for (expiry, code) in [(10_000, 0), (10_001, 486)] {
         let mut client = rig.client(&format!("8.8.8.8:{expiry}"));
@@ -58,7 +58,7 @@ fn a_minted_credential_for_the_same_user_is_no_other_user() {
 }
 
 #[test]
-fn addresses_and_all_together_have_a_bound() {
+fn addresses_and_the_whole_server_have_a_bound() {
     let mut rig = with(Quotas { allocations_per_address: 2, allocations: 3, ..Quotas::default() });
     let code = |rig: &mut Rig, remote: &str| rig.client(remote).allocate(rig, |_| {}).code();
     assert_eq!(
@@ -70,7 +70,7 @@ fn addresses_and_all_together_have_a_bound() {
 }
 
 #[test]
-fn an_allocation_is_as_fast_as_it_may_be_in_bits() {
+fn the_bitrate_of_an_allocation_is_bounded() {
     let mut rig = with(Quotas { bits_per_second_per_allocation: 800_000, ..Quotas::default() });
     let mut client = rig.client("8.8.8.8:1");
     let relayed = client.allocated(&mut rig);
@@ -81,7 +81,7 @@ fn an_allocation_is_as_fast_as_it_may_be_in_bits() {
         down += usize::from(rig.peer_sends("198.51.100.1:9", relayed, &[0; 1000]).is_some());
         rig.run_for(Duration::from_millis(1));
     }
-    // 10 s of 100 packets of 8000 bits, and the second's worth that may come at once.
+    // 10 s of 100 packets of 8000 bits, and the burst of one second.
     assert!((1090..=1101).contains(&up) && (1090..=1101).contains(&down), "{up} up, {down} down");
     assert!(rig.count(Counter::OverBitrate) > 17_000);
 }

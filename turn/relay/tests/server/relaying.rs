@@ -1,4 +1,4 @@
-//! Permissions, channels, and what passes (RFC 8656 §9 to §12).
+//! Permissions, channels, and relayed datagrams (RFC 8656 §9 to §12).
 
 use crate::rig::{Rig, at, settings};
 use relay::limits::PERMISSIONS_MAX;
@@ -9,7 +9,7 @@ use stun::{ChannelData, Class, Family, Message, Method};
 const PEER: &str = "198.51.100.1:9000";
 
 #[test]
-fn a_peer_is_heard_only_with_a_permission_and_then_by_a_data_indication() {
+fn a_peers_datagrams_need_a_permission_and_arrive_as_data_indications() {
     let mut rig = Rig::new(settings());
     let mut client = rig.client("8.8.8.8:1");
     let relayed = client.allocated(&mut rig);
@@ -32,7 +32,7 @@ fn a_peer_is_heard_only_with_a_permission_and_then_by_a_data_indication() {
 }
 
 #[test]
-fn a_channel_carries_both_ways_behind_four_bytes() {
+fn a_channel_relays_both_ways_with_a_header_of_four_bytes() {
     let mut rig = Rig::new(settings());
     let mut client = rig.client("8.8.8.8:1");
     let relayed = client.allocated(&mut rig);
@@ -46,14 +46,14 @@ fn a_channel_carries_both_ways_behind_four_bytes() {
         assert_eq!(ChannelData::new(&bytes), Some(ChannelData { number: 0x4000, data }));
         assert_eq!(bytes.len(), 4 + len, "over UDP without padding");
     }
-    // From another port of the same host, which has a permission by the channel, but no channel.
+    // From another port of the same host, which has a permission from the channel, but no channel.
     let (_, bytes) = rig.peer_sends("198.51.100.1:9001", relayed, b"x").expect("it passes");
     assert!(Message::new(&bytes).is_ok());
 }
 
 /// RFC 8656 §12.5.
 #[test]
-fn over_a_stream_channel_data_is_filled_up_to_four_bytes() {
+fn over_a_stream_channel_data_is_padded_to_four_bytes() {
     let mut rig = Rig::new(settings());
     let mut client = rig.tcp_client("8.8.8.8:1");
     let relayed = client.allocated(&mut rig);
@@ -70,7 +70,7 @@ fn over_a_stream_channel_data_is_filled_up_to_four_bytes() {
 }
 
 #[test]
-fn a_number_is_one_peers_and_a_peer_has_one_number() {
+fn a_channel_number_has_one_peer_and_a_peer_one_number() {
     let mut rig = Rig::new(settings());
     let mut client = rig.client("8.8.8.8:1");
     client.allocated(&mut rig);
@@ -90,7 +90,7 @@ fn a_number_is_one_peers_and_a_peer_has_one_number() {
     assert!(client.send_channel(&mut rig, 0x7fff, b"x").is_some());
 }
 
-/// A channel comes with a permission (RFC 8656 §12.2): both or neither.
+/// ChannelBind also creates a permission (RFC 8656 §12.2): both or neither.
 #[test]
 fn a_channel_bind_that_fails_leaves_neither_channel_nor_permission() {
     let mut rig = Rig::new(settings());
@@ -107,7 +107,7 @@ fn a_channel_bind_that_fails_leaves_neither_channel_nor_permission() {
     assert_eq!(client.bind(&mut rig, 0x4000, "198.51.100.1:1"), 400);
     rig.run_for(Duration::from_secs(301));
     assert_eq!(client.bind(&mut rig, 0x4000, "198.51.100.2:1"), 400, "still another peer's");
-    assert_eq!(client.send(&mut rig, "198.51.100.2:1", b"x"), None, "no permission comes of it");
+    assert_eq!(client.send(&mut rig, "198.51.100.2:1", b"x"), None, "it creates no permission");
     assert_eq!(client.bind(&mut rig, 0x4001, beyond), 0, "the peer has no number yet");
 }
 
@@ -155,7 +155,7 @@ fn a_peer_of_another_family_is_refused_and_a_dual_allocation_reaches_both() {
 }
 
 #[test]
-fn a_request_for_permissions_is_granted_whole_or_not_at_all() {
+fn a_request_for_permissions_is_granted_completely_or_not_at_all() {
     let mut rig = Rig::new(settings());
     let mut client = rig.client("8.8.8.8:1");
     client.allocated(&mut rig);
@@ -163,7 +163,7 @@ fn a_request_for_permissions_is_granted_whole_or_not_at_all() {
         let fill = |writer: &mut stun::Writer<'_>| {
             peers.iter().for_each(|peer| _ = writer.xor_peer_address(at(peer)));
         };
-        client.ask(rig, Method::CREATE_PERMISSION, fill).code()
+        client.request(rig, Method::CREATE_PERMISSION, fill).code()
     };
     assert_eq!(permit(&mut rig, &[]), 400);
     assert_eq!(permit(&mut rig, &[PEER, "10.0.0.1:1"]), 403);
@@ -172,7 +172,7 @@ fn a_request_for_permissions_is_granted_whole_or_not_at_all() {
     assert_eq!(permit(&mut rig, &[PEER, "198.51.100.2:1"]), 0);
     assert!(client.send(&mut rig, PEER, b"x").is_some());
     assert_eq!(permit(&mut rig, &[PEER; 33]), 400);
-    let malformed = client.ask(&mut rig, Method::CREATE_PERMISSION, |writer| {
+    let malformed = client.request(&mut rig, Method::CREATE_PERMISSION, |writer| {
         _ = writer.attribute(stun::attribute::XOR_PEER_ADDRESS, &[0, 9, 0, 0]);
     });
     assert_eq!(malformed.code(), 400);

@@ -1,4 +1,5 @@
-//! A relay without a network: a driver that opens what is ordered, and clients that know the protocol by the library's own reader.
+//! A relay without a network: a driver that opens the requested sockets, and clients that use the library's
+//! reader.
 
 use machine::{
     Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketRequest, StreamId, Tx, WorkerId,
@@ -42,25 +43,26 @@ impl Tx for Outbox {
     }
 }
 
-/// A relay and what a driver has of it.
+/// A relay and its driver's state.
 pub struct Rig {
     pub relay: Relay,
     pub now: Instant,
     pub outbox: Outbox,
     /// Open relay sockets.
     pub sockets: BTreeMap<LocalId, SocketAddr>,
-    /// Connections with peers that are not closed, and the clients' connections that they are joined with.
+    /// Open connections with peers, and the clients' connections that are joined with them.
     pub streams: BTreeMap<StreamId, Option<Path>>,
     pub kept: Vec<Path>,
     pub hung_up: Vec<Path>,
-    /// Whether sockets opened must not fragment.
+    /// Whether new sockets must not fragment.
     pub dont_fragment: bool,
     pub refusal: Option<SocketError>,
     next_port: u16,
     ids: u32,
 }
 
-/// Settings with one user `u`, password `p`, and peers allowed at 198.51.100.0/24 and 2001:db8::/32: documentation's own.
+/// Settings with one user `u`, password `p`, and allowed peers at 198.51.100.0/24 and 2001:db8::/32, which
+/// are reserved for documentation.
 pub fn settings() -> Settings {
     let credentials =
         Credentials::new(REALM).user("u", "p").and_then(|all| all.user("v", "p")).expect("users");
@@ -113,18 +115,18 @@ impl Rig {
         Client::at(Path { local: LocalId(0), remote: at(remote) })
     }
 
-    /// A client behind a TCP connection.
+    /// A client with a TCP connection.
     pub fn tcp_client(&mut self, remote: &str) -> Client {
         Client::at(Path { local: LocalId::tcp(0), remote: at(remote) })
     }
 
-    /// Hands in a datagram, does what a driver does, and yields what was sent.
+    /// Passes in a datagram, acts as a driver, and returns the datagrams sent.
     pub fn receive(&mut self, path: Path, bytes: &[u8]) -> Vec<(Path, Vec<u8>)> {
         let mut bytes = bytes.to_vec();
         let datagram = Datagram { path, received_at: self.now, bytes: &mut bytes };
         self.relay.on_datagram(self.now, datagram, &mut self.outbox);
         self.relay.on_batch_end(self.now, &mut self.outbox);
-        self.carry_out_orders();
+        self.carry_out_socket_requests();
         self.sent()
     }
 
@@ -132,7 +134,7 @@ impl Rig {
         std::mem::take(&mut self.outbox.0)
     }
 
-    pub fn carry_out_orders(&mut self) {
+    pub fn carry_out_socket_requests(&mut self) {
         while let Some(request) = self.relay.poll_socket_request() {
             match request {
                 SocketRequest::Open { local, next, is_ipv6, dont_fragment } => {
@@ -151,18 +153,18 @@ impl Rig {
                     self.relay.on_socket_opened(self.now, local, opened, &mut self.outbox);
                 }
                 SocketRequest::Connect { stream, local, remote: _ } => {
-                    assert!(self.sockets.contains_key(&local), "only from what is open");
+                    assert!(self.sockets.contains_key(&local), "only from open sockets");
                     assert_eq!(self.streams.insert(stream, None), None, "a number that is not in use");
                 }
                 SocketRequest::Join { stream, path } => {
-                    let joined = self.streams.get_mut(&stream).expect("only what is open is joined");
+                    let joined = self.streams.get_mut(&stream).expect("only open streams are joined");
                     assert_eq!(joined.replace(path), None, "once");
                 }
                 SocketRequest::CloseStream { stream } => {
-                    self.streams.remove(&stream).expect("only what is open is closed");
+                    self.streams.remove(&stream).expect("only open streams are closed");
                 }
                 SocketRequest::Close { local } => {
-                    self.sockets.remove(&local).expect("only what is open is closed");
+                    self.sockets.remove(&local).expect("only open sockets are closed");
                 }
                 SocketRequest::Keep { path } => self.kept.push(path),
                 SocketRequest::HangUp { path } => self.hung_up.push(path),
@@ -183,50 +185,51 @@ impl Rig {
         address
     }
 
-    /// Lets time pass, with the timers that come due.
+    /// Advances the time, and runs the timers that are due.
     pub fn run_for(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(due) = self.relay.next_timeout().filter(|due| *due <= end) {
             self.now = self.now.max(due);
             self.relay.on_timeout(self.now, &mut self.outbox);
-            self.carry_out_orders();
+            self.carry_out_socket_requests();
         }
         self.now = end;
     }
 
     pub fn command(&mut self, command: Command) {
         self.relay.on_command(self.now, command, &mut self.outbox);
-        self.carry_out_orders();
+        self.carry_out_socket_requests();
     }
 
-    /// A peer sends a datagram to a relayed address; what goes to the client, if anything.
+    /// A peer sends a datagram to a relayed address; returns the datagram to the client, if there is one.
     pub fn peer_sends(&mut self, from: &str, to: SocketAddr, bytes: &[u8]) -> Option<(Path, Vec<u8>)> {
         let (local, _) = self.sockets.iter().find(|(_, address)| **address == to)?;
         self.receive(Path { local: *local, remote: at(from) }, bytes).pop()
     }
 
-    /// A peer connects to a relayed address: the stream, if it is taken, and what the client is told.
+    /// A peer connects to a relayed address: returns the stream, if it is accepted, and the client's
+    /// indication.
     pub fn peer_connects(&mut self, from: &str, to: SocketAddr) -> Option<(StreamId, Answer)> {
         let (local, _) = self.sockets.iter().find(|(_, address)| **address == to)?;
         let stream = self.relay.on_stream_offered(self.now, *local, at(from), &mut self.outbox)?;
         assert_eq!(self.streams.insert(stream, None), None, "a number that is not in use");
-        self.carry_out_orders();
+        self.carry_out_socket_requests();
         let (_, bytes) = self.sent().pop().expect("an indication");
         Some((stream, Answer(bytes)))
     }
 
-    /// A peer that a client wants to reach has answered: the client's answer.
+    /// A peer has answered a client's Connect: returns the answer to the client.
     pub fn peer_accepts(&mut self, stream: StreamId) -> Answer {
         self.relay.on_stream_connected(self.now, stream, &mut self.outbox);
-        self.carry_out_orders();
+        self.carry_out_socket_requests();
         Answer(self.sent().pop().expect("an answer").1)
     }
 
-    /// A stream closes by itself; what is sent then.
+    /// A stream closes by itself; returns the datagram sent then.
     pub fn stream_closes(&mut self, stream: StreamId) -> Option<Answer> {
-        self.streams.remove(&stream).expect("only what is open closes");
+        self.streams.remove(&stream).expect("only open streams close");
         self.relay.on_stream_closed(self.now, stream, &mut self.outbox);
-        self.carry_out_orders();
+        self.carry_out_socket_requests();
         self.sent().pop().map(|(_, bytes)| Answer(bytes))
     }
 
@@ -242,7 +245,7 @@ impl Rig {
     }
 }
 
-/// A client, as far as it knows how to ask.
+/// A client of the relay.
 #[derive(Clone, Debug)]
 pub struct Client {
     pub path: Path,
@@ -252,25 +255,25 @@ pub struct Client {
     pub algorithm: PasswordAlgorithm,
     pub integrity: Integrity,
     pub nonce: Vec<u8>,
-    /// The server's list of password algorithms, to be sent back with a choice.
+    /// The server's list of password algorithms, to be returned with a choice.
     pub algorithms: Option<Vec<u8>>,
     pub userhash: bool,
 }
 
-/// An answer, read.
+/// An answer of the relay.
 #[derive(Clone, Debug)]
 pub struct Answer(pub Vec<u8>);
 
 impl Answer {
     pub fn message(&self) -> Message<'_> {
-        Message::new(&self.0).expect("what the relay writes is well-formed")
+        Message::new(&self.0).expect("the relay's messages are well-formed")
     }
 
-    /// The code of a bad answer, 0 of a good one.
+    /// The error code of an answer, 0 for success.
     pub fn code(&self) -> u16 {
         match self.message().class() {
             Class::Success => 0,
-            _ => self.message().error_code().expect("a bad answer has a code").0,
+            _ => self.message().error_code().expect("an error response has a code").0,
         }
     }
 
@@ -303,7 +306,7 @@ impl Client {
         Key::long_term(self.algorithm, parts, self.integrity)
     }
 
-    /// A request with what authenticates it.
+    /// A request with its authentication.
     pub fn signed(&self, id: TransactionId, method: Method, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
         let mut buffer = vec![0; 2048];
         let mut writer = Writer::new(&mut buffer, Class::Request, method, id).expect("room");
@@ -323,13 +326,13 @@ impl Client {
         buffer
     }
 
-    /// Asks, and reads the one answer. A good one must be signed as the request was.
-    pub fn ask(&self, rig: &mut Rig, method: Method, fill: impl FnOnce(&mut Writer<'_>)) -> Answer {
+    /// Sends a request, and reads the only answer. A success response must be signed like the request.
+    pub fn request(&self, rig: &mut Rig, method: Method, fill: impl FnOnce(&mut Writer<'_>)) -> Answer {
         let id = rig.id();
-        self.ask_as(rig, id, method, fill)
+        self.request_as(rig, id, method, fill)
     }
 
-    pub fn ask_as(
+    pub fn request_as(
         &self,
         rig: &mut Rig,
         id: TransactionId,
@@ -348,13 +351,13 @@ impl Client {
         answer
     }
 
-    /// An Allocate request without a credential: how every client begins. Remembers the nonce.
-    pub fn knock(&mut self, rig: &mut Rig) -> Answer {
-        self.knock_with(rig, |_| {})
+    /// An Allocate request without a credential: the first request of every client. Stores the nonce.
+    pub fn challenge(&mut self, rig: &mut Rig) -> Answer {
+        self.challenge_with(rig, |_| {})
     }
 
-    /// The same with more in it.
-    pub fn knock_with(&mut self, rig: &mut Rig, fill: impl FnOnce(&mut Writer<'_>)) -> Answer {
+    /// The same with additional attributes.
+    pub fn challenge_with(&mut self, rig: &mut Rig, fill: impl FnOnce(&mut Writer<'_>)) -> Answer {
         let mut buffer = [0; 256];
         let mut writer = Writer::new(&mut buffer, Class::Request, Method::ALLOCATE, rig.id()).expect("room");
         fill(writer.requested_transport(stun::UDP));
@@ -365,16 +368,16 @@ impl Client {
         answer
     }
 
-    /// Knocks and asks.
+    /// Gets a nonce and sends a request.
     pub fn allocate(&mut self, rig: &mut Rig, fill: impl FnOnce(&mut Writer<'_>)) -> Answer {
-        self.knock(rig);
-        self.ask(rig, Method::ALLOCATE, |writer| {
+        self.challenge(rig);
+        self.request(rig, Method::ALLOCATE, |writer| {
             writer.requested_transport(stun::UDP);
             fill(writer);
         })
     }
 
-    /// An allocation of the plainest kind: the relayed address.
+    /// Creates a simple allocation: the relayed address.
     pub fn allocated(&mut self, rig: &mut Rig) -> SocketAddr {
         let answer = self.allocate(rig, |_| {});
         assert_eq!(answer.code(), 0);
@@ -382,23 +385,23 @@ impl Client {
     }
 
     pub fn permit(&self, rig: &mut Rig, peer: &str) -> u16 {
-        self.ask(rig, Method::CREATE_PERMISSION, |writer| _ = writer.xor_peer_address(at(peer))).code()
+        self.request(rig, Method::CREATE_PERMISSION, |writer| _ = writer.xor_peer_address(at(peer))).code()
     }
 
     pub fn bind(&self, rig: &mut Rig, number: u16, peer: &str) -> u16 {
         let fill = |writer: &mut Writer<'_>| _ = writer.channel_number(number).xor_peer_address(at(peer));
-        self.ask(rig, Method::CHANNEL_BIND, fill).code()
+        self.request(rig, Method::CHANNEL_BIND, fill).code()
     }
 
-    /// An allocation that peers reach over TCP: the relayed address.
+    /// Creates an allocation for TCP peers: the relayed address.
     pub fn allocated_tcp(&mut self, rig: &mut Rig) -> SocketAddr {
-        self.knock(rig);
-        let answer = self.ask(rig, Method::ALLOCATE, |writer| _ = writer.requested_transport(stun::TCP));
+        self.challenge(rig);
+        let answer = self.request(rig, Method::ALLOCATE, |writer| _ = writer.requested_transport(stun::TCP));
         assert_eq!(answer.code(), 0);
         answer.relayed()[0]
     }
 
-    /// Asks to be connected with a peer: the stream that is then on its way, or the code of the answer.
+    /// Requests a connection with a peer: the stream that is being opened, or the code of the answer.
     pub fn connect(&self, rig: &mut Rig, peer: &str) -> Result<StreamId, u16> {
         let before: Vec<StreamId> = rig.streams.keys().copied().collect();
         let id = rig.id();
@@ -410,23 +413,23 @@ impl Client {
         }
     }
 
-    /// Joins a new connection, which is this client's, with the one of this number.
+    /// Joins this client, a new connection, with the connection of this number.
     pub fn join(&mut self, rig: &mut Rig, connection_id: u32) -> u16 {
-        self.knock(rig);
-        self.ask(rig, Method::CONNECTION_BIND, |writer| _ = writer.connection_id(connection_id)).code()
+        self.challenge(rig);
+        self.request(rig, Method::CONNECTION_BIND, |writer| _ = writer.connection_id(connection_id)).code()
     }
 
     pub fn refresh(&self, rig: &mut Rig, seconds: u32) -> Answer {
-        self.ask(rig, Method::REFRESH, |writer| _ = writer.lifetime(seconds))
+        self.request(rig, Method::REFRESH, |writer| _ = writer.lifetime(seconds))
     }
 
-    /// ChannelData; what leaves, and from which relay socket to whom.
+    /// Sends ChannelData; the relayed datagram, with its relay socket and its destination.
     pub fn send_channel(&self, rig: &mut Rig, number: u16, data: &[u8]) -> Option<(Path, Vec<u8>)> {
         let bytes = [&ChannelData::header(number, data.len() as u16), data].concat();
         rig.receive(self.path, &bytes).pop()
     }
 
-    /// A Send indication; what leaves.
+    /// Sends a Send indication; the relayed datagram.
     pub fn send(&self, rig: &mut Rig, peer: &str, data: &[u8]) -> Option<(Path, Vec<u8>)> {
         self.send_with(rig, peer, data, |_| {})
     }

@@ -1,4 +1,4 @@
-//! DTLS in front of the relay: who gets a place, and what strangers get.
+//! DTLS in front of the relay: which clients get a place, and what unauthenticated ones get.
 
 #![allow(clippy::unwrap_used)]
 
@@ -36,7 +36,7 @@ impl Server {
         outbox.0.into_iter().map(|(_, bytes)| bytes).collect()
     }
 
-    /// Lets time pass; what is sent meanwhile.
+    /// Advances the time; returns the datagrams sent in it.
     fn run_for(&mut self, time: Duration) -> Vec<(Path, Vec<u8>)> {
         let (end, mut outbox) = (self.now + time, Outbox::default());
         while let Some(due) = self.secured.next_timeout().filter(|due| *due <= end) {
@@ -56,7 +56,7 @@ fn for_anybody() -> Settings {
     Settings::new(Options { peers: Peers::Anybody, ..Options::default() })
 }
 
-/// What the client has to send.
+/// The datagrams that the client sends.
 fn drain(client: &mut Endpoint) -> Vec<Vec<u8>> {
     let (mut buffer, mut datagrams) = (Vec::new(), Vec::new());
     while let Output::Datagram(bytes) = client.poll(&mut buffer) {
@@ -65,7 +65,7 @@ fn drain(client: &mut Endpoint) -> Vec<Vec<u8>> {
     datagrams
 }
 
-/// Lets both speak; what the client has received at the end.
+/// Exchanges datagrams; returns the client's received data.
 fn converse(server: &mut Server, client: &mut Endpoint, remote: SocketAddr) -> Vec<Vec<u8>> {
     let (mut buffer, mut received) = (Vec::new(), Vec::new());
     for _ in 0..6 {
@@ -99,7 +99,7 @@ fn forged(nth: u32) -> SocketAddr {
 }
 
 #[test]
-fn forged_hellos_take_no_place_and_are_answered_once_with_less() {
+fn forged_hellos_get_no_place_and_one_shorter_answer() {
     let mut server = Server::new();
     let hello = drain(&mut server.client()).remove(0);
     for nth in 0..5_000 {
@@ -111,7 +111,7 @@ fn forged_hellos_take_no_place_and_are_answered_once_with_less() {
     assert_eq!(server.secured.next_timeout(), None, "nothing is kept");
     assert_eq!(server.run_for(Duration::from_secs(60)), []);
 
-    // A client that shows by the cookie where it is gets its place, and an answer from the relay behind.
+    // A client that proves its address with the cookie gets a place, and an answer from the relay.
     let (mut client, remote) = (server.client(), at("8.8.4.4:4000"));
     converse(&mut server, &mut client, remote);
     assert!(client.is_connected());
@@ -119,7 +119,7 @@ fn forged_hellos_take_no_place_and_are_answered_once_with_less() {
 }
 
 #[test]
-fn a_flood_of_hellos_with_worthless_cookies_takes_no_place() {
+fn a_flood_of_hellos_with_invalid_cookies_gets_no_place() {
     let mut server = Server::new();
     let mut client = server.client();
     let hello = drain(&mut client).remove(0);
@@ -135,7 +135,7 @@ fn a_flood_of_hellos_with_worthless_cookies_takes_no_place() {
 }
 
 #[test]
-fn a_client_of_an_old_version_is_told_so() {
+fn a_client_of_an_old_version_gets_an_alert() {
     let mut server = Server::new();
     let mut hello = drain(&mut server.client()).remove(0);
     hello[26] = 0xff;
@@ -144,9 +144,9 @@ fn a_client_of_an_old_version_is_told_so() {
     assert_eq!((answers[0][0], &answers[0][13..]), (21, &[2, 70][..]), "protocol_version");
 }
 
-/// Places are for clients that have shown where they are; of those, too, none takes all of them.
+/// Places are for clients with a proven address; no single address gets all of them.
 #[test]
-fn a_host_that_leaves_its_handshakes_unfinished_keeps_nobody_else_out() {
+fn a_host_with_unfinished_handshakes_does_not_block_others() {
     let mut server = Server::new();
     let begin = |server: &mut Server, remote: SocketAddr| {
         let mut client = server.client();
@@ -162,13 +162,13 @@ fn a_host_that_leaves_its_handshakes_unfinished_keeps_nobody_else_out() {
     let (mut client, remote) = (server.client(), at("1.1.1.1:4000"));
     converse(&mut server, &mut client, remote);
     assert!(client.is_connected(), "another host");
-    // What was left is forgotten, and the host gets places again.
+    // The unfinished handshakes are removed, and the host gets places again.
     server.run_for(Duration::from_secs(60));
     assert!(begin(&mut server, at("8.8.4.4:9000")));
 }
 
 #[test]
-fn a_host_whose_clients_ask_for_nothing_keeps_nobody_else_out() {
+fn a_host_with_idle_clients_does_not_block_others() {
     let mut server = Server::new();
     let connect = |server: &mut Server, remote: SocketAddr| {
         let mut client = server.client();

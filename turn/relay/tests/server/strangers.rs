@@ -1,4 +1,5 @@
-//! What somebody gets who has not authenticated: little, and not more of it than is good for whoever it may pretend to be.
+//! The answers to unauthenticated clients: few bytes, and not more than is acceptable for the host whose
+//! address may be forged.
 
 use crate::rig::{Answer, Rig, UNIX, settings};
 use machine::{LocalId, Path};
@@ -18,7 +19,7 @@ fn request(method: Method, number: u32) -> Vec<u8> {
 }
 
 #[test]
-fn anybody_is_told_its_address() {
+fn a_binding_request_returns_the_address_of_any_client() {
     let mut rig = Rig::new(settings());
     for remote in ["8.8.8.8:4000", "[2600::1]:4000"] {
         let path = Path { local: LocalId(0), remote: crate::rig::at(remote) };
@@ -29,9 +30,9 @@ fn anybody_is_told_its_address() {
     }
 }
 
-/// Somebody who floods in another's name makes that one get less than the flood itself would bring.
+/// A flood with the forged address of another host makes that host receive less than the flood itself.
 #[test]
-fn a_flood_in_anothers_name_is_answered_with_less_than_it_was() {
+fn a_flood_with_a_forged_address_gets_fewer_bytes_than_it_sent() {
     for method in [Method::BINDING, Method::ALLOCATE, Method::REFRESH, Method::CREATE_PERMISSION] {
         let mut rig = Rig::new(settings());
         let victim = Path { local: LocalId(0), remote: crate::rig::at("8.8.8.8:53") };
@@ -48,10 +49,11 @@ fn a_flood_in_anothers_name_is_answered_with_less_than_it_was() {
     }
 }
 
-/// What a stranger gets for what it sends, in bytes. A challenge needs a realm and a nonce, and an address takes the bytes that it has:
-/// neither can be as short as the shortest question, and both are as short as they can be (`docs/decisions/0016-excess-bytes.md`).
+/// The answer to an unauthenticated request, in bytes. A challenge needs a realm and a nonce, and an answer
+/// with an address the bytes of the address: neither can be as short as the shortest request, and both are as
+/// short as possible (`docs/decisions/0016-excess-bytes.md`).
 #[test]
-fn an_answer_to_a_stranger_is_as_short_as_can_be() {
+fn an_answer_to_an_unauthenticated_client_is_as_short_as_possible() {
     let question = |method, attributes: &[(u16, usize)]| {
         let mut buffer = [0; 256];
         let writer = Writer::new(&mut buffer, Class::Request, method, stun::TransactionId([7; 12]));
@@ -79,15 +81,15 @@ fn an_answer_to_a_stranger_is_as_short_as_can_be() {
     }
 }
 
-/// What a stranger can have sent to somebody else beyond what it must send for it.
+/// The bytes that an attacker can have sent to another host beyond the bytes that it must send for them.
 #[test]
-fn a_stranger_gains_at_most_the_excess_bytes_by_anothers_name_however_fast_it_asks() {
+fn a_forged_address_gains_at_most_the_excess_bytes_at_any_rate() {
     let rate = EXCESS_BYTES_PER_SECOND as usize;
     for (method, excess) in [(Method::ALLOCATE, 24), (Method::REFRESH, 24)] {
         for per_second in [10, 100, 1_000, 5_000, 20_000] {
             let mut rig = Rig::new(settings());
             let victim = Path { local: LocalId(0), remote: crate::rig::at("8.8.8.8:53") };
-            // What may come at once is used up first.
+            // The burst is used up first.
             let burst = 2 * rate as u32 / excess + 1;
             (0..burst).for_each(|number| drop(rig.receive(victim, &request(method, number))));
             assert_eq!(rig.count(Counter::Throttled), 1, "{method:?}: the burst is as documented");
@@ -104,18 +106,19 @@ fn a_stranger_gains_at_most_the_excess_bytes_by_anothers_name_however_fast_it_as
     }
 }
 
-/// A question as long as its answer gains nothing, so it is always answered.
+/// A request as long as its answer gains nothing, so it is always answered.
 #[test]
-fn answers_no_longer_than_their_questions_are_not_limited() {
+fn answers_no_longer_than_their_requests_are_not_limited() {
     let mut rig = Rig::new(settings());
     let mut client = rig.client("8.8.8.8:4000");
     let padded = |writer: &mut Writer<'_>| _ = writer.software(&"x".repeat(20));
-    assert!((0..10_000).all(|_| client.knock_with(&mut rig, padded).code() == 401));
+    assert!((0..10_000).all(|_| client.challenge_with(&mut rig, padded).code() == 401));
     assert_eq!(rig.count(Counter::Throttled), 0);
 }
 
-/// A school behind one NAT, whose lessons begin on the minute: each client looks up its address and makes two allocations (one for each of
-/// its transports), all at one moment. Each question is answered the first time, so that nobody waits for a retransmission.
+/// A school behind one NAT, whose lessons begin on the minute: each client looks up its address and makes two
+/// allocations (one for each of its transports), all at one moment. Each request is answered the first time,
+/// so that no client waits for a retransmission.
 #[test]
 fn four_hundred_clients_behind_one_address_allocate_at_once() {
     for address in ["8.8.8.8", "[2600::1]"] {
@@ -134,7 +137,7 @@ fn four_hundred_clients_behind_one_address_allocate_at_once() {
             }
         }
         assert_eq!((allocations, rig.count(Counter::Throttled)), (800, 0), "{address}");
-        // No time has passed. What is left of the burst is bounded all the same.
+        // No time has passed. The rest of the burst is still bounded.
         let mut throttled = 0;
         for port in 20_000..24_000 {
             let path = Path { local: LocalId(0), remote: crate::rig::at(&format!("{address}:{port}")) };
@@ -144,7 +147,7 @@ fn four_hundred_clients_behind_one_address_allocate_at_once() {
     }
 }
 
-/// Somebody who has authenticated is answered however many strangers share its address.
+/// An authenticated client is answered, whatever other clients of its address send.
 #[test]
 fn authenticated_clients_are_answered_when_their_address_has_used_up_its_bytes() {
     let mut rig = Rig::new(settings());
@@ -158,9 +161,9 @@ fn authenticated_clients_are_answered_when_their_address_has_used_up_its_bytes()
     assert_eq!(client.permit(&mut rig, "10.0.0.1:9"), 403, "refusals too");
 }
 
-/// Every answer to an error but a challenge.
+/// Every error response except a challenge.
 #[test]
-fn a_refusal_is_no_longer_than_what_it_refuses() {
+fn an_error_response_is_no_longer_than_its_request() {
     let mut rig = Rig::new(settings());
     let path = Path { local: LocalId(0), remote: crate::rig::at("8.8.8.8:4000") };
     let mut buffer = [0; 128];
@@ -179,16 +182,16 @@ fn a_refusal_is_no_longer_than_what_it_refuses() {
     assert_eq!(listed, Some(all), "every attribute that is not known (RFC 8489 §6.3.1)");
 }
 
-/// Behind a connection there is somebody: an office behind one address is not throttled there.
+/// The address of a connection is not forged: an office behind one address is not throttled there.
 #[test]
-fn who_comes_by_tcp_is_challenged_as_often_as_it_asks() {
+fn every_request_over_tcp_is_challenged() {
     let mut rig = Rig::new(settings());
     let mut client = rig.tcp_client("8.8.8.8:4000");
-    assert!((0..1_000).all(|_| client.knock(&mut rig).code() == 401));
+    assert!((0..1_000).all(|_| client.challenge(&mut rig).code() == 401));
 }
 
 #[test]
-fn noise_is_counted_and_not_answered() {
+fn malformed_datagrams_are_counted_and_not_answered() {
     let mut rig = Rig::new(settings());
     let path = Path { local: LocalId(0), remote: crate::rig::at("8.8.8.8:4000") };
     let binding = request(Method::BINDING, 1);
@@ -218,7 +221,7 @@ fn noise_is_counted_and_not_answered() {
     assert_eq!(rig.count(Counter::Unexpected), 3);
 }
 
-/// A fingerprint is asked for by having one (RFC 8489 §7).
+/// A request with a fingerprint asks for one in the answer (RFC 8489 §7).
 #[test]
 fn a_fingerprint_is_answered_with_one() {
     let mut rig = Rig::new(settings());

@@ -1,4 +1,4 @@
-/* libsrtp 3's functions over libsrtp 2.7; srtp3.h says why. */
+/* libsrtp 3's functions over libsrtp 2.7; srtp3.h has the reason. */
 #include "stream_list_priv.h"
 
 #include "srtp3.h"
@@ -75,15 +75,15 @@ static bool is_gcm(srtp_profile_t profile)
 srtp_err_status_t srtp3_create(srtp_t *session, srtp3_policy_t policy)
 {
     srtp_err_status_t status = srtp_create(session, &policy->policy);
-    /* The worker leaves this field alone; here it says whether packets are encrypted with AES-GCM. */
+    /* The worker does not use this field; here it is set if packets are encrypted with AES-GCM. */
     if (!status) (*session)->user_data = is_gcm(policy->profile) ? *session : NULL;
     return status;
 }
 
-/* While a packet is encrypted: where its plain text is, and where libsrtp believes it. */
+/* While a packet is encrypted: the address of its plain text, and the address that libsrtp assumes. */
 static __thread const uint8_t *plain, *assumed;
 
-/* What libsrtp calls for OpenSSL's EVP_Cipher, which it tells to encrypt in place. The header is authenticated where it is. */
+/* Called by libsrtp instead of OpenSSL's EVP_Cipher, to encrypt in place. The header is authenticated where it is. */
 int srtp3_EVP_Cipher(EVP_CIPHER_CTX *cipher, unsigned char *out, const unsigned char *in, unsigned int len)
 {
     if (plain && out && in) in = plain + (in - assumed);
@@ -123,7 +123,7 @@ srtp_err_status_t srtp3_protect(srtp_t session, const uint8_t *rtp, size_t rtp_l
     return status;
 }
 
-/* Each of the others, in place behind a copy. */
+/* Each of the other profiles: in place, after a copy. */
 typedef srtp_err_status_t in_place(srtp_t session, void *packet, int *len);
 
 static srtp_err_status_t copied(in_place *function, srtp_t session, const uint8_t *from, size_t from_len, uint8_t *to, size_t *to_len)
@@ -156,7 +156,7 @@ srtp_err_status_t srtp3_unprotect_rtcp(srtp_t session, const uint8_t *srtcp, siz
     return copied(srtp_unprotect_rtcp, session, srtcp, srtcp_len, rtcp, rtcp_len);
 }
 
-/* The streams of a session, which libsrtp lets others keep (SRTP_NO_STREAM_LIST). */
+/* The streams of a session, which libsrtp lets the application store (SRTP_NO_STREAM_LIST). */
 struct entry {
     uint32_t ssrc;
     srtp_stream_t stream;

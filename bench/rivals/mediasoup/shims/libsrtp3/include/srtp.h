@@ -1,4 +1,4 @@
-/* What the worker includes as libsrtp 3's header. The types are libsrtp 2's; the functions that differ go to srtp3.c. */
+/* The worker includes this as libsrtp 3's header. The types are libsrtp 2's; the functions that differ go to srtp3.c. */
 #ifndef SRTP3_AS_SRTP_H
 #define SRTP3_AS_SRTP_H
 

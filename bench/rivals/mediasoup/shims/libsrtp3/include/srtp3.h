@@ -1,9 +1,9 @@
 /*
  * The functions of libsrtp 3 that mediasoup's worker calls, over libsrtp 2.7: mediasoup takes a beta of 3 that no package registry has.
  *
- * What a packet costs is as in 3, where that differs from 2:
+ * The cost of a packet is as in 3, where that differs from 2:
  * - An RTP packet is encrypted with AES-GCM from the caller's buffer into the other; only its header is copied.
- * - Streams are found in an array (cisco/libsrtp#674) instead of by walking from stream to stream.
+ * - Streams are found in an array (cisco/libsrtp#674) instead of a linked list.
  *
  * The rest of the work is alike: the same checks, and as many calls of OpenSSL. The other profiles and RTCP are copied before they are
  * encrypted in place, as 2 does it. Nothing here is thread-safe beyond what libsrtp is.
