@@ -85,18 +85,18 @@ pub(super) fn turn_addresses(options: &cli::UpOptions) -> anyhow::Result<Option<
     }
     let is_here = |ip: IpAddr| std::net::UdpSocket::bind((ip, 0)).is_ok();
     let (listen_ips, announced_ips) = (listen_ips(options), announced_ips(options));
-    let place =
+    let addresses =
         TurnAddresses { port, ..plan_turn(options, &listen_ips, &announced_ips, own_address, is_here) };
-    if place.listen_ips.is_empty() {
+    if addresses.listen_ips.is_empty() {
         tracing::warn!("no TURN server: this machine has no address to relay from; name one with --relay-ip");
         return Ok(None);
     }
-    match check_turn_ports(options, &place) {
+    match check_turn_ports(options, &addresses) {
         Err(error) if !has_turn_option(options) => {
             tracing::warn!("no TURN server: {error}");
             Ok(None)
         }
-        checked => checked.map(|()| Some(place)),
+        checked => checked.map(|()| Some(addresses)),
     }
 }
 
@@ -114,7 +114,7 @@ fn plan_turn(
     own_address: impl Fn(bool) -> Option<IpAddr>,
     is_here: impl Fn(IpAddr) -> bool,
 ) -> TurnAddresses {
-    let mut place = TurnAddresses::default();
+    let mut addresses = TurnAddresses::default();
     for is_ipv6 in [false, true] {
         let of_family = |ip: &&IpAddr| ip.is_ipv6() == is_ipv6;
         let listen = listen_ips.iter().filter(of_family).copied();
@@ -127,33 +127,33 @@ fn plan_turn(
             false => given,
         };
         if relay.is_some() || listen.clone().any(|ip| !ip.is_unspecified()) {
-            place.listen_ips.extend(listen.filter(|ip| relay.is_some() || !ip.is_unspecified()));
-            place.relay_ips.extend(relay);
-            place.announced_ips.extend(announced());
+            addresses.listen_ips.extend(listen.filter(|ip| relay.is_some() || !ip.is_unspecified()));
+            addresses.relay_ips.extend(relay);
+            addresses.announced_ips.extend(announced());
         }
     }
-    place
+    addresses
 }
 
 /// The TURN server listens on the addresses of the engine, and relays only to the engine.
 pub(super) fn turn_arguments(
     options: &cli::UpOptions,
-    place: &TurnAddresses,
+    addresses: &TurnAddresses,
     format: Format,
 ) -> Vec<OsString> {
     let mut arguments = Vec::new();
     let mut push = |option: &str, value: OsString| arguments.extend([option.into(), value]);
-    push("--port", place.port.to_string().into());
+    push("--port", addresses.port.to_string().into());
     push("--log", format.name().into());
-    place.listen_ips.iter().for_each(|ip| push("--listen-ip", ip.to_string().into()));
-    place.relay_ips.iter().for_each(|ip| push("--relay-ip", ip.to_string().into()));
+    addresses.listen_ips.iter().for_each(|ip| push("--listen-ip", ip.to_string().into()));
+    addresses.relay_ips.iter().for_each(|ip| push("--relay-ip", ip.to_string().into()));
     if let (Some(certificate), Some(key)) = (&options.turn_certificate, &options.turn_private_key) {
         push("--tls-port", options.turn_tls_port.to_string().into());
         push("--certificate", certificate.into());
         push("--private-key", key.into());
     }
     for is_ipv6 in [false, true] {
-        let announced = place.announced_ips.iter().find(|ip| ip.is_ipv6() == is_ipv6);
+        let announced = addresses.announced_ips.iter().find(|ip| ip.is_ipv6() == is_ipv6);
         announced.into_iter().for_each(|ip| push("--announced-ip", ip.to_string().into()));
     }
     // The same default as in the engine.
@@ -171,7 +171,7 @@ pub(super) fn turn_arguments(
 
 /// Checks the ports here, because the TURN server would name its own options, which the operator did not
 /// give.
-fn check_turn_ports(options: &cli::UpOptions, place: &TurnAddresses) -> anyhow::Result<()> {
+fn check_turn_ports(options: &cli::UpOptions, addresses: &TurnAddresses) -> anyhow::Result<()> {
     let taken = |option: &str, protocol: &str, address: SocketAddr, bound: io::Result<()>| match bound {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => bail!(
             "{option} {port}: {protocol} port {port} on {ip} is in use by another process: stop it, choose another port, or start \
@@ -183,9 +183,9 @@ fn check_turn_ports(options: &cli::UpOptions, place: &TurnAddresses) -> anyhow::
         _ => Ok(()),
     };
     let has_tls = options.turn_certificate.is_some();
-    let ports = [("--turn-port", place.port), ("--turn-tls-port", options.turn_tls_port)];
+    let ports = [("--turn-port", addresses.port), ("--turn-tls-port", options.turn_tls_port)];
     for (option, port) in ports.into_iter().take(1 + usize::from(has_tls)) {
-        for ip in &place.listen_ips {
+        for ip in &addresses.listen_ips {
             let address = SocketAddr::new(*ip, port);
             taken(option, "UDP", address, std::net::UdpSocket::bind(address).map(drop))?;
             taken(option, "TCP", address, std::net::TcpListener::bind(address).map(drop))?;
@@ -196,21 +196,21 @@ fn check_turn_ports(options: &cli::UpOptions, place: &TurnAddresses) -> anyhow::
 
 /// URLs of the TURN server: with its name, or with the addresses that are announced for the engine. Loopback
 /// addresses only if there are no others.
-fn turn_urls(options: &cli::UpOptions, place: &TurnAddresses) -> Vec<String> {
-    let TurnAddresses { listen_ips, announced_ips, .. } = place;
+fn turn_urls(options: &cli::UpOptions, addresses: &TurnAddresses) -> Vec<String> {
+    let TurnAddresses { listen_ips, announced_ips, .. } = addresses;
     let is_missing =
         |ip: &&IpAddr| !announced_ips.iter().any(|announced| announced.is_ipv4() == ip.is_ipv4());
-    let announced_or_listening: Vec<IpAddr> =
+    let all: Vec<IpAddr> =
         announced_ips.iter().chain(listen_ips.iter().filter(is_missing)).copied().collect();
-    let public: Vec<IpAddr> = announced_or_listening.iter().copied().filter(|ip| !ip.is_loopback()).collect();
+    let remote: Vec<IpAddr> = all.iter().copied().filter(|ip| !ip.is_loopback()).collect();
     let hosts: Vec<String> = match &options.turn_host {
         Some(name) => vec![name.clone()],
         None => {
-            let ips = if public.is_empty() { announced_or_listening } else { public };
+            let ips = if remote.is_empty() { all } else { remote };
             ips.iter().take(TURN_HOSTS_MAX).map(|ip| turn_host(*ip)).collect()
         }
     };
-    let (port, tls_port) = (place.port, options.turn_tls_port);
+    let (port, tls_port) = (addresses.port, options.turn_tls_port);
     let urls = |host: &String| {
         let plain = ["udp", "tcp"].map(|transport| format!("turn:{host}:{port}?transport={transport}"));
         let secure =
@@ -252,7 +252,7 @@ pub(super) fn signaling_arguments(
     push("--connections-per-address", options.edge.connections_per_address.to_string().into());
     options.edge.trusted_proxy.iter().for_each(|it| push("--trusted-proxy", it.to_string().into()));
     options.edge.allow_origin.iter().for_each(|it| push("--allow-origin", it.to_string().into()));
-    for url in turn.into_iter().flat_map(|place| turn_urls(options, place)) {
+    for url in turn.into_iter().flat_map(|addresses| turn_urls(options, addresses)) {
         push("--turn-url", url.into());
     }
     arguments.push("--die-with-parent".into());
@@ -266,68 +266,4 @@ const TURN_PORT_DEFAULT: u16 = 3478;
 const TURN_HOSTS_MAX: usize = 2;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::Parser;
-
-    fn up(flags: &str) -> cli::UpOptions {
-        let flags = ["leat", "up"].into_iter().chain(flags.split_whitespace());
-        let cli::LeatCommand::Up(up) = cli::Leat::parse_from(flags).command else {
-            panic!("the command is up")
-        };
-        up
-    }
-
-    fn ips(texts: &[&str]) -> Vec<IpAddr> {
-        texts.iter().map(|text| text.parse().expect("an address")).collect()
-    }
-
-    /// The result on a machine with these addresses.
-    fn plan(flags: &str, announced: &[&str], own: &[&str]) -> TurnAddresses {
-        let (options, own) = (up(flags), ips(own));
-        let listen_ips = listen_ips(&options);
-        let announced_ips = of_families(&listen_ips, ips(announced).into_iter());
-        let own_address = |is_ipv6| own.iter().copied().find(|ip| ip.is_ipv6() == is_ipv6);
-        plan_turn(&options, &listen_ips, &announced_ips, own_address, |ip| {
-            ip == IpAddr::from([203, 0, 113, 7])
-        })
-    }
-
-    #[test]
-    fn turn_server_relays_from_an_address_of_the_machine_or_does_not_start() {
-        let any = "--listen-ip 0.0.0.0";
-        let announced = &["203.0.113.7", "2001:db8::7"][..];
-        let place = |relay: &str| TurnAddresses {
-            listen_ips: ips(&["0.0.0.0"]),
-            relay_ips: ips(&[relay]),
-            announced_ips: ips(&["203.0.113.7"]),
-            ..TurnAddresses::default()
-        };
-        // Of a name with addresses of both families, only the family that is listened on is announced.
-        assert_eq!(plan(any, announced, &["10.0.0.5", "2001:db8::5"]), place("10.0.0.5"));
-        assert_eq!(plan(&format!("{any} --relay-ip 10.0.0.9"), announced, &["10.0.0.5"]), place("10.0.0.9"));
-        // Without a default route: the announced address, if the machine has it.
-        assert_eq!(plan(any, announced, &[]), place("203.0.113.7"));
-        assert_eq!(plan(any, &["203.0.113.8"], &[]), TurnAddresses::default());
-        // Only IPv6 has an address to relay from.
-        let both = plan("--listen-ip 0.0.0.0 --listen-ip ::", &["203.0.113.8"], &["2001:db8::5"]);
-        assert_eq!((both.listen_ips, both.relay_ips), (ips(&["::"]), ips(&["2001:db8::5"])));
-        let named = announced_ips(&up("--listen-ip 127.0.0.1 --announced-ip localhost"));
-        assert_eq!(named, ips(&["127.0.0.1"]), "the hosts file often has ::1 as well");
-        // A specific listening address needs no relay address.
-        let one = plan("--listen-ip 192.0.2.1", &[], &["10.0.0.5"]);
-        assert_eq!((one.listen_ips, one.relay_ips), (ips(&["192.0.2.1"]), Vec::new()));
-    }
-
-    #[test]
-    fn turn_server_may_relay_to_the_engine_only() {
-        let options = up("--listen-ip 192.0.2.1 --rtc-port 7000 --workers 8 --turn-port 3478");
-        let place = TurnAddresses { port: 3478, ..plan("--listen-ip 192.0.2.1", &[], &[]) };
-        let arguments = turn_arguments(&options, &place, Format::Json);
-        let arguments: Vec<_> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
-        let allowed: Vec<_> =
-            arguments.windows(2).filter(|pair| pair[0] == "--allow-peer").map(|pair| pair[1]).collect();
-        assert_eq!(allowed, ["192.0.2.1:7000-7007"]);
-        assert!(arguments.contains(&"--allowed-peers-only"));
-    }
-}
+mod tests;

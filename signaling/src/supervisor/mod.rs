@@ -81,7 +81,7 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
     }
     let mut turn = match &turn_addresses {
         None => None,
-        Some(place) => Some(Supervised::new("leat-turn", turn_arguments(&options, place, format))?),
+        Some(addresses) => Some(Supervised::new("leat-turn", turn_arguments(&options, addresses, format))?),
     };
     if let Some(turn) = &mut turn {
         // Generated here, because only these two processes use it. It stays the same when one of them is
@@ -97,7 +97,7 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
     let mut ready = std::pin::pin!(until_ready(options.http.http));
     let mut is_up = false;
     let code = loop {
-        let (who, status) = tokio::select! {
+        let (process, status) = tokio::select! {
             signal = &mut ended => {
                 tracing::info!(signal, "asked to end");
                 break 0;
@@ -123,13 +123,14 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
         };
         // Calls work without a TURN server: unless the operator configured it, its error does not end the
         // others.
-        let is_needed = who.name != "leat-turn" || has_turn_option(&options);
-        let is_first_start = is_needed && (!is_up || who.starts == 1 && who.started.elapsed() < QUICK_EXIT);
+        let is_needed = process.name != "leat-turn" || has_turn_option(&options);
+        let is_first_start =
+            is_needed && (!is_up || process.starts == 1 && process.started.elapsed() < QUICK_EXIT);
         if is_first_start && !status.success() && status.code().is_some() {
-            tracing::error!(process = who.name, status = %status, "failed to start; see its log output above");
+            tracing::error!(process = process.name, status = %status, "failed to start; see its log output above");
             break u8::try_from(status.code().unwrap_or(1)).unwrap_or(1);
         }
-        who.plan_restart(&status);
+        process.plan_restart(&status);
     };
     let end_turn = async {
         if let Some(turn) = &mut turn {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::limits::{STATS_SLOTS, WORKERS_MAX};
+use proptest::strategy::Strategy;
 
 #[test]
 fn nothing_overlaps_and_everything_is_aligned() {
@@ -50,10 +51,51 @@ fn a_size_out_of_bounds_or_another_fixed_word_is_no_layout() {
     let good = Layout::new(2, STATS_SLOTS).header_words(7);
     assert!(read(&good).is_some());
     for at in 0..HEADER_WORDS {
-        for wrong in [0, 12_345, 1 << 40, u64::MAX] {
+        for wrong in [0, 1 << 40, u64::MAX] {
             let mut header = good;
             header[at].1 = wrong;
             assert_eq!(read(&header), None, "{wrong} at offset {}", header[at].0);
+        }
+    }
+}
+
+proptest::proptest! {
+    /// A controller reads the header of a hostile engine: no overflow, and no size above its bound.
+    #[test]
+    fn any_header_is_a_bounded_layout_or_none(
+        words in proptest::collection::vec(
+            proptest::prop_oneof![
+                1 => proptest::num::u64::ANY,
+                3 => (11u32..26).prop_map(|bits| 1 << bits),
+                2 => 0u64..5_000,
+            ],
+            HEADER_WORDS,
+        ),
+        fixed in proptest::bool::ANY,
+    ) {
+        let mut header = Layout::new(2, STATS_SLOTS).header_words(7);
+        let is_size = |offset| (header::COMMAND_RING_BYTES..=header::STATS_SLOTS).contains(&offset);
+        for ((offset, value), word) in header.iter_mut().zip(words) {
+            if is_size(*offset) || !fixed {
+                *value = word;
+            }
+        }
+        // The size of the whole agrees with the other sizes, as far as it can be computed.
+        let sizes = header[5..].iter().map(|(_, value)| *value).collect::<Vec<_>>();
+        if fixed && sizes.iter().all(|size| *size <= 1 << 32) {
+            let sizes = sizes.iter().map(|size| *size as usize).collect::<Vec<_>>();
+            let [command_ring_bytes, event_ring_bytes, record_bytes_max, stats_slots] = sizes[..] else {
+                unreachable!("four sizes")
+            };
+            let layout =
+                Layout { workers: 2, command_ring_bytes, event_ring_bytes, record_bytes_max, stats_slots };
+            header[4].1 = layout.region_bytes() as u64;
+        }
+        if let Some(layout) = read(&header) {
+            let last = layout.worker(1);
+            proptest::prop_assert!(last.stats_slots + layout.stats_slots * 8 <= layout.region_bytes());
+            proptest::prop_assert!(layout.region_bytes() <= 3 * 2 * RING_BYTES_MAX);
+            proptest::prop_assert!(layout.record_bytes_max + 8 <= layout.command_ring_bytes.min(layout.event_ring_bytes));
         }
     }
 }

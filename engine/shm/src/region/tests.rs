@@ -21,7 +21,7 @@ fn both_mappings_see_the_same_words() {
 
 #[test]
 fn a_region_of_other_sizes_is_mapped_as_its_header_describes() {
-    let other = Layout { command_ring_bytes: 8192, stats_slots: 777, ..layout() };
+    let other = Layout { command_ring_bytes: 8192, record_bytes_max: 1000, stats_slots: 777, ..layout() };
     let (_region, fd) = Region::create(&other, 7).expect("a region");
     let opened = Region::open(fd, 2, 7, other.region_bytes() as u64);
     assert_eq!(opened.expect("sizes within the bounds").1, other);
