@@ -67,16 +67,16 @@ impl<'a, T: Tx> Egress<'a, T> {
     }
 
     /// Adds the send-time extensions of the next packet.
-    pub fn stamp(&self, send_extensions: &SendExtensions, mut extensions: Extensions) -> Stamped {
+    pub fn stamp(&self, send_extensions: &SendExtensions, stamped: &mut Stamped) {
+        let Stamped { extensions, is_numbered } = stamped;
         if let Some(id) = send_extensions.send_time {
             let time = AbsSendTime::from_duration(self.now.since_epoch());
             extensions.push(id, &abs_send_time::write(time));
         }
-        let is_numbered = match (send_extensions.number, self.send_side.as_deref()) {
+        *is_numbered = match (send_extensions.number, self.send_side.as_deref()) {
             (Some(id), Some(side)) => extensions.push(id, &transport_cc::write(side.next_seq())),
             _ => false,
         };
-        Stamped { extensions, is_numbered }
     }
 
     /// Whether a probe needs padding.
@@ -151,11 +151,13 @@ impl<'a> Body<'a> {
     }
 }
 
-/// The complete header extensions of the next packet, made by [`Egress::stamp`].
-#[derive(Debug)]
+/// The header extensions of the next packet. They are built in place, because a copy costs more than
+/// the elements.
+#[derive(Debug, Default)]
 pub struct Stamped {
-    extensions: Extensions,
-    /// They contain the next transport-wide number, so the packet uses it.
+    /// The elements.
+    pub extensions: Extensions,
+    /// The transport-wide number is one of them, so the packet uses it. [`Egress::stamp`] sets it.
     is_numbered: bool,
 }
 

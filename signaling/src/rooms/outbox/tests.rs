@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::proto::{Ack, Signal};
 use prost::Message;

@@ -121,7 +121,8 @@ impl Consumer {
         let seq = self.rtx_seq.next();
         let timestamp = self.rewriter.latest().map_or(0, |numbering| numbering.timestamp(0));
         let header = Header { pt, marker: false, seq: seq.seq(), timestamp, ssrc };
-        let stamped = out.stamp(&self.send_extensions, self.labels());
+        let mut stamped = self.labels();
+        out.stamp(&self.send_extensions, &mut stamped);
         let written = write_padding(&header, seq.roc(), &stamped, out);
         let Some(len) = written else {
             out.counters.count(Counter::TxFull);

@@ -108,7 +108,8 @@ impl Consumer {
             return;
         }
         let header = Header { marker: false, ..self.header(packet, media, hole, numbering) };
-        let stamped = out.stamp(&self.send_extensions, self.labels());
+        let mut stamped = self.labels();
+        out.stamp(&self.send_extensions, &mut stamped);
         match write(&header, hole.roc(), &stamped, Body::plain(&[]), out) {
             Some(len) => {
                 out.counters.count(Counter::RtpOut);
@@ -137,13 +138,13 @@ impl Consumer {
     }
 
     /// The extensions of a packet without media.
-    pub(super) fn labels(&self) -> Extensions {
-        let mut extensions = Extensions::new();
+    pub(super) fn labels(&self) -> Stamped {
+        let mut stamped = Stamped::default();
         let mid = self.extensions.iter().flatten().find(|extension| extension.kind == ExtensionKind::Mid);
         if let (Some(extension), Some(mid)) = (mid, &self.mid) {
-            extensions.push(ExtId(extension.id), mid.as_bytes());
+            stamped.extensions.push(ExtId(extension.id), mid.as_bytes());
         }
-        extensions
+        stamped
     }
 
     pub(super) fn extensions(
@@ -152,7 +153,8 @@ impl Consumer {
         numbering: &Numbering,
         out: &Egress<'_, impl Tx>,
     ) -> Stamped {
-        let mut extensions = Extensions::new();
+        let mut stamped = Stamped::default();
+        let extensions = &mut stamped.extensions;
         for extension in self.extensions.iter().flatten() {
             let id = ExtId(extension.id);
             // An extension that does not fit is left out: the packet is more important.
@@ -161,7 +163,7 @@ impl Consumer {
                     extensions.push(id, mid.as_bytes());
                 }
                 (ExtensionKind::DependencyDescriptor, _) => {
-                    push_descriptor(&mut extensions, id, packet.descriptor, numbering);
+                    push_descriptor(extensions, id, packet.descriptor, numbering);
                 }
                 (kind, _) => {
                     let own = self.playout_delay.as_ref().filter(|_| kind == ExtensionKind::PlayoutDelay);
@@ -171,7 +173,8 @@ impl Consumer {
                 }
             }
         }
-        out.stamp(&self.send_extensions, extensions)
+        out.stamp(&self.send_extensions, &mut stamped);
+        stamped
     }
 }
 
