@@ -67,6 +67,7 @@ pub struct Cli {
     /// File with the secret for time-limited credentials, one line. A second line is a secret that is valid
     /// too, to replace one by the other. The same as coturn's `static-auth-secret`. LEAT_TURN_SECRET can be
     /// used instead.
+    #[arg(long, value_name = "PATH")]
     pub secret_file: Option<PathBuf>,
 
     /// A user with a fixed password; may be repeated. All users of this host can read the command line: use

@@ -84,7 +84,7 @@ fn sighup_reloads_users_and_certificate_and_an_error_changes_nothing() {
 
     server.folder().write("turn.conf", "user = alice\n");
     server.signal(Signal::HUP);
-    server.await_log("not reloaded");
+    server.await_log("reload failed");
     assert_eq!(alice.refresh(600), 0);
 
     server.folder().make_certificate("second");
