@@ -323,6 +323,22 @@ async fn rooms_are_placed_on_all_workers_and_a_silent_engine_is_reported() {
     engine.received("to undo what it may have done", |c| matches!(c, Command::CloseProducer { .. })).await;
 }
 
+#[tokio::test]
+async fn request_that_is_dropped_before_its_answer_is_undone() {
+    let (engine, signaling) = start();
+    let ada = signaling.client();
+    ada.join(join("r", "Ada")).await;
+    let send = ada.transport("send").await.id;
+    engine.fall_silent();
+    let request = ada.ask(produce(&send, "video"));
+    tokio::time::timeout(Duration::from_millis(200), request).await.expect_err("the engine is silent");
+    engine
+        .received("to close what it may have created", |command| {
+            matches!(command, Command::CloseProducer { .. })
+        })
+        .await;
+}
+
 /// A token for `room`.
 fn token(room: &str, permissions: Permissions) -> String {
     token_until(u64::MAX, room, permissions)
