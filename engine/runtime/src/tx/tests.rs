@@ -1,10 +1,8 @@
 //! Sending through an outbox, over real loopback sockets.
 
 use super::*;
+use crate::udp::loopback::{next, peer};
 use crate::udp::open::SocketOptions;
-use machine::LocalId;
-use std::net::UdpSocket;
-use std::time::Duration;
 
 /// What can be sent, by one loopback socket and with this batch.
 fn io(batch: impl FnOnce(&Sockets) -> SendBatch) -> Io {
@@ -12,13 +10,6 @@ fn io(batch: impl FnOnce(&Sockets) -> SendBatch) -> Io {
     let sockets = Sockets::bind(&[address], &SocketOptions::default()).expect("loopback");
     let batch = batch(&sockets);
     Io { batch, ..Io::new(sockets) }
-}
-
-fn peer() -> (UdpSocket, Path) {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
-    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
-    let remote = socket.local_addr().expect("bound");
-    (socket, Path { local: LocalId(0), remote })
 }
 
 fn claim(tx: &mut impl Tx, flow: u32, path: Path, bytes: &[u8]) -> bool {
@@ -29,13 +20,6 @@ fn claim(tx: &mut impl Tx, flow: u32, path: Path, bytes: &[u8]) -> bool {
         }
         None => false,
     }
-}
-
-fn next(socket: &UdpSocket) -> Vec<u8> {
-    let mut buffer = vec![0; 65_536];
-    let len = socket.recv(&mut buffer).expect("a datagram in time");
-    buffer.truncate(len);
-    buffer
 }
 
 #[test]

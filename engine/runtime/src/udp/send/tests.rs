@@ -1,23 +1,15 @@
 //! The batch alone, and over real loopback sockets.
 
 use super::*;
+use crate::udp::loopback::{next, peer};
 use crate::udp::open::SocketOptions;
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
 
 fn sockets(gso: bool) -> Sockets {
     let options = SocketOptions { gso, ..SocketOptions::default() };
     Sockets::bind(&["127.0.0.1:0".parse().expect("an address")], &options).expect("loopback")
-}
-
-/// A plain receiver: the kernel has split every run that arrives here.
-fn peer() -> (UdpSocket, Path) {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
-    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
-    let remote = socket.local_addr().expect("bound");
-    (socket, Path { local: LocalId(0), remote })
 }
 
 /// None of these tests sends by TCP.
@@ -33,13 +25,6 @@ fn claim(batch: &mut SendBatch, flow: u32, path: Path, bytes: &[u8]) -> bool {
         }
         None => false,
     }
-}
-
-fn next(socket: &UdpSocket) -> Vec<u8> {
-    let mut buffer = vec![0; 65_536];
-    let len = socket.recv(&mut buffer).expect("a datagram in time");
-    buffer.truncate(len);
-    buffer
 }
 
 #[test]
