@@ -53,6 +53,11 @@ impl Controller {
         Ok(Self { attachment, last_request: 0, record: Vec::new(), notifications: Vec::new() })
     }
 
+    /// The protocol version of the engine.
+    pub fn engine_version(&self) -> u32 {
+        self.attachment.engine_version
+    }
+
     /// Workers of the engine.
     pub fn workers(&self) -> usize {
         self.attachment.workers.len()

@@ -28,8 +28,8 @@ fn start(version: Version) -> Engine {
 }
 
 /// A controller makes a call and is killed, and another one takes the call over. Media flows all the time.
-fn media_flows_through_a_take_over(engine: Version, first: Version, second: Version) {
-    let engine = start(engine);
+fn media_flows_through_a_take_over(engine_version: Version, first: Version, second: Version) {
+    let engine = start(engine_version);
     let mut process = ControllerProcess::start_as(first, &engine.socket, &certificate().fingerprint());
     let [mut publisher, mut subscriber] = [0, 1].map(|of| {
         let Event::TransportCreated { ice, fingerprint, candidates, .. } = &process.created[of] else {
@@ -49,6 +49,8 @@ fn media_flows_through_a_take_over(engine: Version, first: Version, second: Vers
     process.kill();
     // And the call is controlled by a third one.
     let mut controller = engine.attach();
+    let built = "leat-engine is built with the feature leat-control/next-protocol";
+    assert_eq!(controller.engine_version(), engine_version.number(), "{built}");
     call.say(20);
     controller.demand(Command::ClaimRouter { router: ROUTER });
     controller.demand(Command::CloseConsumer { consumer: CONSUMER });

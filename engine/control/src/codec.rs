@@ -81,13 +81,14 @@ impl<'a> Input<'a> {
         if rest.is_empty() || is_newer { Ok(()) } else { Err(DecodeError::Trailing(rest.len())) }
     }
 
-    /// Reads the field that the next version adds to every record. A record of a peer of the current version
-    /// has none.
+    /// Reads the field that the next version adds to every record.
     #[cfg(feature = "next-protocol")]
     fn without_next_field(mut self, peer_version: u32) -> Result<Self, DecodeError> {
-        if next::is_next() && peer_version > PROTOCOL_VERSION {
-            let value = u64::read(&mut self)?;
-            if value != next::VALUE {
+        if next::is_next() {
+            let Added(value) = Added::read(&mut self)?;
+            let expected = (peer_version > PROTOCOL_VERSION).then_some(next::VALUE);
+            if value != expected {
+                let value = value.unwrap_or(0);
                 return Err(DecodeError::OutOfRange { what: "the field of the next version", value });
             }
         }
@@ -99,7 +100,7 @@ impl<'a> Input<'a> {
 #[cfg(feature = "next-protocol")]
 pub(crate) fn write_next_field(out: &mut Vec<u8>) {
     if next::is_next() {
-        next::VALUE.write(out);
+        Added(Some(next::VALUE)).write(out);
     }
 }
 
@@ -107,6 +108,24 @@ pub(crate) fn write_next_field(out: &mut Vec<u8>) {
 pub trait Wire: Sized {
     fn write(&self, out: &mut Vec<u8>);
     fn read(input: &mut Input<'_>) -> Result<Self, DecodeError>;
+}
+
+/// A field that a later version has added at the end of a command or an event: `None` in a record of a peer
+/// that is older than the field. The struct or variant is the last part of its record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Added<T>(pub Option<T>);
+
+impl<T: Wire> Wire for Added<T> {
+    fn write(&self, out: &mut Vec<u8>) {
+        if let Some(value) = &self.0 {
+            value.write(out);
+        }
+    }
+
+    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        let value = (!input.0.is_empty()).then(|| T::read(input)).transpose()?;
+        Ok(Self(value))
+    }
 }
 
 macro_rules! wire_integer {
@@ -246,3 +265,49 @@ macro_rules! wire_enum {
 }
 
 pub(crate) use {wire_enum, wire_struct};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Eq)]
+    struct Older {
+        id: u32,
+    }
+    wire_struct!(Older { id });
+
+    #[derive(Debug, PartialEq, Eq)]
+    struct Newer {
+        id: u32,
+        rate: Added<u16>,
+        name: Added<u8>,
+    }
+    wire_struct!(Newer { id, rate, name });
+
+    fn record(value: &impl Wire) -> Vec<u8> {
+        let mut out = Vec::new();
+        value.write(&mut out);
+        out
+    }
+
+    fn read<T: Wire>(record: &[u8]) -> Result<T, DecodeError> {
+        T::read(&mut Input(record))
+    }
+
+    #[test]
+    fn added_fields_are_absent_in_a_record_of_an_older_peer() {
+        let newer = Newer { id: 7, rate: Added(Some(300)), name: Added(Some(2)) };
+        assert_eq!(read(&record(&newer)), Ok(newer));
+        let of_older = Newer { id: 7, rate: Added(None), name: Added(None) };
+        assert_eq!(read(&record(&Older { id: 7 })), Ok(of_older));
+        // Of a version between the two.
+        let between = [&record(&Older { id: 7 })[..], &300_u16.to_le_bytes()].concat();
+        assert_eq!(read(&between), Ok(Newer { id: 7, rate: Added(Some(300)), name: Added(None) }));
+    }
+
+    #[test]
+    fn an_added_field_that_is_cut_short_is_refused() {
+        let cut = [&record(&Older { id: 7 })[..], &[1]].concat();
+        assert_eq!(read::<Newer>(&cut), Err(DecodeError::Truncated { missing: 1 }));
+    }
+}

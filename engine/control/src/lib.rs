@@ -30,7 +30,7 @@ mod state;
 mod stats;
 mod version;
 
-pub use codec::DecodeError;
+pub use codec::{Added, DecodeError};
 pub use command::{Command, Consume, CreateTransport, Produce, Request};
 pub use counters::{Counter, Counters, Discard};
 pub use event::{Closed, Event, Refusal, SnapshotItem};

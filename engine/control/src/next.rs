@@ -6,7 +6,8 @@
 
 use std::sync::LazyLock;
 
-/// The environment variable that makes a process one of the next version.
+/// The environment variable that makes a process one of the next version: `1`, or the name of the program, for a
+/// supervisor whose processes share an environment.
 pub const VARIABLE: &str = "LEAT_NEXT_PROTOCOL";
 
 /// The additional field, and the additional counter.
@@ -14,6 +15,10 @@ pub(crate) const VALUE: u64 = 0x6e65_7874;
 
 /// Whether this process is of the next version.
 pub(crate) fn is_next() -> bool {
-    static IS_NEXT: LazyLock<bool> = LazyLock::new(|| std::env::var_os(VARIABLE).is_some());
+    static IS_NEXT: LazyLock<bool> = LazyLock::new(|| {
+        let program = std::env::current_exe().ok();
+        let program = program.as_deref().and_then(std::path::Path::file_name);
+        std::env::var_os(VARIABLE).is_some_and(|value| value == "1" || Some(value.as_os_str()) == program)
+    });
     *IS_NEXT
 }

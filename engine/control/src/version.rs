@@ -3,9 +3,9 @@
 //!
 //! A new version only adds: a command, an event, a field at the end of a record, a counter at the end of its
 //! section of the [statistics page](crate::page). The newer side supports the older one. So the newer side
-//! reads a missing field as its default, and the older side ignores what it does not know: bytes behind the
-//! last field and counters are skipped, an unknown event is skipped by the controller, an unknown command is
-//! refused by the engine.
+//! reads a missing field as `None` ([`Added`](crate::Added)), and the older side ignores what it does not know:
+//! bytes behind the last field and counters are skipped, an unknown event is skipped by the controller, an
+//! unknown command is refused by the engine.
 
 /// The version of this crate.
 pub const PROTOCOL_VERSION: u32 = 7;

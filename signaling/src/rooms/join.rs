@@ -343,7 +343,8 @@ fn check_resume(peer: &Peer, resume: &Resume, token: TokenCheck) -> Result<Optio
         TokenCheck::Expired { user, .. } if is_its_secret && user == peer.user => Ok(None),
         TokenCheck::Expired { error, .. } => Err(error),
         _ if !is_its_secret => {
-            let text = "resume.the secret does not belong to this peer; join without resume to add_peer as a new one";
+            let text =
+                "resume.secret does not belong to this peer; join without resume to enter as a new one";
             Err(RequestError::new(ErrorCode::ResumeSecret, text))
         }
         TokenCheck::Valid(grant) if grant.user != peer.user => {

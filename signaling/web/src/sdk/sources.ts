@@ -69,7 +69,7 @@ export class Hints {
   readonly backups = new Map<string, Backup>();
   /** By consumer id. */
   readonly sent = new Map<string, Sent>();
-  /** By consumer id: from 0 (no media arrives) to 10 (no loss). None until the first change from 10. */
+  /** By consumer id: from 0 (no media arrives) to 10 (no loss). A consumer starts at 10 without a report. */
   readonly consumerScores = new Map<string, number>();
   /** By producer id, the scores of its encodings. */
   readonly producerScores = new Map<string, ReadonlyMap<number, number>>();

@@ -66,21 +66,37 @@ test('a view has the session state, but not the parts it is built from', () => {
   expect(Object.keys(view)).not.toContain('roster');
 });
 
-test('a source has the score of its consumer, and a local source the best score of its encodings', () => {
+const sent = (id: string, encodings: number, sending: ReadonlySet<number> | null) => ({
+  producer: { id },
+  encodings: Array(encodings).fill({}),
+  sending,
+});
+
+function withScores(outgoing: Received['outgoing'], producerScores: Received['hints']['producerScores']): Received {
   const { incoming } = silentFor(0);
-  const outgoing = new Map([
-    ['camera', { producer: { id: 'p1' } }],
-    ['microphone', { producer: { id: 'p2' } }],
-  ]);
-  const encodings = new Map([
+  return { incoming, outgoing, hints: { sent: new Map(), consumerScores: new Map([['c1', 4]]), producerScores } };
+}
+
+test('a source has the score of its consumer once it is reported', () => {
+  const media = withScores(new Map(), new Map());
+  expect(sourceOf({ media })?.score).toBe(4);
+  expect(sourceOf({ media: { ...media, hints: { ...media.hints, consumerScores: new Map() } } })?.score).toBeNull();
+  expect(sourceOf({})?.score).toBeNull();
+});
+
+test('a local source has the best score of the encodings that it sends', () => {
+  const scores = new Map([
     [0, 3],
     [1, 8],
     [2, 0],
   ]);
-  const hints = { sent: new Map(), consumerScores: new Map([['c1', 4]]), producerScores: new Map([['p1', encodings]]) };
-  const media = { incoming, outgoing, hints };
-  expect(sourceOf({ media })?.score).toBe(4);
-  expect(sourceOf({ media: { ...media, hints: { ...hints, consumerScores: new Map() } } })?.score).toBeNull();
-  expect(sourceOf({})?.score).toBeNull();
-  expect(viewOf(shown({ media }), NOW).sendScores).toEqual(new Map([['camera', 8]]));
+  const of = (encodings: number, sending: ReadonlySet<number> | null, reported = scores) =>
+    viewOf(shown({ media: withScores(new Map([['camera', sent('p1', encodings, sending)]]), new Map([['p1', reported]])) }), NOW)
+      .sendScores;
+  expect(of(3, null).get('camera')).toBe(8);
+  expect(of(3, new Set([0, 2])).get('camera')).toBe(3);
+  expect(of(3, new Set()).size).toBe(0);
+  // All layers in one stream.
+  expect(of(1, new Set([2]), new Map([[0, 6]])).get('camera')).toBe(6);
+  expect(of(1, new Set(), new Map([[0, 0]])).size).toBe(0);
 });

@@ -2,7 +2,7 @@
 
 import type { RemotePeer, RemoteSource, Roster } from './roster';
 import type { SessionState } from './session';
-import type { Incoming, LocalSource, Sent } from './sources';
+import type { Incoming, LocalSource, Outgoing, Sent } from './sources';
 
 /** A video may have no picture for this long, between two layers, before it counts as starved. */
 export const STARVED_AFTER_MS = 1_500;
@@ -49,12 +49,17 @@ export interface CallEvents {
 /** The part of `Media` that is shown. */
 export interface Received {
   readonly incoming: ReadonlyMap<string, ReceivedTrack>;
-  readonly outgoing: ReadonlyMap<string, { readonly producer: { readonly id: string } }>;
+  readonly outgoing: ReadonlyMap<string, SentTrack>;
   readonly hints: {
     readonly sent: ReadonlyMap<string, Sent>;
     readonly consumerScores: ReadonlyMap<string, number>;
     readonly producerScores: ReadonlyMap<string, ReadonlyMap<number, number>>;
   };
+}
+
+export interface SentTrack extends Pick<Outgoing, 'sending'> {
+  readonly producer: { readonly id: string };
+  readonly encodings: readonly unknown[];
 }
 
 export interface ReceivedTrack extends Pick<Incoming, 'serverPaused'> {
@@ -92,12 +97,14 @@ function receivedScore(media: Received | null, producerId: string): number | nul
   return (incoming && media?.hints.consumerScores.get(incoming.consumer.id)) ?? null;
 }
 
-/** The best encoding counts: the sender may have switched the others off. */
+/** The best encoding counts. An encoding that is switched off, because it has no receivers, has the score 0 and does not count. */
 function sendScores(media: Received | null): Map<string, number> {
   const scores = new Map<string, number>();
-  for (const [source, { producer }] of media?.outgoing ?? []) {
-    const encodings = media?.hints.producerScores.get(producer.id);
-    if (encodings) scores.set(source, Math.max(...encodings.values()));
+  for (const [source, { producer, encodings, sending }] of media?.outgoing ?? []) {
+    const isSent = (encoding: number) => sending === null || (encodings.length > 1 ? sending.has(encoding) : sending.size > 0);
+    const reported = [...(media?.hints.producerScores.get(producer.id) ?? [])];
+    const sent = reported.filter(([encoding]) => isSent(encoding)).map(([, score]) => score);
+    if (sent.length > 0) scores.set(source, Math.max(...sent));
   }
   return scores;
 }
