@@ -43,9 +43,9 @@ export class Leat {
 
   /**
    * `args` are appended to the arguments of every test: `['--secret', …]`. `media` is the text of a
-   * `media.yml`.
+   * `media.yml`, `env` are additional environment variables.
    */
-  static async start(args = [], media = null) {
+  static async start(args = [], media = null, env = {}) {
     accessSync(LEAT_BIN, constants.X_OK);
     const leat = new Leat();
     leat.#folder = mkdtempSync(join(tmpdir(), 'leat-browser-'));
@@ -75,7 +75,11 @@ export class Leat {
       ...args,
     ];
     leat.url = `http://${LOOPBACK_HOST}:${http}`;
-    leat.#process = spawn(LEAT_BIN, all, { stdio: ['ignore', 'pipe', 'pipe'], cwd: leat.#folder });
+    leat.#process = spawn(LEAT_BIN, all, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      cwd: leat.#folder,
+      env: { ...process.env, ...env },
+    });
     for (const stream of [leat.#process.stdout, leat.#process.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => {
         leat.#lines.push(...text.split('\n').filter(Boolean));

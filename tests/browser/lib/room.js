@@ -7,11 +7,11 @@ import { machineLoad } from './wait.js';
 /**
  * Runs the test `body` with a server and peers in a call with each other. `media` is the text of a
  * `media.yml`, `frameRate` that of the cameras, `before` are functions that run in every page before the app,
- * `browserArgs` further arguments of Chromium. Parts of the body run as `step`, a subtest: after a failed
+ * `browserArgs` further arguments of Chromium, `env` additional environment variables of the server. Parts of the body run as `step`, a subtest: after a failed
  * step the next ones still run.
  */
-export async function inRoom(t, { names, args = [], media, frameRate, before = [], browserArgs }, body) {
-  const leat = await Leat.start(args, media);
+export async function inRoom(t, { names, args = [], media, frameRate, before = [], browserArgs, env }, body) {
+  const leat = await Leat.start(args, media, env);
   const browser = await launch({ frameRate, args: browserArgs });
   const room = 'millpond';
   const peers = [];
