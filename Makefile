@@ -1,5 +1,5 @@
-# What one does with this tree. Every target says what it is in `make help`; the longer ones are
-# small scripts in .ci/, which check for what they need and install what is missing.
+# Commands for this repository; `make help` lists them. The longer ones are small scripts in .ci/, which
+# check for the tools that they need and install those that are missing.
 
 .DEFAULT_GOAL := help
 .PHONY: help run test families lint build setup fuzz bench bench-icount soak clean
@@ -24,7 +24,7 @@ run: ## Build in release, start engine and signaling, serve the web app on http:
 test: ## Run every test: unit, simulation, process, fuzz corpora, web, browser
 	@exec .ci/test
 
-families: ## The process and browser tests once over IPv4 alone and once over IPv6 alone
+families: ## The process and browser tests, once with only IPv4 and once with only IPv6
 	@exec .ci/families
 
 lint: ## Formatting, clippy with warnings denied, web type check and lint
@@ -33,7 +33,7 @@ lint: ## Formatting, clippy with warnings denied, web type check and lint
 build: ## Build the web app and all binaries in release
 	@exec .ci/build release
 
-setup: ## Install what building and testing need, and build nothing
+setup: ## Install everything that builds and tests need, without a build
 	@exec .ci/setup
 
 fuzz: ## Run the fuzz targets on nightly: make fuzz SECONDS=60 TARGETS="rtp stun"
@@ -45,8 +45,8 @@ bench: ## Run the benchmarks
 bench-icount: ## Count the instructions of each part of the packet path
 	@exec .ci/bench-icount
 
-soak: ## Join and leave for many rounds, and see that the engine's memory comes back: make soak ROUNDS=14
+soak: ## Join and leave for many rounds, and check that the engine returns its memory: make soak ROUNDS=14
 	@exec .ci/soak "$(ROUNDS)"
 
-clean: ## Remove everything that was built
+clean: ## Remove all build results
 	rm -rf target signaling/web/dist signaling/web/node_modules tests/browser/node_modules

@@ -1,5 +1,5 @@
-# Sourced by the scripts beside it: where the tree is, and how a missing tool is found or installed.
-# Everything installed outside the tree comes from Debian; everything else goes under target/.
+# Sourced by the other scripts of this folder: the folders of the repository, and how a missing tool is found
+# or installed. What is installed outside the repository comes from Debian; everything else goes under target/.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -7,17 +7,17 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 WEB=signaling/web
 BROWSER=tests/browser
 NODE_MIN=20.19
-NODE_FETCHED=22.23.3 # from npm, when Debian's own is older than NODE_MIN
+NODE_FETCHED=22.23.3 # from npm, if the version of Debian is older than NODE_MIN
 TOOLS="$PWD/target/tools"
 
-# Where cargo puts what it builds, also when somebody keeps it elsewhere.
+# The folder of cargo's build results, also with CARGO_TARGET_DIR.
 BUILT=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 
-# In CI the lock file is the truth; at a desk it may follow an edited Cargo.toml.
+# In CI the lock file must not change; on a developer's machine it may follow an edited Cargo.toml.
 LOCKED=()
 if [ -n "${CI:-}" ]; then LOCKED=(--locked); fi
 
-# rustup puts cargo here, and a shell that was open before does not know it yet.
+# rustup installs cargo here; a shell that was open before does not have this folder in its PATH.
 PATH="$TOOLS/bin:$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
 export PATH
 
@@ -29,7 +29,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"
     elif have sudo; then sudo "$@"
-    else die "'$*' must run as root, and there is no sudo here. Run it as root, then start again."
+    else die "'$*' must run as root, and sudo is missing. Run it as root, then start again."
     fi
 }
 
@@ -43,7 +43,7 @@ apt_refresh() {
 
 # apt_install PACKAGE…
 apt_install() {
-    have apt-get || die "missing: $*. This machine has no apt-get; install them in its own way, then start again."
+    have apt-get || die "missing: $*. This machine has no apt-get; install them with its package manager, then start again."
     say "installing $*"
     apt_refresh
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" </dev/null >&2
@@ -52,21 +52,22 @@ apt_install() {
 # need COMMAND [PACKAGE]: installs the package when the command is missing.
 need() { have "$1" || apt_install "${2:-$1}"; }
 
-# need_rust: the toolchain itself comes from rust-toolchain.toml, so rustup is all that is needed.
+# need_rust: the toolchain itself comes from rust-toolchain.toml, so only rustup is needed.
 need_rust() {
     need gcc
     [ -e /usr/include/stdio.h ] || apt_install libc6-dev
-    # What `boring-sys` builds BoringSSL with: it patches a copy of the sources, and reads their headers by libclang.
+    # `boring-sys` needs these to build BoringSSL: it patches a copy of the sources, and reads their headers
+    # with libclang.
     need g++
     need make
     need cmake
     need git
     compgen -G '/usr/lib/llvm-*/lib/libclang.so*' >/dev/null || [ -n "${LIBCLANG_PATH:-}" ] || apt_install libclang-dev
-    # The load generator's DTLS.
+    # For the DTLS of the load generator.
     need pkg-config
     [ -e /usr/include/openssl/ssl.h ] || apt_install libssl-dev
     if ! have rustup && ! have cargo && have apt-get; then
-        # Debian 13 has rustup; Debian 12 has only a cargo of 2022, which is too old for this tree.
+        # Debian 13 has rustup; Debian 12 has only a cargo of 2022, which is too old for this repository.
         apt_refresh
         if [ -n "$(apt-cache search --names-only '^rustup$' 2>/dev/null)" ]; then apt_install rustup; fi
     fi
@@ -74,11 +75,11 @@ need_rust() {
         die "Rust is missing, and this Debian has no rustup package (the cargo of Debian 12 is too old).
 Install rustup from https://rustup.rs, then start again."
     fi
-    # Rust from elsewhere than rustup does not read rust-toolchain.toml: look at its age.
+    # Rust without rustup does not read rust-toolchain.toml: check its version.
     local wanted found
     wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
     found=$(cargo --version | cut -d' ' -f2)
-    at_least "$found" "$wanted" || die "cargo here is $found, this tree needs $wanted: run 'rustup update stable'."
+    at_least "$found" "$wanted" || die "the version of cargo is $found, this repository needs $wanted: run 'rustup update stable'."
 }
 
 # at_least FOUND WANTED: compares dotted versions.
@@ -94,9 +95,9 @@ need_node() {
     case "$(uname -m)" in
         x86_64) arch=x64 ;;
         aarch64) arch=arm64 ;;
-        *) die "node here is $(node_version), the web app needs $NODE_MIN or newer." ;;
+        *) die "the version of node is $(node_version), the web app needs $NODE_MIN or newer." ;;
     esac
-    say "node here is $(node_version); fetching $NODE_FETCHED from npm into target/tools"
+    say "the version of node is $(node_version); fetching $NODE_FETCHED from npm into target/tools"
     npm install --silent --no-save --prefix "$TOOLS" "node-linux-$arch@$NODE_FETCHED" </dev/null
     mkdir -p "$TOOLS/bin"
     ln -sf "$TOOLS/node_modules/node-linux-$arch/bin/node" "$TOOLS/bin/node"
@@ -106,11 +107,11 @@ need_node() {
 
 need_chromium() { need chromium; }
 
-# What the tests of plain RTP speak with.
+# For the tests of plain RTP.
 need_ffmpeg() { need ffmpeg; }
 need_gstreamer() {
     need gst-launch-1.0 gstreamer1.0-tools
-    # Without its plugins the command is there and does nothing.
+    # Without its plugins the command exists and does nothing.
     local element
     for element in opusenc vp8enc rtpbin; do
         gst-inspect-1.0 --exists "$element" && continue
@@ -119,22 +120,22 @@ need_gstreamer() {
     done
 }
 
-# What the load generator is tried on beside our own server, and what makes a network for both.
+# For the test of the load generator with another server, and for the virtual network of both servers.
 need_janus() {
     need janus
     need ip iproute2
 }
 
-# What the tests put before signaling.
+# The reverse proxies that tests run in front of signaling.
 need_proxies() {
     need /usr/sbin/nginx nginx-light
     need /usr/sbin/haproxy haproxy
 }
 
-# What the tests of the TURN server speak with.
+# The clients in the tests of the TURN server.
 need_coturn() { need turnutils_uclient coturn; }
 
-# What the tests behind NATs make them of. They run as root.
+# The tests with NATs make the NATs with these. They run as root.
 need_namespaces() {
     need ip iproute2
     need iptables
@@ -142,7 +143,7 @@ need_namespaces() {
     need nsenter util-linux
 }
 
-# npm_ci FOLDER: installs exactly what the lock file says, and nothing when that was done already.
+# npm_ci FOLDER: installs exactly what the lock file says, and nothing if that is done already.
 npm_ci() {
     local stamp="$1/node_modules/.leat-lock"
     cmp -s "$1/package-lock.json" "$stamp" && return
@@ -151,7 +152,7 @@ npm_ci() {
     cp "$1/package-lock.json" "$stamp"
 }
 
-# web_app: dist/, which leat-signaling carries in its binary.
+# web_app: builds dist/, which the binary of leat-signaling contains.
 web_app() {
     npm_ci "$WEB"
     say "building the web app"

@@ -85,7 +85,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     tokio::select! {
         () = &mut serving => return Ok(()),
         signal = ended => {
-            tracing::info!(signal, "asked to end");
+            tracing::info!(signal, "received a termination signal");
         }
     }
     // A client that polls fetches its last notification with a new connection, so keep serving.

@@ -46,7 +46,7 @@ pub use peer::Peer;
 pub use peer::sink::Sink;
 pub use peer::source::Source;
 pub use plain::PlainSent;
-pub use relay_world::{Answered, ClientId, FarId, Heard, RelayWorld};
+pub use relay_world::{Answered, ClientId, FarId, ReceivedDatagram, RelayWorld};
 pub use sockets::SocketsOnDemand;
 pub use track::Track;
 pub use turn_request::{Known, turn_request};

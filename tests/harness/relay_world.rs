@@ -36,7 +36,7 @@ pub struct FarId(usize);
 
 /// A datagram that a client or a peer has received.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heard {
+pub struct ReceivedDatagram {
     /// When.
     pub at: Instant,
     /// The payload.
@@ -104,14 +104,14 @@ struct Client {
     up: Way,
     down: Way,
     answers: Vec<Vec<u8>>,
-    heard: Vec<Heard>,
+    received: Vec<ReceivedDatagram>,
 }
 
 struct Far {
     address: SocketAddr,
     up: Way,
     down: Way,
-    heard: Vec<Heard>,
+    received: Vec<ReceivedDatagram>,
 }
 
 /// Where a datagram arrives.
@@ -211,7 +211,7 @@ impl RelayWorld {
             up,
             down,
             answers: Vec::new(),
-            heard: Vec::new(),
+            received: Vec::new(),
         });
         ClientId(self.clients.len() - 1)
     }
@@ -220,7 +220,7 @@ impl RelayWorld {
     pub fn far(&mut self) -> FarId {
         let address = SocketAddr::from(([7, 7, 7, self.fars.len() as u8 + 1], 5_000));
         let [up, down] = [Way::new(&mut self.rng), Way::new(&mut self.rng)];
-        self.fars.push(Far { address, up, down, heard: Vec::new() });
+        self.fars.push(Far { address, up, down, received: Vec::new() });
         FarId(self.fars.len() - 1)
     }
 
@@ -258,13 +258,13 @@ impl RelayWorld {
     }
 
     /// Takes a client's received datagrams, except answers.
-    pub fn heard_by_client(&mut self, ClientId(client): ClientId) -> Vec<Heard> {
-        std::mem::take(&mut self.clients[client].heard)
+    pub fn received_by_client(&mut self, ClientId(client): ClientId) -> Vec<ReceivedDatagram> {
+        std::mem::take(&mut self.clients[client].received)
     }
 
     /// Takes a peer's received datagrams.
-    pub fn heard_by_far(&mut self, FarId(far): FarId) -> Vec<Heard> {
-        std::mem::take(&mut self.fars[far].heard)
+    pub fn received_by_far(&mut self, FarId(far): FarId) -> Vec<ReceivedDatagram> {
+        std::mem::take(&mut self.fars[far].received)
     }
 
     /// A counter of the relay.
@@ -454,7 +454,7 @@ impl RelayWorld {
             }
             Place::Client(client) => self.clients[client].take(self.now, bytes),
             Place::Far(far, from) => {
-                self.fars[far].heard.push(Heard { at: self.now, bytes, from: Some(from) })
+                self.fars[far].received.push(ReceivedDatagram { at: self.now, bytes, from: Some(from) })
             }
         }
     }
@@ -488,13 +488,13 @@ impl Client {
     fn take(&mut self, at: Instant, bytes: Vec<u8>) {
         if let Some(channel) = ChannelData::new(&bytes) {
             let bytes = channel.data.to_vec();
-            return self.heard.push(Heard { at, bytes, from: None });
+            return self.received.push(ReceivedDatagram { at, bytes, from: None });
         }
         let message = Message::new(&bytes).expect("the relay's message is well-formed");
         match (message.class(), message.data()) {
             (Class::Indication, Some(data)) => {
                 let from = message.xor_peer_address().flatten();
-                self.heard.push(Heard { at, bytes: data.to_vec(), from });
+                self.received.push(ReceivedDatagram { at, bytes: data.to_vec(), from });
             }
             _ => self.answers.push(bytes),
         }

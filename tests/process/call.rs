@@ -111,17 +111,17 @@ impl Call {
 
     /// The publisher sends this number of packets, and the subscriber must receive exactly those, in order,
     /// without a gap in their numbers, also relative to earlier ones.
-    pub fn say(&mut self, count: u16) {
+    pub fn publish(&mut self, count: u16) {
         let first = self.next;
         for _ in 0..count {
             let packet = self.next_packet();
             self.publisher.publish(&packet);
         }
-        self.hear(first, count);
+        self.expect_received(first, count);
     }
 
     /// The subscriber must receive exactly these of the publisher's packets.
-    pub fn hear(&mut self, first: u16, count: u16) {
+    pub fn expect_received(&mut self, first: u16, count: u16) {
         let packets = self.subscriber.receive(usize::from(count));
         for (packet, sent) in packets.iter().zip(first..) {
             let Packet { header, payload: heard } = packet;

@@ -205,7 +205,7 @@ fn a_peer_without_consent_is_closed_after_thirty_seconds() {
     // Its last check is after this moment: it checks at least every three seconds.
     let before_silence = Instant::now();
     call.publisher.run_for(Duration::from_secs(4));
-    call.say(5);
+    call.publish(5);
     // The publisher becomes silent without notice, like a client with an empty battery.
     let closed = Event::TransportClosed { transport: PUBLISHING, closed: Closed::ConsentLost };
     while !controller.notifications().contains(&closed) {
@@ -236,12 +236,12 @@ fn old_and_new_credentials_are_valid_during_a_restart() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     let mut call = Call::connect(&engine, &mut controller);
-    call.say(5);
+    call.publish(5);
     let restarted = controller.request(Command::RestartIce { transport: PUBLISHING });
     let Event::IceRestarted { ice, .. } = restarted else { panic!("{restarted:?}") };
-    call.say(5);
+    call.publish(5);
     restart(&mut call.publisher, &ice);
-    call.say(5);
+    call.publish(5);
 }
 
 fn restart(caller: &mut Caller, ice: &IceParameters) {

@@ -34,7 +34,7 @@ fn panic_in_each_stage_closes_its_transport_is_logged_and_the_peers_reconnect() 
     let mut controller = engine.attach();
     for (nth, stage) in (1..).zip([Stage::Rtp, Stage::BatchEnd, Stage::Stun, Stage::Timer]) {
         let mut call = Call::connect(&engine, &mut controller);
-        call.say(5);
+        call.publish(5);
         let transport = if stage == Stage::BatchEnd { SUBSCRIBING } else { PUBLISHING };
         controller.demand(Command::InjectPanic { transport, stage });
         let packet = call.next_packet();
@@ -59,7 +59,7 @@ fn panic_in_each_stage_closes_its_transport_is_logged_and_the_peers_reconnect() 
     let counters = controller.await_counters(|counters| counters.value(Counter::Transports) == 0);
     assert_eq!(counters.value(Counter::ShardsReplaced), 0);
     let mut call = Call::connect(&engine, &mut controller);
-    call.say(20);
+    call.publish(20);
     assert!(engine.is_running());
 }
 
@@ -68,7 +68,7 @@ fn repeated_panics_replace_one_workers_shard_while_the_call_of_the_other_loses_n
     let mut engine = start("2");
     let mut controller = engine.attach();
     let mut call = Call::connect(&engine, &mut controller);
-    call.say(20);
+    call.publish(20);
 
     let router = RouterId(50);
     let mut peer = join_second(&engine, &mut controller, router, TransportId(60));
@@ -80,12 +80,12 @@ fn repeated_panics_replace_one_workers_shard_while_the_call_of_the_other_loses_n
         let answer = controller.request_of(1, Command::RestartIce { transport });
         assert!(matches!(answer, Event::Refused { refusal: Refusal::Fault, .. }), "{answer:?}");
         // Exactly these packets, in order, without a gap.
-        call.say(20);
+        call.publish(20);
     }
     let closed = Event::RouterClosed { router, closed: Closed::Fault };
     controller.await_notification_of(1, |event| *event == closed);
     assert_eq!(controller.snapshot_of(1), []);
-    call.say(20);
+    call.publish(20);
 
     // Its peers join again.
     let began = Instant::now();
@@ -94,7 +94,7 @@ fn repeated_panics_replace_one_workers_shard_while_the_call_of_the_other_loses_n
     let produced = controller.request_of(1, Command::Produce(produce(TransportId(61), PRODUCER)));
     assert!(matches!(produced, Event::Done { .. }), "{produced:?}");
     eprintln!("a peer of the replaced shard is connected again after {:?}", began.elapsed());
-    call.say(20);
+    call.publish(20);
     controller.demand(Command::CloseConsumer { consumer: CONSUMER });
     assert!(engine.is_running());
     let log = engine.log();

@@ -61,14 +61,14 @@ fn media_outlives_its_controller_and_the_next_one_finds_everything() {
     publisher.connect();
     subscriber.connect();
     let mut call = Call::of(publisher, subscriber);
-    call.say(20);
+    call.publish(20);
 
     // Before the kill: the engine may notice it before `kill` returns.
     let killed_at = Instant::now();
     process.kill();
-    call.say(20);
+    call.publish(20);
     let mut controller = engine.attach();
-    call.say(20);
+    call.publish(20);
     let snapshot = controller.snapshot();
     assert_eq!(
         ids(&snapshot),
@@ -104,7 +104,7 @@ fn media_outlives_its_controller_and_the_next_one_finds_everything() {
         ids(&controller.snapshot()),
         ids(&snapshot[..1]).into_iter().chain(ids(&snapshot[2..])).collect::<Vec<_>>()
     );
-    call.say(20);
+    call.publish(20);
 
     // And this controller can use it like the previous one.
     controller.demand(Command::CloseConsumer { consumer: CONSUMER });
@@ -118,7 +118,7 @@ fn rooms_that_are_not_claimed_are_closed() {
     let engine = Engine::start_with(&["--workers", "1", "--grace-period", "1"]);
     let mut controller = engine.attach();
     let mut call = Call::connect(&engine, &mut controller);
-    call.say(5);
+    call.publish(5);
     drop(controller);
     // Five times the necessary time. A controller that attaches earlier would find the room.
     std::thread::sleep(Duration::from_secs(5));

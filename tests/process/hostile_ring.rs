@@ -95,7 +95,7 @@ const fn header(len: u64) -> u64 {
 fn impossible_cursors_and_records_end_the_attachment_and_no_call() {
     let mut engine = Engine::start_with(&["--workers", "1", "--grace-period", "60"]);
     let mut call = Call::connect(&engine, &mut engine.attach());
-    call.say(5);
+    call.publish(5);
 
     // The words to write, and the text in the engine's log.
     let impossible: [(&[(u64, u64)], &str); 7] = [
@@ -104,7 +104,7 @@ fn impossible_cursors_and_records_end_the_attachment_and_no_call() {
         (&[(WRITTEN, 3)], "not aligned"),
         (&[(DATA, header(0)), (DATA + 8, header(0)), (WRITTEN, 16), (WRITTEN, 8)], "went backwards"),
         (&[(DATA, u64::MAX), (WRITTEN, 64)], "does not start with a record header"),
-        (&[(DATA, header(1 << 20)), (WRITTEN, 1 << 20)], "longer than any record may be"),
+        (&[(DATA, header(1 << 20)), (WRITTEN, 1 << 20)], "a record exceeds the maximum length"),
         (&[(DATA, header(64)), (WRITTEN, 16)], "more bytes than have been written"),
     ];
     for (number, (writes, said)) in impossible.into_iter().enumerate() {
@@ -120,7 +120,7 @@ fn impossible_cursors_and_records_end_the_attachment_and_no_call() {
         let corrupt: Vec<&str> = log.lines().filter(|line| line.contains("corrupt")).collect();
         assert_eq!(corrupt.len(), number + 1, "one line for each: {log}");
         assert!(corrupt[number].contains(said), "{writes:?}: {}", corrupt[number]);
-        call.say(1);
+        call.publish(1);
     }
     assert_untouched(&mut engine);
 }
@@ -138,7 +138,7 @@ fn an_impossible_read_cursor_ends_the_attachment_when_the_engine_needs_it() {
     vandal.ring();
     assert!(vandal.is_detached_within(PATIENCE));
     assert!(engine.log().contains("not aligned"), "{}", engine.log());
-    call.say(5);
+    call.publish(5);
     let log = engine.log();
     assert_eq!(log.matches("corrupt").count(), 1, "one line, although more events were pending: {log}");
     assert_untouched(&mut engine);
@@ -180,7 +180,7 @@ fn noise_in_the_whole_region_does_not_affect_the_engine_and_its_calls() {
         // Noise may look like an empty ring; then the engine has no reason to detach.
         vandal.is_detached_within(Duration::from_millis(50));
         assert!(engine.is_running(), "seed {seed}");
-        call.say(1);
+        call.publish(1);
     }
     // The room was not claimed, but noise may have been a command: the remaining objects all belong to it.
     let mut controller = engine.attach();

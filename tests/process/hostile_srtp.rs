@@ -9,14 +9,14 @@ fn replayed_and_damaged_media_changes_nothing() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     let mut call = Call::connect(&engine, &mut controller);
-    call.say(5);
+    call.publish(5);
 
     // Sent once, received once, however often it is replayed.
     let packet = call.next_packet();
     let recorded = call.publisher.protect(&packet);
     let first = packet.header.sequence_number;
     (0..4).for_each(|_| call.publisher.send(&recorded));
-    call.hear(first, 1);
+    call.expect_received(first, 1);
 
     // A packet with one changed bit comes before it: in the marker, the payload type, the sequence number,
     // the timestamp, the SSRC, the payload and the tag. If it had an effect, the packet itself would be a
@@ -39,7 +39,7 @@ fn replayed_and_damaged_media_changes_nothing() {
     // Nor from another address.
     call.subscriber.send(&whole);
     call.publisher.send(&whole);
-    call.hear(packet.header.sequence_number, 1);
+    call.expect_received(packet.header.sequence_number, 1);
 
     // An old packet is like a replayed one, even if it was never received.
     let never_sent = call.next_packet();
@@ -70,7 +70,7 @@ fn damaged_and_replayed_feedback_causes_no_request() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     let mut call = Call::connect(&engine, &mut controller);
-    call.say(5);
+    call.publish(5);
     let report = leat_tests::peer::rtcp::ReceiverReport { ssrc: 7, ..Default::default() };
     let compound = leat_tests::peer::rtcp::write(&[Box::new(report)]);
     let whole = call.subscriber.client().protect_rtcp(&compound);
@@ -93,5 +93,5 @@ fn damaged_and_replayed_feedback_causes_no_request() {
             && counters.discarded(Discard::SrtcpUnencrypted) == 1
     });
     assert_eq!(counters.value(Counter::RtcpIn), 1);
-    call.say(5);
+    call.publish(5);
 }

@@ -177,7 +177,9 @@ fn every_line_of_leat_up_and_its_three_processes_is_of_the_schema() {
     BufReader::new(up.0.stdout.take().unwrap()).read_line(&mut said).unwrap();
     assert!(said.starts_with("Leat is up"), "{said}");
     let lines = up.end();
-    for message in ["started", "listening", "engine is up", "TURN server is up", "asked to end"] {
+    for message in
+        ["started", "listening", "engine is up", "TURN server is up", "received a termination signal"]
+    {
         assert!(has(&lines, message), "missing in the log: {message:?}: {lines:?}");
     }
 }

@@ -14,7 +14,7 @@ fn media_flows_over_ipv4_ipv6_and_between_them() {
     let ways = [(Family::V4, Family::V4), (Family::V6, Family::V6), (Family::V4, Family::V6)];
     for (from, to) in ways.into_iter().take(if has_ipv6() { 3 } else { 1 }) {
         let mut call = Call::connect_over(&engine, &mut controller, from, to);
-        call.say(50);
+        call.publish(50);
         for caller in [&mut call.publisher, &mut call.subscriber] {
             let address = caller.address();
             assert_eq!(caller.agent().mapped(), Some(address), "as the engine sees it");

@@ -62,7 +62,7 @@ impl Service {
             }
             let addresses = [&publisher, &subscriber].map(Caller::address);
             let mut call = Call::of(publisher, subscriber);
-            call.say(50);
+            call.publish(50);
             addresses
         })
     }

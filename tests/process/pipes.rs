@@ -51,8 +51,8 @@ fn media_of_one_worker_arrives_complete_at_a_peer_of_another() {
     let mut controller = engine.attach();
     let mut call = call(&engine, &mut controller);
     // One by one, so that both threads sleep in between, and in bursts.
-    (0..50).for_each(|_| call.say(1));
-    (0..4).for_each(|_| call.say(50));
+    (0..50).for_each(|_| call.publish(1));
+    (0..4).for_each(|_| call.publish(50));
 
     // A track that is paused at its worker is silent at the other, and continues there.
     demand_of(&mut controller, 0, Command::PauseProducer { producer: PRODUCER });
@@ -60,17 +60,17 @@ fn media_of_one_worker_arrives_complete_at_a_peer_of_another() {
     call.publisher.publish(&unheard);
     assert_eq!(call.subscriber.receive_for(crate::SILENCE), []);
     demand_of(&mut controller, 0, Command::ResumeProducer { producer: PRODUCER });
-    call.say(20);
+    call.publish(20);
 
     // Without a controller, media continues; the next controller finds everything unchanged.
     drop(controller);
-    call.say(20);
+    call.publish(20);
     let mut controller = engine.attach();
     let items = controller.snapshot_of(1);
     let is_pipe =
         |item: &&SnapshotItem| matches!(item, SnapshotItem::Pipe { transport: PUBLISHING, router: ROUTER });
     assert_eq!(items.iter().filter(is_pipe).count(), 1, "{items:?}");
-    call.say(20);
+    call.publish(20);
 
     // The end of the original is the end of the copy, reported once.
     demand_of(&mut controller, 0, Command::CloseProducer { producer: PRODUCER });
@@ -109,7 +109,7 @@ fn many_consumers_at_the_other_worker_receive_the_same_in_a_burst_too() {
         })
         .collect();
     for _ in 0..20 {
-        call.say(100);
+        call.publish(100);
         for other in &mut others {
             assert_eq!(other.receive(100).len(), 100);
         }

@@ -88,7 +88,7 @@ fn a_signal_ends_it_cleanly_in_the_middle_of_a_call() {
         let mut engine = Engine::start();
         let mut controller = engine.attach();
         let mut call = Call::connect(&engine, &mut controller);
-        call.say(5);
+        call.publish(5);
         engine.signal(signal);
         assert_eq!(engine.wait().code(), Some(0), "{signal:?}");
         assert!(!engine.socket.exists(), "{signal:?} leaves the socket behind");

@@ -25,7 +25,7 @@ fn media_flows_over_tcp_and_between_tcp_and_udp() {
     for (from, to) in ways.into_iter().take(if has_ipv6() { 5 } else { 3 }) {
         let mut call = Call::connect_over(&engine, &mut controller, from, to);
         for _ in 0..5 {
-            call.say(50);
+            call.publish(50);
         }
         for caller in [&mut call.publisher, &mut call.subscriber] {
             let address = caller.address();
@@ -67,7 +67,7 @@ fn an_engine_may_have_ipv6_only() {
     let engine = Engine::start_with(&["--workers", "1", "--listen-ip", "::1"]);
     let mut controller = engine.attach();
     let mut call = Call::connect_over(&engine, &mut controller, Family::V6, Family::Tcp6);
-    call.say(50);
+    call.publish(50);
     assert!(TcpStream::connect(("127.0.0.1", engine.port)).is_err(), "nothing listens on IPv4");
 }
 
@@ -76,7 +76,7 @@ fn a_closed_connection_is_reported_and_a_new_one_replaces_it() {
     let engine = Engine::start();
     let mut controller = engine.attach();
     let mut call = Call::connect_over(&engine, &mut controller, Family::udp(), Family::tcp());
-    call.say(10);
+    call.publish(10);
     call.subscriber.come_again();
     let gone =
         TransportState { ice: IceState::Disconnected, dtls: control::DtlsState::Connected, remote: None };
@@ -112,7 +112,7 @@ fn a_stalled_reader_is_bounded_and_the_others_receive_everything() {
         ..consume(other, PRODUCER, other_view)
     }));
     good.connect();
-    call.say(5);
+    call.publish(5);
     good.receive(5);
 
     // From here on the subscriber reads nothing: 34 MB fill the kernel's buffers for it, and then the
@@ -171,11 +171,11 @@ fn unauthenticated_connections_are_closed() {
             stream
         })
         .collect();
-    call.say(10);
+    call.publish(10);
     waiting.iter_mut().for_each(await_end);
     let streams = controller.await_streams(|streams| streams.unproven == 4);
     assert_eq!((streams.malformed, streams.open), (3, 2), "{streams:?}");
-    call.say(10);
+    call.publish(10);
 }
 
 /// A check for the subscriber's transport as a frame, with a bit of its integrity flipped.
@@ -200,5 +200,5 @@ fn a_tcp_only_engine_can_have_a_whole_call() {
     publisher.connect();
     subscriber.connect();
     let mut call = Call::of(publisher, subscriber);
-    call.say(100);
+    call.publish(100);
 }

@@ -41,17 +41,17 @@ fn media_flows_through_a_take_over(engine_version: Version, first: Version, seco
     publisher.connect();
     subscriber.connect();
     let mut call = Call::of(publisher, subscriber);
-    call.say(20);
+    call.publish(20);
     process.kill();
-    call.say(20);
+    call.publish(20);
     let mut process = ControllerProcess::take_over_as(second, &engine.socket);
-    call.say(20);
+    call.publish(20);
     process.kill();
     // And the call is controlled by a third one.
     let mut controller = engine.attach();
     let built = "leat-engine is built with the feature leat-control/next-protocol";
     assert_eq!(controller.engine_version(), engine_version.number(), "{built}");
-    call.say(20);
+    call.publish(20);
     controller.demand(Command::ClaimRouter { router: ROUTER });
     controller.demand(Command::CloseConsumer { consumer: CONSUMER });
     let packet = call.next_packet();

@@ -197,7 +197,11 @@ fn three_of_a_hundred_speakers_are_forwarded() {
     assert!(packets_per_second >= 2.0 * 50.0 * 0.98, "{world}: {packets_per_second} packets a second");
     for (_, ear) in &ears {
         let sink = world.sink(*ear);
-        assert_eq!((sink.missing(), sink.nacks()), (0, 0), "{world}: numbers go on where they were");
+        assert_eq!(
+            (sink.missing(), sink.nacks()),
+            (0, 0),
+            "{world}: sequence numbers continue where they were"
+        );
     }
     let forwarded = ears.iter().filter(|(_, ear)| !world.sink(*ear).packets().is_empty()).count();
     assert!(forwarded >= 8, "{world}: {forwarded}");

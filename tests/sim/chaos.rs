@@ -64,7 +64,7 @@ impl Chaos {
                 let peer = self.any_peer()?;
                 self.forget_peer(peer);
                 self.world.demand(Command::CloseTransport { transport: self.world.transport(peer) });
-                self.world.order(peer, |peer, now| peer.say_goodbye(now));
+                self.world.order(peer, |peer, now| peer.close_dtls(now));
             }
             27..29 => {
                 let peer = self.any_peer()?;

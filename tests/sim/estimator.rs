@@ -167,8 +167,8 @@ impl Leg {
             return;
         }
         self.waited = self.waited.max(waiting);
-        let serialised = Duration::from_nanos(size as u64 * 8_000_000_000 / rate);
-        self.busy_until = self.busy_until.max(now) + serialised;
+        let serialized = Duration::from_nanos(size as u64 * 8_000_000_000 / rate);
+        self.busy_until = self.busy_until.max(now) + serialized;
         let jitter = Duration::from_micros(u64::from(self.rng.below(self.path.jitter_micros.max(1))));
         self.last_arrival = self.last_arrival.max(self.busy_until + self.path.one_way + jitter);
         self.in_flight.push_back((self.last_arrival, seq));

@@ -22,8 +22,8 @@ struct Call {
 
 impl Call {
     /// On a network without loss: consumers leave keyframe requests to the engine.
-    fn new(seed: u64, track: LayeredTrack, wishes: &[Layers]) -> Self {
-        let mut call = Self::over(seed, track, wishes, |_, _| {});
+    fn new(seed: u64, track: LayeredTrack, targets: &[Layers]) -> Self {
+        let mut call = Self::over(seed, track, targets, |_, _| {});
         for view in &call.views {
             call.world.order_sink(*view, |sink| sink.leave_keyframes_to_the_engine());
         }
@@ -31,12 +31,12 @@ impl Call {
     }
 
     /// On a network that `spoil` has made bad.
-    fn over(seed: u64, track: LayeredTrack, wishes: &[Layers], spoil: impl Fn(&mut World, PeerId)) -> Self {
+    fn over(seed: u64, track: LayeredTrack, targets: &[Layers], spoil: impl Fn(&mut World, PeerId)) -> Self {
         let mut world = World::new(seed);
         let alice = world.join();
         world.link(alice).delay(25 * MS);
         spoil(&mut world, alice);
-        let peers: Vec<PeerId> = wishes
+        let peers: Vec<PeerId> = targets
             .iter()
             .map(|_| {
                 let peer = world.join();
@@ -47,8 +47,9 @@ impl Call {
             .collect();
         world.connect();
         let camera = world.publish_layered(alice, track);
-        let watch = |(peer, wish): (&PeerId, &Layers)| world.subscribe_layered(*peer, camera, Some(*wish));
-        let views = peers.iter().zip(wishes).map(watch).collect();
+        let watch =
+            |(peer, target): (&PeerId, &Layers)| world.subscribe_layered(*peer, camera, Some(*target));
+        let views = peers.iter().zip(targets).map(watch).collect();
         Self { world, alice, camera, views }
     }
 
@@ -158,8 +159,8 @@ impl Call {
 /// A fifth of a thousand changes, on a good network: nothing is lost, so every received packet must be
 /// decodable.
 fn a_thousand_changes(seed: u64, track: LayeredTrack) {
-    let wishes = [layers(2, 2), layers(0, 0), layers(1, 1), layers(2, 0), layers(0, 2)];
-    let mut call = Call::new(seed, track, &wishes);
+    let targets = [layers(2, 2), layers(0, 0), layers(1, 1), layers(2, 0), layers(0, 2)];
+    let mut call = Call::new(seed, track, &targets);
     call.change_at_random(200, 900 * MS);
     // In the end each consumer stays at some layers.
     let settled = [layers(2, 2), layers(0, 0), layers(1, 2), layers(2, 1), layers(0, 1)];
@@ -172,18 +173,18 @@ fn a_thousand_changes(seed: u64, track: LayeredTrack) {
     call.world.finish();
     call.assert_flawless();
     let highest = call.world.layered(call.camera).track().temporal_layers - 1;
-    for (nth, wish) in settled.into_iter().enumerate() {
-        let wish = layers(wish.spatial, wish.temporal.min(highest));
+    for (nth, target) in settled.into_iter().enumerate() {
+        let target = layers(target.spatial, target.temporal.min(highest));
         let (got, reported) = (call.highest_since(nth, settled_at), call.reported(nth));
-        assert_eq!((got, reported), (Some(wish), Some(wish)), "{}: view {nth}", call.world);
+        assert_eq!((got, reported), (Some(target), Some(target)), "{}: view {nth}", call.world);
     }
 }
 
 /// The same on a network that loses, delays and reorders: every undecodable picture must follow a loss that
 /// no retransmission has repaired.
 fn changes_on_a_bad_network(seed: u64, track: LayeredTrack) {
-    let wishes = [layers(2, 2), layers(0, 0), layers(1, 1)];
-    let mut call = Call::over(seed, track, &wishes, |world, peer| {
+    let targets = [layers(2, 2), layers(0, 0), layers(1, 1)];
+    let mut call = Call::over(seed, track, &targets, |world, peer| {
         world.link(peer).loss(0.02).jitter(10 * MS).reorder(0.02, 3);
     });
     call.change_at_random(60, 900 * MS);
@@ -229,8 +230,8 @@ fn every_target(seed: u64, track: LayeredTrack) {
     call.world.run_for(2 * SEC);
     for spatial in (0..choices).chain((0..choices).rev()) {
         for temporal_layer in (0..temporal).rev() {
-            let wish = layers(spatial, temporal_layer);
-            call.prefer(call.views[0], wish);
+            let target = layers(spatial, temporal_layer);
+            call.prefer(call.views[0], target);
             call.world.run_for(1_500 * MS);
             let since = call.world.now();
             call.world.run_for(1_600 * MS);
@@ -241,14 +242,14 @@ fn every_target(seed: u64, track: LayeredTrack) {
                 _ => 1,
             };
             let world = &call.world;
-            assert!(got.iter().all(|layers| layers.spatial == spatial), "{world}: {wish:?}, got {got:?}");
+            assert!(got.iter().all(|layers| layers.spatial == spatial), "{world}: {target:?}, got {got:?}");
             assert!(
                 got.iter().all(|layers| layers.temporal <= temporal_layer),
-                "{world}: {wish:?}, got {got:?}"
+                "{world}: {target:?}, got {got:?}"
             );
             assert!(
                 (48 / share - 2..=48 / share + 2).contains(&got.len()),
-                "{world}: {wish:?}, got {}",
+                "{world}: {target:?}, got {}",
                 got.len()
             );
             // No unnecessary packets arrived either.
@@ -256,8 +257,8 @@ fn every_target(seed: u64, track: LayeredTrack) {
             let of_above = receiver.arrivals().iter().filter(|(at, layers)| {
                 *at > since && (layers.spatial > spatial || layers.temporal > temporal_layer)
             });
-            assert_eq!(of_above.count(), 0, "{world}: {wish:?}");
-            assert_eq!(call.reported(0), Some(wish), "{world}");
+            assert_eq!(of_above.count(), 0, "{world}: {target:?}");
+            assert_eq!(call.reported(0), Some(target), "{world}");
         }
     }
     call.world.finish();
@@ -410,9 +411,9 @@ fn pictures_without_dropped_layers_have_an_end() {
             call.world.run_for(1_200 * MS);
             let since = call.world.now();
             call.world.run_for(SEC);
-            for (nth, wish) in [(0, 2), (1, 1)] {
+            for (nth, target) in [(0, 2), (1, 1)] {
                 let got = call.highest_since(nth, since).map(|layers| layers.spatial);
-                assert_eq!(got, Some((active - 1).min(wish)), "{}: {active} active", call.world);
+                assert_eq!(got, Some((active - 1).min(target)), "{}: {active} active", call.world);
             }
         }
         call.world.finish();
@@ -597,9 +598,9 @@ fn a_restarted_stream_continues_for_its_consumers() {
         }
         let since = call.world.now();
         call.world.run_for(SEC);
-        for (nth, wish) in [(0, 2), (1, 0), (2, 1)] {
+        for (nth, target) in [(0, 2), (1, 0), (2, 1)] {
             let got = call.highest_since(nth, since).map(|layers| layers.spatial);
-            assert_eq!(got, Some(wish), "{}", call.world);
+            assert_eq!(got, Some(target), "{}", call.world);
             assert!(call.longest_pause(nth, Instant::EPOCH) < SEC, "{}", call.world);
         }
         call.world.finish();

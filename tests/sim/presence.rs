@@ -87,7 +87,7 @@ fn media_without_checks_keeps_consent_until_it_ends_too() {
     world.run_for(31 * SEC);
     let closed = closing(&world, world.transport(alice)).map(|(_, closed)| closed);
     assert_eq!(closed, Some(Closed::ConsentLost), "{world}");
-    assert_eq!(closing(&world, world.transport(bob)), None, "{world}: its reports go on");
+    assert_eq!(closing(&world, world.transport(bob)), None, "{world}: its reports continue");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_path_with_a_silent_owner_passes_to_the_next_check() {
 #[test]
 fn a_peer_that_closes_dtls_is_removed_at_once() {
     let (mut world, _, bob, _) = call(92);
-    world.order(bob, |peer, now| peer.say_goodbye(now));
+    world.order(bob, |peer, now| peer.close_dtls(now));
     world.run_for(5 * SEC);
     let closed = closing(&world, world.transport(bob)).map(|(_, closed)| closed);
     assert_eq!(closed, Some(Closed::PeerClosed), "{world}");

@@ -1,7 +1,7 @@
 //! The TURN server on bad networks: repeated requests, lost, duplicated or late datagrams, expiry with
 //! datagrams in transit, and one user that requests everything.
 
-use leat_tests::{Answered, ClientId, FarId, Heard, MS, RelayWorld, SEC};
+use leat_tests::{Answered, ClientId, FarId, MS, ReceivedDatagram, RelayWorld, SEC};
 use machine::Instant;
 use relay::{Counter, End, Event, Quotas};
 use std::collections::BTreeMap;
@@ -28,9 +28,9 @@ fn numbered(number: u32) -> Vec<u8> {
     [&[0x80, 111][..], &number.to_be_bytes(), &[number as u8; 94]].concat()
 }
 
-fn number(heard: &Heard) -> u32 {
-    let bytes = heard.bytes[2..6].try_into().unwrap();
-    assert_eq!(heard.bytes, numbered(u32::from_be_bytes(bytes)), "it arrives as it was sent");
+fn number(received: &ReceivedDatagram) -> u32 {
+    let bytes = received.bytes[2..6].try_into().unwrap();
+    assert_eq!(received.bytes, numbered(u32::from_be_bytes(bytes)), "it arrives as it was sent");
     u32::from_be_bytes(bytes)
 }
 
@@ -99,27 +99,29 @@ fn datagrams_are_relayed_without_additional_loss() {
         world.run_for(2 * SEC);
         let (lost, _) = world.lost_and_carried();
         assert!(lost - lost_before > 800, "{world}: {} lost", lost - lost_before);
-        let (there, back) = (world.heard_by_far(far), world.heard_by_client(client));
-        let by_indication: Vec<&Heard> = back.iter().filter(|heard| heard.from.is_some()).collect();
-        assert!(by_indication.iter().all(|heard| heard.from == Some(world.address(silent))), "{world}");
-        assert!(there.iter().all(|heard| heard.from == Some(relayed)), "{world}");
-        let by_channel: Vec<&Heard> = back.iter().filter(|heard| heard.from.is_none()).collect();
-        for heard in [there.iter().collect::<Vec<_>>(), by_channel] {
+        let (there, back) = (world.received_by_far(far), world.received_by_client(client));
+        let by_indication: Vec<&ReceivedDatagram> =
+            back.iter().filter(|received| received.from.is_some()).collect();
+        assert!(by_indication.iter().all(|received| received.from == Some(world.address(silent))), "{world}");
+        assert!(there.iter().all(|received| received.from == Some(relayed)), "{world}");
+        let by_channel: Vec<&ReceivedDatagram> =
+            back.iter().filter(|received| received.from.is_none()).collect();
+        for received in [there.iter().collect::<Vec<_>>(), by_channel] {
             let mut times: BTreeMap<u32, u32> = BTreeMap::new();
-            heard.iter().for_each(|heard| *times.entry(number(heard)).or_default() += 1);
+            received.iter().for_each(|received| *times.entry(number(received)).or_default() += 1);
             assert!(times.keys().all(|number| *number < SENT), "{world}: nothing is made up");
             // Two links lose 5 % each, and duplicate 2 % each.
             let share = times.len() as f64 / f64::from(SENT);
             assert!((0.88..0.93).contains(&share), "{world}: {share} came");
             assert!(times.values().all(|times| *times <= 4), "{world}");
             assert!(times.values().any(|times| *times > 1), "{world}: some arrive twice");
-            assert!(heard.is_sorted_by_key(|heard| heard.at));
-            assert!(!heard.is_sorted_by_key(|heard| number(heard)), "{world}: some are overtaken");
+            assert!(received.is_sorted_by_key(|received| received.at));
+            assert!(!received.is_sorted_by_key(|received| number(received)), "{world}: some are overtaken");
         }
         // Every datagram that reached it was relayed.
         let (to_peers, to_clients) =
             (world.count(Counter::ToPeersPackets), world.count(Counter::ToClientsPackets));
-        assert!(to_peers as usize >= there.len() + world.heard_by_far(silent).len(), "{world}");
+        assert!(to_peers as usize >= there.len() + world.received_by_far(silent).len(), "{world}");
         assert!(to_clients as usize >= back.len(), "{world}");
         let refused = [Counter::NoPermission, Counter::NoChannel, Counter::Malformed, Counter::TxFull];
         assert_eq!(refused.map(|counter| world.count(counter)), [0; 4], "{world}");
@@ -146,7 +148,7 @@ fn a_refresh_in_transit_when_the_lifetime_ends_is_too_late() {
         if is_saved {
             world.reply(far, allocated.relayed(), &numbered(7));
             world.run_for(SEC);
-            assert_eq!(world.heard_by_client(client).len(), 1);
+            assert_eq!(world.received_by_client(client).len(), 1);
         }
     }
 }
@@ -190,9 +192,9 @@ fn permissions_and_channels_expire_on_time_during_a_call() {
     talk_until(&mut world, bound_at + 310 * SEC);
     let permission_ends = bound_at + 300 * SEC;
     // The relay is 40 ms from the client and 10 ms from the peer.
-    let last_there = world.heard_by_far(far).last().unwrap().at;
+    let last_there = world.received_by_far(far).last().unwrap().at;
     assert!((permission_ends - 100 * MS..permission_ends + 11 * MS).contains(&last_there), "{world}");
-    let last_back = world.heard_by_client(client).last().unwrap().at;
+    let last_back = world.received_by_client(client).last().unwrap().at;
     assert!((permission_ends - 60 * MS..permission_ends + 41 * MS).contains(&last_back), "{world}");
     assert!(world.count(Counter::NoPermission) > 150);
 
@@ -200,21 +202,23 @@ fn permissions_and_channels_expire_on_time_during_a_call() {
     assert_eq!(code(world.permit(client, far)), 0);
     let permitted_at = world.now();
     talk_until(&mut world, permitted_at + 5 * SEC);
-    assert!(world.heard_by_far(far).len() > 40 && world.heard_by_client(client).len() > 40);
+    assert!(world.received_by_far(far).len() > 40 && world.received_by_client(client).len() > 40);
 
     world.run_for((bound_at + 590 * SEC).saturating_since(world.now()));
     assert_eq!(code(world.refresh(client, 1_200)), 0);
     assert_eq!(code(world.permit(client, far)), 0);
     talk_until(&mut world, bound_at + 610 * SEC);
     let channel_ends = bound_at + 600 * SEC;
-    let last_there = world.heard_by_far(far).last().unwrap().at;
+    let last_there = world.received_by_far(far).last().unwrap().at;
     assert!((channel_ends - 100 * MS..channel_ends + 11 * MS).contains(&last_there), "{world}");
     // The peer's datagrams still arrive, now in Data indications.
-    let back = world.heard_by_client(client);
-    let (by_channel, indicated): (Vec<&Heard>, Vec<&Heard>) =
-        back.iter().partition(|heard| heard.from.is_none());
-    assert!(by_channel.iter().all(|heard| heard.at < channel_ends + 41 * MS), "{world}");
-    assert!(indicated.len() > 80 && indicated.iter().all(|heard| heard.from == Some(world.address(far))));
+    let back = world.received_by_client(client);
+    let (by_channel, indicated): (Vec<&ReceivedDatagram>, Vec<&ReceivedDatagram>) =
+        back.iter().partition(|received| received.from.is_none());
+    assert!(by_channel.iter().all(|received| received.at < channel_ends + 41 * MS), "{world}");
+    assert!(
+        indicated.len() > 80 && indicated.iter().all(|received| received.from == Some(world.address(far)))
+    );
     // One in a tenth of a second was received.
     let gaps = back.windows(2).map(|pair| pair[1].at.saturating_since(pair[0].at));
     assert!(gaps.max().unwrap() <= 101 * MS, "{world}");
@@ -222,7 +226,7 @@ fn permissions_and_channels_expire_on_time_during_a_call() {
     assert_eq!(code(world.bind(client, CHANNEL, far)), 0);
     world.send(client, CHANNEL, &numbered(sent));
     world.run_for(SEC);
-    assert!(world.heard_by_far(far).iter().any(|heard| number(heard) == sent));
+    assert!(world.received_by_far(far).iter().any(|received| number(received) == sent));
 }
 
 /// Nonces are valid for an hour. A longer call gets another one with a refresh, without an interruption.
@@ -249,8 +253,8 @@ fn a_stale_nonce_does_not_interrupt_a_call() {
         }
         assert_eq!(renewals, 1, "{world}: within an hour and a half one is due");
         assert_eq!(world.count(Counter::StaleNonces) > 0, renewals > 0, "{world}");
-        for heard in [world.heard_by_far(far), world.heard_by_client(client)] {
-            let share = heard.len() as f64 / f64::from(sent);
+        for received in [world.received_by_far(far), world.received_by_client(client)] {
+            let share = received.len() as f64 / f64::from(sent);
             assert!((0.88..0.92).contains(&share), "{world}: {share} of them, with 10 % lost");
         }
     }
@@ -285,7 +289,11 @@ fn one_user_that_requests_every_port_does_not_block_others() {
     }
     assert!(world.sockets() <= 1 + 16, "{world}: {} ports", world.sockets());
     assert!(greedy[&0] <= 12 && greedy[&486] >= 48, "{greedy:?}");
-    assert_eq!((world.heard_by_far(far).len(), world.heard_by_client(speaker).len()), (60, 60), "{world}");
+    assert_eq!(
+        (world.received_by_far(far).len(), world.received_by_client(speaker).len()),
+        (60, 60),
+        "{world}"
+    );
 
     // The others get theirs, until the host itself has no port left; that has a different error.
     let mut others = Vec::new();

@@ -378,7 +378,7 @@ fn below(metadata: &Metadata, package: &str) -> Option<PackageId> {
     node.dependencies.iter().find(|id| !metadata.workspace_members.contains(id)).cloned()
 }
 
-/// `cargo_metadata` creates package names only by deserialisation.
+/// `cargo_metadata` creates package names only by deserialization.
 fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(name: &str) -> T {
     name.parse().expect("a valid package name")
 }
@@ -463,8 +463,8 @@ fn detects_a_circle_of_imports_and_an_import_to_a_higher_floor() {
 fn detects_a_long_or_unfinished_file() {
     let check = |text: &str| source::untidiness(text).collect::<Vec<_>>();
     assert_found(&check(&"\n".repeat(901)), "has 901 lines");
-    assert_found(&check(concat!("// TO", "DO: later")), "leaves something open");
-    assert_found(&check("#[test]\n#[ignore = \"slow\"]\nfn f() {}"), "switches a test off");
+    assert_found(&check(concat!("// TO", "DO: later")), "contains an open task");
+    assert_found(&check("#[test]\n#[ignore = \"slow\"]\nfn f() {}"), "disables a test");
     assert_clean(check("// To do this one needs `#[ignore]`.\nfn f() {}"));
 }
 

@@ -75,8 +75,8 @@ pub fn untidiness(source: &str) -> impl Iterator<Item = String> {
     let long = (lines > LINES_MAX).then(|| format!("has {lines} lines: split it by meaning"));
     let open =
         [concat!("TO", "DO"), concat!("FIX", "ME")].into_iter().find(|word| contains_path(source, word));
-    let open = open.map(|word| format!("leaves something open: {word}"));
-    let off = code_only(source).contains("#[ignore").then(|| "switches a test off".to_owned());
+    let open = open.map(|word| format!("contains an open task: {word}"));
+    let off = code_only(source).contains("#[ignore").then(|| "disables a test".to_owned());
     [long, open, off].into_iter().flatten()
 }
 

@@ -22,7 +22,7 @@ fn cpu() -> Duration {
 }
 
 fn heap() -> u64 {
-    runtime::memory::usage().expect("glibc tells").heap
+    runtime::memory::usage().expect("glibc reports").heap
 }
 
 /// The datagrams to send.

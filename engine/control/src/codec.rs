@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The record ends inside a field.
-    #[error("the record ends {missing} bytes short, inside a field")]
+    #[error("the record is truncated: {missing} bytes are missing")]
     Truncated {
         /// The number of missing bytes.
         missing: usize,

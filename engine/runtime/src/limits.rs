@@ -171,7 +171,7 @@ pub const READS_PER_TURN: usize = 64;
 pub const QUEUE_BYTES_MAX: usize = 128 << 10;
 const _: () = assert!(QUEUE_BYTES_MAX > DATAGRAM_BYTES_MAX + 2);
 
-/// How long a frame waits for a TCP connection. Older media is of no use, and is dropped.
+/// How long a frame waits for a TCP connection. Older media is useless, and is dropped.
 pub const QUEUE_AGE_MAX: Duration = Duration::from_millis(500);
 
 /// Encrypted bytes that TLS holds of a connection. Like those of [`UNSENT_BYTES_MAX`] they can no longer be dropped. It is one record.

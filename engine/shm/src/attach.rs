@@ -12,6 +12,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketAddrUnix,
     SocketFlags, SocketType, connect, recv, recvmsg, send, socket_with,
 };
+use std::borrow::Cow;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -49,7 +50,7 @@ pub enum AttachError {
     },
     /// The answer is not that of an engine.
     #[error("{0}")]
-    Malformed(&'static str),
+    Malformed(Cow<'static, str>),
     /// The operating system refused.
     #[error("cannot attach to {}", path.display())]
     Io {
@@ -118,7 +119,9 @@ pub fn attach(
         }
         Answer::Welcome { workers, engine_epoch, region_bytes } => {
             if !(1..=WORKERS_MAX).contains(&workers) || fds.len() != 1 + 2 * usize::from(workers) {
-                return Err(AttachError::Malformed("the engine's welcome contradicts itself"));
+                return Err(AttachError::Malformed(
+                    "the engine's answer has a wrong number of workers or descriptors".into(),
+                ));
             }
             (workers, engine_epoch, region_bytes)
         }
@@ -198,7 +201,7 @@ impl Attempt<'_> {
             match recvmsg(socket, &mut [IoSliceMut::new(&mut buffer)], &mut control, flags) {
                 Ok(received) if received.bytes == 0 => {
                     return Err(AttachError::Malformed(
-                        "the engine closed the connection during the handshake",
+                        "the engine closed the connection during the handshake".into(),
                     ));
                 }
                 Ok(received) => {

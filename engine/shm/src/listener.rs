@@ -67,7 +67,7 @@ pub enum DetachReason {
     Closed,
     /// It sent bytes after the handshake, which no correct controller does.
     #[error("the controller sent data on the attach socket after the handshake")]
-    Spoke,
+    UnexpectedData,
 }
 
 /// An event at the socket.
@@ -102,8 +102,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens at `path` (mode 0600, replacing the socket of a dead engine) for controllers with
-    /// `protocol_version`, and hands out rings for `workers` workers.
+    /// Listens at `path` (mode 0600, replacing the socket of an engine that has ended) for controllers of
+    /// `versions`, and hands out rings for `workers` workers.
     ///
     /// The file `<path>.lock` beside the socket is kept locked: it distinguishes a running engine from a dead
     /// one without a race.
@@ -199,7 +199,7 @@ impl Listener {
         let controller = self.controller.as_ref()?;
         match recv(controller, &mut [0u8; 1], RecvFlags::DONTWAIT) {
             Err(Errno::AGAIN | Errno::INTR) => None,
-            Ok((1.., _)) => Some(DetachReason::Spoke),
+            Ok((1.., _)) => Some(DetachReason::UnexpectedData),
             Ok((0, _)) | Err(_) => Some(DetachReason::Closed),
         }
     }
@@ -246,7 +246,7 @@ impl Listener {
                 }
                 Progress::Waiting if self.pending[at].deadline <= Instant::now() => {
                     let socket = self.pending.remove(at).socket;
-                    let sentence = format!("the hello did not come within {HELLO_DEADLINE:?}");
+                    let sentence = format!("no complete hello within {HELLO_DEADLINE:?}");
                     return Some(self.refuse(&socket, Refusal::new(RefusalReason::TooSlow, sentence)));
                 }
                 Progress::Waiting => at += 1,
@@ -330,7 +330,7 @@ impl Listener {
         let never_again = Timespec { tv_sec: 0, tv_nsec: 0 };
         let timer = Itimerspec { it_interval: never_again, it_value: value };
         let set = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &timer);
-        debug_assert!(set.is_ok(), "a timer of our own takes any sane value");
+        debug_assert!(set.is_ok(), "the timer accepts any valid value");
     }
 }
 

@@ -30,7 +30,8 @@ pub(crate) trait Shared {
     }
 }
 
-/// The other process left the ring in a state that no correct peer can produce. The ring is dead: detach.
+/// The other process left the ring in a state that no correct peer can produce. The ring must not be
+/// used any more: detach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Corrupt {
     /// A cursor implies more bytes in flight than the ring has.
@@ -46,7 +47,7 @@ pub enum Corrupt {
     #[error("a ring record does not start with a record header")]
     NoRecord,
     /// A record claims more than [`RECORD_BYTES_MAX`](crate::limits::RECORD_BYTES_MAX).
-    #[error("a ring record claims to be longer than any record may be")]
+    #[error("a record exceeds the maximum length")]
     RecordTooLong,
     /// A record claims more bytes than its writer has published.
     #[error("a ring record claims more bytes than have been written")]

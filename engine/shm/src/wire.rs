@@ -12,6 +12,7 @@
 use crate::layout::{LAYOUT_VERSION, MAGIC};
 use crate::limits::{SENTENCE_BYTES_MAX, VERSION_SKEW_MAX};
 use crate::versions::Versions;
+use std::borrow::Cow;
 use std::fmt;
 
 /// Bytes of a hello.
@@ -53,12 +54,12 @@ impl Hello {
         if self.magic != MAGIC {
             return Some(Refusal::new(
                 RefusalReason::NotAController,
-                "what connected does not speak the attach protocol".into(),
+                "the client does not use the attach protocol".into(),
             ));
         }
         if self.layout_version != LAYOUT_VERSION {
             let sentence = format!(
-                "the controller knows ring layout {}, this engine {LAYOUT_VERSION}: run the same release of both",
+                "the controller uses ring layout {}, this engine {LAYOUT_VERSION}: run the same release of both",
                 self.layout_version
             );
             return Some(Refusal::new(RefusalReason::LayoutVersion, sentence));
@@ -170,18 +171,18 @@ impl Answer {
     }
 
     /// The answer and the protocol version of the engine. `None` while `bytes` is incomplete.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Option<(Self, u32)>, &'static str> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Option<(Self, u32)>, Cow<'static, str>> {
         let Some(fixed) = bytes.first_chunk::<ANSWER_BYTES>() else {
             return Ok(None);
         };
         if u64_at(fixed, 0) != MAGIC {
-            return Err("what listens there does not speak the attach protocol");
+            return Err("the process at this socket is not an engine".into());
         }
         let (protocol_version, code) = (u32_at(fixed, 12), u32_at(fixed, 16));
         if code != 0 {
             let len = u32_at(fixed, 20) as usize;
             if len > SENTENCE_BYTES_MAX {
-                return Err("the engine's refusal is longer than any refusal may be");
+                return Err(format!("the engine's refusal exceeds {SENTENCE_BYTES_MAX} bytes").into());
             }
             let Some(sentence) = bytes.get(ANSWER_BYTES..ANSWER_BYTES + len) else {
                 return Ok(None);
@@ -191,7 +192,7 @@ impl Answer {
             return Ok(Some((Self::Refused(refusal), protocol_version)));
         }
         if u32_at(fixed, 8) != LAYOUT_VERSION {
-            return Err("the engine welcomes with another ring layout than was asked for");
+            return Err("the engine answered with a different ring layout version".into());
         }
         let workers =
             u16::try_from(u32_at(fixed, 24)).map_err(|_| "the engine claims more workers than possible")?;

@@ -268,7 +268,7 @@ fn a_restarted_controller_attaches_before_the_engine_notices_the_end_of_the_firs
 
 #[test]
 fn a_controller_that_sends_after_the_handshake_is_detached() {
-    let path = socket_path("spoke");
+    let path = socket_path("unexpected-data");
     let mut listener = Listener::bind(&path, 1, PROTOCOL).unwrap();
     let mut socket = UnixStream::connect(&path).unwrap();
     let mut hello = b"LEATRING".to_vec();
@@ -281,7 +281,7 @@ fn a_controller_that_sends_after_the_handshake_is_detached() {
     assert!(matches!(next_event(&mut listener), ListenerEvent::Attached(_)));
     socket.write_all(b"?").unwrap();
     let ListenerEvent::Detached { why } = next_event(&mut listener) else { panic!("detached") };
-    assert_eq!(why, DetachReason::Spoke);
+    assert_eq!(why, DetachReason::UnexpectedData);
 }
 
 fn closes(link: &Link) -> bool {

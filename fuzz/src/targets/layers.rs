@@ -72,8 +72,8 @@ impl Call {
         let peer = self.world.join();
         self.world.link(peer).delay(20 * MS);
         self.world.connect();
-        let wish = wish(script);
-        self.views.push(self.world.subscribe_layered(peer, self.camera, Some(wish)));
+        let target = target(script);
+        self.views.push(self.world.subscribe_layered(peer, self.camera, Some(target)));
     }
 
     /// One step: the first byte modulo 12 selects it, the rest depends on it.
@@ -83,7 +83,9 @@ impl Call {
         let encoding = usize::from(script.u8()) % self.world.layered(self.camera).track().encodings.len();
         match which {
             0..=2 => self.world.run_for(Duration::from_millis(4 * u64::from(script.u8()))),
-            3 | 4 => self.world.demand(Command::SetPreferredLayers { consumer: view, layers: wish(script) }),
+            3 | 4 => {
+                self.world.demand(Command::SetPreferredLayers { consumer: view, layers: target(script) })
+            }
             5 => self.world.demand(Command::PauseConsumer { consumer: view }),
             6 => self.world.demand(Command::ResumeConsumer { consumer: view }),
             7 => {
@@ -124,7 +126,7 @@ impl Call {
     }
 }
 
-fn wish(script: &mut Script<'_>) -> Layers {
-    let wish = script.u8();
-    Layers { spatial: (wish >> 4) % 3, temporal: (wish & 0x0f) % 3 }
+fn target(script: &mut Script<'_>) -> Layers {
+    let target = script.u8();
+    Layers { spatial: (target >> 4) % 3, temporal: (target & 0x0f) % 3 }
 }

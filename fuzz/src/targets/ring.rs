@@ -84,7 +84,7 @@ pub fn ring_memory(data: &[u8]) {
                     }
                     Err(corrupt) => {
                         assert!(honest_head.is_none(), "a correct ring is reported corrupt: {corrupt}");
-                        assert!(dead.is_none_or(|dead| dead == corrupt), "dead is dead");
+                        assert!(dead.is_none_or(|dead| dead == corrupt), "the error stays the same");
                         dead = Some(corrupt);
                     }
                 }

@@ -72,8 +72,8 @@ pub struct ConsumerRecord {
 }
 
 /// Encodes a record for the engine.
-pub fn pack(held: &impl Message) -> Result<AppData, RequestError> {
-    let bytes = held.encode_to_vec();
+pub fn pack(record: &impl Message) -> Result<AppData, RequestError> {
+    let bytes = record.encode_to_vec();
     let max = control::limits::APP_DATA_LEN_MAX;
     if bytes.len() > max {
         return Err(RequestError::bad(format!(

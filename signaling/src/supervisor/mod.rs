@@ -99,7 +99,7 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
     let code = loop {
         let (process, status) = tokio::select! {
             signal = &mut ended => {
-                tracing::info!(signal, "asked to end");
+                tracing::info!(signal, "received a termination signal");
                 break 0;
             }
             () = &mut ready, if !is_up => {

@@ -183,7 +183,7 @@ impl Peer {
     }
 
     /// Closes DTLS.
-    pub fn say_goodbye(&mut self, now: Instant) {
+    pub fn close_dtls(&mut self, now: Instant) {
         if let Some(secure) = &mut self.secure {
             secure.close(now);
         }

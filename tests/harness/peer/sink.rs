@@ -362,7 +362,7 @@ impl Sink {
         if self.consume.codecs[0].codec != Codec::Red {
             return Ok(content);
         }
-        let red = rtp::red::Payload::parse(content).ok_or("a payload of RED is none")?;
+        let red = rtp::red::Payload::parse(content).ok_or("invalid RED payload")?;
         for copy in red.copies() {
             payload::read(self.kind, copy.bytes)?;
             self.copies += 1;

@@ -115,7 +115,7 @@ impl Client {
     }
 
     /// The server's next indication.
-    pub fn hear(&mut self) -> Vec<u8> {
+    pub fn expect_received(&mut self) -> Vec<u8> {
         self.wire.receive()
     }
 

@@ -134,7 +134,7 @@ fn early_data_of_a_connecting_peer_is_kept() {
     assert_eq!(Message::new(&permitted).unwrap().error_code(), None);
     let mut peer = patient(TcpStream::connect(relayed).unwrap());
     peer.write_all(b"first words").unwrap();
-    let attempt = client.hear();
+    let attempt = client.expect_received();
     let attempt = Message::new(&attempt).unwrap();
     assert_eq!((attempt.class(), attempt.method()), (Class::Indication, Method::CONNECTION_ATTEMPT));
     assert_eq!(attempt.xor_peer_address().flatten(), Some(peer.local_addr().unwrap()));

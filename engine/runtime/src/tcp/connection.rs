@@ -32,7 +32,7 @@ pub(crate) struct Connection {
     pub(crate) closing: Option<CloseReason>,
 }
 
-/// Evidence that a connection is of use.
+/// Evidence that a connection is needed.
 #[derive(Clone, Copy, Debug)]
 enum Proof {
     /// When the machine last sent something here.
@@ -128,7 +128,7 @@ impl Connection {
         self.proof = Proof::Kept(true);
     }
 
-    /// Whether it is of use.
+    /// Whether it is needed.
     pub(crate) fn is_proven(&self) -> bool {
         matches!(self.proof, Proof::Used(Some(_)) | Proof::Kept(true))
     }

@@ -2,7 +2,7 @@
 //!
 //! For the machine a connection is another path. This module does not interpret frames. A connection counts as proven when the
 //! machine sends to it, or requests that it is kept. Any host can connect, so everything is bounded: connections, connections of one host,
-//! bytes that are read ahead, bytes that wait to be written, and the time that a connection may be of no use.
+//! bytes that are read ahead, bytes that wait to be written, and the time that an unneeded connection may stay open.
 
 use crate::limits::{
     ACCEPT_RETRY, ACCEPTS_PER_TURN, CONNECTIONS_MAX, CONNECTIONS_PER_HOST_MAX, READ_BYTES, SWEEP_INTERVAL,
@@ -388,7 +388,7 @@ impl Connections {
         }
     }
 
-    /// Checks all connections when it is time, and closes those of no use.
+    /// Checks all connections when it is time, and closes those that are not needed.
     pub(crate) fn sweep(&mut self, now: Instant) {
         if self.sweep_at.is_none_or(|at| at > now) {
             return;

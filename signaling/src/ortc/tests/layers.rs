@@ -37,7 +37,7 @@ fn svc(sdp: &str, mime_type: &str, mode: &str) -> RtpParameters {
     parameters
 }
 
-fn told(produced: &Produced, receiver: &RtpCapabilities) -> RtpParameters {
+fn consumer_parameters(produced: &Produced, receiver: &RtpCapabilities) -> RtpParameters {
     let consumable = Consumable::new(Kind::Video, produced, receiver).expect("consumable");
     let ssrcs = ConsumerSsrcs { media: 7, rtx: consumable.has_rtx().then_some(8) };
     consumable.parameters("3", ssrcs, "cname")
@@ -70,7 +70,7 @@ fn simulcast_of_chrome_and_firefox_has_three_encodings_and_one_for_the_consumer(
             .find(|(kind, _)| *kind == ExtensionKind::DependencyDescriptor);
         assert_eq!(descriptor.map(|(_, id)| id), Some(if sdp == FIREFOX { 8 } else { 13 }));
 
-        let parameters = told(&produced, &offered(EVERYTHING));
+        let parameters = consumer_parameters(&produced, &offered(EVERYTHING));
         let [encoding] = parameters.encodings.as_slice() else { panic!("one: {parameters:?}") };
         assert_eq!(encoding.scalability_mode.as_deref(), Some(seen));
         assert_eq!((encoding.ssrc, encoding.rid.as_ref()), (Some(7), None));
@@ -90,7 +90,7 @@ fn svc_stream_is_one_encoding_with_layers() {
             let [encoding] = produced.encodings.as_slice() else { panic!("one") };
             assert_eq!((encoding.spatial_layers, encoding.temporal_layers), (spatial, temporal), "{mode}");
             assert_eq!(encoding.ssrc, Some(1_111));
-            let parameters = told(&produced, &offered(EVERYTHING));
+            let parameters = consumer_parameters(&produced, &offered(EVERYTHING));
             assert_eq!(parameters.encodings[0].scalability_mode.as_deref(), Some(mode));
             let named = |kind| {
                 let uri = names::uri(kind);
@@ -99,7 +99,7 @@ fn svc_stream_is_one_encoding_with_layers() {
             // Chrome names the dependency descriptor only in an offer with layers; mediasoup-client makes
             // such an offer to query it.
             assert!(!named(ExtensionKind::DependencyDescriptor) && named(ExtensionKind::TransportCc));
-            let asked = told(&produced, &offered(sdp));
+            let asked = consumer_parameters(&produced, &offered(sdp));
             let uri = names::uri(ExtensionKind::DependencyDescriptor);
             assert!(
                 asked.header_extensions.iter().any(|extension| extension.uri == uri && extension.id == 6)
@@ -109,7 +109,7 @@ fn svc_stream_is_one_encoding_with_layers() {
     let plain =
         Produced::new(Kind::Video, &sent_as(FIREFOX_VP9, "video/VP9").expect("it has")).expect("understood");
     assert_eq!(plain.scalability_mode, ScalabilityMode::SINGLE);
-    assert_eq!(told(&plain, &offered(EVERYTHING)).encodings[0].scalability_mode, None);
+    assert_eq!(consumer_parameters(&plain, &offered(EVERYTHING)).encodings[0].scalability_mode, None);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn abs_capture_time_is_sent_only_to_clients_that_offer_it() {
     let produced = Produced::new(Kind::Video, &sent).expect("understood");
     assert!(ids(&produced.extensions).contains(&(ExtensionKind::AbsCaptureTime, 9)));
     let id_of = |receiver: &proto::RtpCapabilities| {
-        let parameters = told(&produced, receiver);
+        let parameters = consumer_parameters(&produced, receiver);
         let named = parameters.header_extensions.iter().find(|extension| extension.uri == uri);
         named.map(|extension| extension.id)
     };
@@ -150,9 +150,9 @@ fn every_codec_is_consumed_with_the_payload_types_of_the_router() {
         let produced =
             Produced::new(Kind::Video, &sent_as(sdp, mime_type).expect("it has")).expect("understood");
         for receiver in [offered(EVERYTHING), router()] {
-            let parameters = told(&produced, &receiver);
-            let told: Vec<_> = parameters.codecs.iter().map(|codec| codec.payload_type).collect();
-            assert_eq!(told, pts, "{mime_type}");
+            let parameters = consumer_parameters(&produced, &receiver);
+            let payload_types: Vec<_> = parameters.codecs.iter().map(|codec| codec.payload_type).collect();
+            assert_eq!(payload_types, pts, "{mime_type}");
             // Both come from one table: the parameters of a consumer are valid for a producer.
             Produced::new(Kind::Video, &parameters).expect("valid");
         }
@@ -250,16 +250,20 @@ fn consumer_has_one_kind_of_bandwidth_feedback() {
         ((known("transport-cc"), known("goog-remb")), extensions)
     };
     let mut receiver = offered(VP8);
-    assert_eq!(feedback(&told(&produced, &receiver)), ((true, false), (true, false)));
+    assert_eq!(feedback(&consumer_parameters(&produced, &receiver)), ((true, false), (true, false)));
     receiver.header_extensions.retain(|extension| !extension.uri.contains("transport-wide-cc"));
-    assert_eq!(feedback(&told(&produced, &receiver)), ((false, true), (false, true)), "REMB stands in");
+    assert_eq!(
+        feedback(&consumer_parameters(&produced, &receiver)),
+        ((false, true), (false, true)),
+        "REMB stands in"
+    );
     receiver.header_extensions.retain(|extension| !extension.uri.contains("abs-send-time"));
-    assert_eq!(feedback(&told(&produced, &receiver)), ((false, false), (false, false)));
+    assert_eq!(feedback(&consumer_parameters(&produced, &receiver)), ((false, false), (false, false)));
 
     // One half of transport-wide feedback is missing: REMB again.
     let mut receiver = offered(VP8);
     receiver.codecs[0].rtcp_feedback.retain(|feedback| feedback.r#type != "transport-cc");
-    assert_eq!(feedback(&told(&produced, &receiver)), ((false, true), (false, true)));
+    assert_eq!(feedback(&consumer_parameters(&produced, &receiver)), ((false, true), (false, true)));
 
     // mediasoup-client names shared extensions only for video.
     let audio =
@@ -378,8 +382,8 @@ fn stereo_is_signaled_for_two_channels() {
         let produced = Produced::new(Kind::Audio, parameters).expect("understood");
         let consumable = Consumable::new(Kind::Audio, &produced, &router()).expect("consumable");
         assert!(consumable.codecs[0].nack, "both have it");
-        let told = consumable.parameters("0", ConsumerSsrcs { media: 7, rtx: None }, "cname");
-        told.codecs[0].parameters.get("sprop-stereo").cloned()
+        let parameters = consumable.parameters("0", ConsumerSsrcs { media: 7, rtx: None }, "cname");
+        parameters.codecs[0].parameters.get("sprop-stereo").cloned()
     };
     assert_eq!(sprop_stereo(&opus), None);
     opus.codecs[0].parameters.insert("sprop-stereo".into(), value::number(1));

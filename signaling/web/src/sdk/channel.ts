@@ -1,4 +1,4 @@
-// The signaling channel: one Socket.IO connection that carries serialised `Signal`s: requests with an answer
+// The signaling channel: one Socket.IO connection that carries serialized `Signal`s: requests with an answer
 // to the server, notifications from it. It reconnects by itself; `entry.ts` then joins again.
 
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';

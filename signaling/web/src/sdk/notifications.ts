@@ -1,4 +1,4 @@
-// The changes that a notification causes: in the roster, and beside it one effect at most. Pure.
+// The changes that a notification causes: in the roster, and at most one effect. Pure.
 
 import type { ScoreChanged } from '../gen/signal_pb';
 import type { Payload } from './channel';

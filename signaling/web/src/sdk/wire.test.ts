@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { IceServerSchema, RtpCapabilitiesSchema, RtpParametersSchema, TransportCreatedSchema } from '../gen/signal_pb';
 import { fromRtpCapabilities, fromRtpParameters, fromTransportCreated, toRtpCapabilities, toRtpParameters } from './wire';
 
-/** Serialised and parsed again: the objects that mediasoup-client gets at the other end. */
+/** Serialized and parsed again: the objects that mediasoup-client gets at the other end. */
 function sendCapabilities(capabilities: types.RtpCapabilities): types.RtpCapabilities {
   const bytes = toBinary(RtpCapabilitiesSchema, toRtpCapabilities(capabilities));
   return fromRtpCapabilities(fromBinary(RtpCapabilitiesSchema, bytes));

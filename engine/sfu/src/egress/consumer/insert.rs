@@ -27,7 +27,7 @@ pub(super) struct Inserted {
 }
 
 impl Inserted {
-    /// The inserted packet with this number of ours, if there is one.
+    /// The inserted packet with this sequence number (one of ours), if there is one.
     pub(super) fn packet(&self, ours: SeqNo) -> Option<(MediaPacket<'_>, Numbering)> {
         let index = usize::try_from(ours.0.checked_sub(self.first.0)?).ok()?;
         let unit = self.sets.unit(index)?;

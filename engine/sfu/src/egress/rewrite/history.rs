@@ -52,7 +52,7 @@ impl Past {
         });
     }
 
-    /// The run of a publisher's number. `latest`: a number of ours near all stored ones.
+    /// The run of a publisher's number. `latest`: one of our sequence numbers, near all stored ones.
     pub(super) fn of(&self, source: Source, seq: SeqNo, latest: SeqNo) -> Option<Numbering> {
         let is_of = |run: &&Run| {
             run.source() == source && seq >= run.first && seq.0 - run.first.0 < u64::from(run.len)
@@ -60,7 +60,7 @@ impl Past {
         self.runs.iter().rev().find(is_of).map(|run| run.numbering(latest))
     }
 
-    /// The run of a number of ours, which is near all stored ones.
+    /// The run of one of our sequence numbers, which is near all stored ones.
     pub(super) fn of_ours(&self, ours: SeqNo) -> Option<Numbering> {
         let is_of = |run: &&Run| (ours.0 as u32).wrapping_sub(run.ours) < run.len;
         self.runs.iter().rev().find(is_of).map(|run| run.numbering(ours))

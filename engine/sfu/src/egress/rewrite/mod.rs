@@ -37,19 +37,19 @@ struct Last {
 #[derive(Debug)]
 pub struct Rewriter {
     clock_rate_hz: u32,
-    /// The present run; `None` before the first packet.
+    /// The current run; `None` before the first packet.
     present: Option<Numbering>,
     /// The run is interrupted: the next packet must be one that [`start`](Self::start) accepts.
     is_paused: bool,
-    /// Where the present source started.
+    /// Where the current source started.
     begun: SeqNo,
-    /// The newest received number of the present source, forwarded or not.
+    /// The newest received number of the current source, forwarded or not.
     head: SeqNo,
     past: Past,
     last: Last,
     /// The picture that was left out last: its other packets belong to the same one.
     picture_left_out: Option<u16>,
-    /// The present source started with a frame from before the newest sent one: the offset from the
+    /// The current source started with a frame from before the newest sent one: the offset from the
     /// publisher's timestamp to ours once the timestamps have caught up.
     timestamp_offset_due: Option<u32>,
     /// The frame of the newest packet, if it was left out: missing packets before the next packet of that
@@ -101,12 +101,12 @@ impl Rewriter {
         self.is_paused = true;
     }
 
-    /// Whether a packet is from before the present source started or was reset.
+    /// Whether a packet is from before the current source started or was reset.
     pub fn is_of_past(&self, seq: SeqNo) -> bool {
         seq < self.begun
     }
 
-    /// Whether a packet of the present source is older than the newest received one.
+    /// Whether a packet of the current source is older than the newest received one.
     pub fn is_late(&self, seq: SeqNo) -> bool {
         seq <= self.head
     }
@@ -182,7 +182,7 @@ impl Rewriter {
         }
     }
 
-    /// The present run ends with the newest received packet.
+    /// The current run ends with the newest received packet.
     fn end_run(&mut self) {
         if let Some(present) = self.present.filter(|present| self.head >= present.first) {
             self.past.remember(&present, self.head.0 + 1 - present.first.0);
@@ -258,7 +258,7 @@ impl Rewriter {
         self.present = Some(present);
     }
 
-    /// The timestamp of a picture that is due at a time of ours: that time, or if it has passed, the tick
+    /// The timestamp of a picture that is due at `due` (our time): that time, or if it has passed, the tick
     /// after `latest`. And whether later pictures can catch up.
     fn timestamp_after(&self, due: u32, latest: u32) -> (u32, bool) {
         let next = latest.wrapping_add(1);
@@ -312,7 +312,7 @@ impl Rewriter {
         Some((first, present))
     }
 
-    /// The full number for one of ours. `None` if it is newer than all sent ones.
+    /// The full number for one of our sequence numbers. `None` if it is newer than all sent ones.
     pub fn sent(&self, ours: Seq) -> Option<SeqNo> {
         let behind = ours.forward_distance(self.last.seq.seq());
         if behind >= 1 << 15 {
