@@ -236,7 +236,7 @@ fn messages_for_a_replaced_shard_have_no_effect_in_the_new_one() {
     world.run_for(4 * SEC);
     world.turn_to(1);
     let counters = world.shard().counters();
-    let stale = counters.discarded(Discard::ParcelStale);
+    let stale = counters.discarded(Discard::PipeMessageStale);
     assert!(stale > 50, "{world}: only {stale} stale messages, so nothing was tested");
     assert!(world.sink(view).frames().len() > 50, "{world}");
     world.finish();

@@ -101,7 +101,7 @@ fn a_packet_crosses_once_per_worker_and_reaches_all_consumers() {
         assert!(given <= sent && given as f64 > sent as f64 * 0.98, "{}: {given} of {sent}", call.world);
         assert_eq!(call.counted(1, Counter::PipedOut), 0, "{}", call.world);
         assert_eq!(call.counted(1, Counter::NacksOut), 0, "{}", call.world);
-        for discard in [Discard::ParcelMalformed, Discard::ParcelStale] {
+        for discard in [Discard::PipeMessageMalformed, Discard::PipeMessageStale] {
             assert_eq!(call.discarded(0, discard) + call.discarded(1, discard), 0, "{}", call.world);
         }
     }
@@ -369,7 +369,7 @@ fn no_worker_waits_for_a_lost_message() {
         let crossed = call.counted(0, Counter::PipedOut);
         call.world.run_for(2 * SEC);
         assert_eq!(call.counted(0, Counter::PipedOut), crossed, "{}", call.world);
-        assert!(call.discarded(1, Discard::ParcelStale) > 0, "{}", call.world);
+        assert!(call.discarded(1, Discard::PipeMessageStale) > 0, "{}", call.world);
         assert_eq!(wanted(&mut call.world, 0, camera), Some(0), "{}", call.world);
 
         // The origin's final message is lost: it is sent again after the next subscription.
@@ -536,8 +536,8 @@ fn a_stream_with_restarted_numbers_is_reset_on_both_workers() {
 #[test]
 fn malformed_messages_are_counted() {
     let (mut call, producer, view) = Call::watched(1680);
-    let stale = |call: &mut Call, worker| call.discarded(worker, Discard::ParcelStale);
-    let malformed = |call: &mut Call, worker| call.discarded(worker, Discard::ParcelMalformed);
+    let stale = |call: &mut Call, worker| call.discarded(worker, Discard::PipeMessageStale);
+    let malformed = |call: &mut Call, worker| call.discarded(worker, Discard::PipeMessageMalformed);
     let before = (malformed(&mut call, 1), stale(&mut call, 1));
     for nonsense in [&[][..], &[0], &[8; 30], &[7; 10], &[3; 9], &[6; 17], &[255; 2000]] {
         call.world.hand_over(0, nonsense);

@@ -18,11 +18,11 @@ pub fn kinds() -> Vec<String> {
     // A message has the length of its type; none is longer than this.
     let mut is_known = |tag: &u8| {
         (1..=64).any(|len| {
-            let before = stage.shard.counters().discarded(Discard::ParcelMalformed);
+            let before = stage.shard.counters().discarded(Discard::PipeMessageMalformed);
             let mut bytes = vec![0; len];
             bytes[0] = *tag;
             stage.shard.on_hand_off(stage.now, WorkerId(OTHER), &bytes, &mut stage.tx);
-            stage.shard.counters().discarded(Discard::ParcelMalformed) == before
+            stage.shard.counters().discarded(Discard::PipeMessageMalformed) == before
         })
     };
     (0..=u8::MAX).filter(|tag| is_known(tag)).map(handler).collect()

@@ -67,7 +67,7 @@ fn a_warm_room_over_two_workers_allocates_nothing() {
         spread.turn();
     }
     let (allocations, crossed) = (spread.allocations(), spread.crossed());
-    assert!(allocations > 0, "the first parcels are allocated, so the allocator counts");
+    assert!(allocations > 0, "the first envelopes are allocated, so the allocator counts");
     for _ in 0..3 * FRAMES {
         spread.turn();
     }

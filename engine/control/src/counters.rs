@@ -158,10 +158,10 @@ counted! {
         /// RTCP feedback about an SSRC that this transport does not have.
         RtcpUnknownSsrc => "rtcp_unknown_ssrc",
         /// From another worker, but malformed: a bug of the engine.
-        ParcelMalformed => "parcel_malformed",
+        PipeMessageMalformed => "pipe_message_malformed",
         /// From another worker, about an object that does not exist any more: it was in transit when the
         /// object closed.
-        ParcelStale => "parcel_stale",
+        PipeMessageStale => "pipe_message_stale",
         /// Data inside DTLS; data channels are not negotiated.
         DtlsData => "dtls_data",
     }

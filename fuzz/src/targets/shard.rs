@@ -117,8 +117,8 @@ fn step(
             })),
             4 => world.take_over(WorkerId(u16::from(script.u8() % 2)), script.blob()),
             5 => {
-                let parcel = parcel(script);
-                world.take_over(WorkerId(u16::from(script.u8() % 2)), &parcel);
+                let message = pipe_message(script);
+                world.take_over(WorkerId(u16::from(script.u8() % 2)), &message);
             }
             _ => world.end_batch(),
         },
@@ -211,7 +211,7 @@ fn step(
 }
 
 /// A message of another worker: of an existing type, about a possible producer or slot.
-fn parcel(script: &mut Script<'_>) -> Vec<u8> {
+fn pipe_message(script: &mut Script<'_>) -> Vec<u8> {
     let (kind, place, flags) = (script.u8() % 8, script.u8(), script.u8());
     let producer = u64::from(place % 4).to_le_bytes();
     let slot = (u64::from(place >> 4 & 3) << 32 | u64::from(place >> 2 & 3)).to_le_bytes();

@@ -59,7 +59,7 @@ pub(super) fn on_pipe_message(
     bytes: &[u8],
 ) -> Result<(), Discard> {
     let now = turn.now;
-    let (message, packet) = PipeMessage::read(bytes).ok_or(Discard::ParcelMalformed)?;
+    let (message, packet) = PipeMessage::read(bytes).ok_or(Discard::PipeMessageMalformed)?;
     match message {
         PipeMessage::Subscribe { producer, taker, wanted } => {
             on_subscribe(objects, turn, from, producer, taker, wanted);
@@ -92,16 +92,17 @@ pub(super) fn on_pipe_message(
         }
         PipeMessage::Clock { taker, stream, received_at, ntp, rtp_timestamp } => {
             let stream = piped(objects, turn.handling, from, taker)?.streams.get_mut(usize::from(stream));
-            let stream = stream.ok_or(Discard::ParcelMalformed)?;
+            let stream = stream.ok_or(Discard::PipeMessageMalformed)?;
             stream.on_sender_report(received_at.min(now), ntp, rtp_timestamp);
             Ok(())
         }
         PipeMessage::ParameterSet { taker, stream } => {
             let producer = piped(objects, turn.handling, from, taker)?;
             if !producer.codecs().iter().any(|codec| codec.codec == Codec::H264) {
-                return Err(Discard::ParcelMalformed);
+                return Err(Discard::PipeMessageMalformed);
             }
-            let stream = producer.streams.get_mut(usize::from(stream)).ok_or(Discard::ParcelMalformed)?;
+            let stream =
+                producer.streams.get_mut(usize::from(stream)).ok_or(Discard::PipeMessageMalformed)?;
             stream.on_earlier_parameter_set(packet);
             Ok(())
         }
@@ -119,7 +120,7 @@ fn piped<'a>(
     taker: Slot,
 ) -> Result<&'a mut Producer, Discard> {
     let producer = objects.producers.find_mut(taker).filter(|producer| producer.origin() == Some(from));
-    let producer = producer.ok_or(Discard::ParcelStale)?;
+    let producer = producer.ok_or(Discard::PipeMessageStale)?;
     handling.of(Stage::HandOff, producer.transport);
     Ok(producer)
 }
@@ -132,12 +133,12 @@ fn find_subscriber(
     producer: ProducerId,
     taker: Slot,
 ) -> Result<(Slot, usize), Discard> {
-    let slot = *objects.producer_ids.get(&producer).ok_or(Discard::ParcelStale)?;
-    let producer = objects.producers.find(slot).ok_or(Discard::ParcelStale)?;
+    let slot = *objects.producer_ids.get(&producer).ok_or(Discard::PipeMessageStale)?;
+    let producer = objects.producers.find(slot).ok_or(Discard::PipeMessageStale)?;
     handling.of(Stage::HandOff, producer.transport);
     let subscribers = &producer.subscribers;
     let is_it = |subscriber: &PipeSubscriber| (subscriber.worker, subscriber.taker) == (from, taker);
-    Ok((slot, subscribers.iter().position(is_it).ok_or(Discard::ParcelStale)?))
+    Ok((slot, subscribers.iter().position(is_it).ok_or(Discard::PipeMessageStale)?))
 }
 
 fn on_subscribe(
@@ -203,7 +204,7 @@ fn on_unsubscribe(
     taker: Slot,
 ) -> Result<(), Discard> {
     let (slot, index) = find_subscriber(objects, turn.handling, worker, id, taker)?;
-    let producer = objects.producers.find_mut(slot).ok_or(Discard::ParcelStale)?;
+    let producer = objects.producers.find_mut(slot).ok_or(Discard::PipeMessageStale)?;
     let subscriber = producer.subscribers.swap_remove(index);
     producer.layer_demand.replace(subscriber.wanted, 0);
     let transport = producer.transport;
@@ -224,11 +225,11 @@ fn on_piped_packet(
     let stream = usize::from(stream);
     let rtp = rtp::Packet::new(bytes).map_err(|_| Discard::RtpMalformed)?;
     let role = producer.role(rtp.pt()).ok_or(Discard::RtpUnknownPt)?;
-    let known = producer.streams.get_mut(stream).ok_or(Discard::ParcelMalformed)?;
+    let known = producer.streams.get_mut(stream).ok_or(Discard::PipeMessageMalformed)?;
     let has_restarted = known.follow_life(life);
     let has_changed = matches!(role, Role::Media(_)) && known.ssrc != Some(rtp.ssrc());
     let transport_slot = producer.transport;
-    let transport = objects.transports.find_mut(transport_slot).ok_or(Discard::ParcelStale)?;
+    let transport = objects.transports.find_mut(transport_slot).ok_or(Discard::PipeMessageStale)?;
     let router = transport.router;
     transport.traffic.received.count(bytes.len());
     let read = read_extensions(transport, &rtp);
