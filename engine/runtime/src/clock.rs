@@ -7,8 +7,8 @@ use std::time::Duration;
 
 const NANOS: i128 = 1_000_000_000;
 
-/// Monotonic time since an epoch, and the wall-clock time of that epoch. `Copy`: all workers of a process share
-/// one epoch, so their instants are comparable.
+/// Monotonic time since an epoch, and the wall-clock time of that epoch. `Copy`: all workers of a process
+/// share one epoch, so their instants are comparable.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     /// `CLOCK_MONOTONIC` at the epoch, nanoseconds.
@@ -29,13 +29,14 @@ impl Clock {
         Instant::from_nanos(u64::try_from(nanos_of(ClockId::Monotonic) - self.epoch).unwrap_or(0))
     }
 
-    /// The wall-clock time (since 1970) at the epoch. NTP timestamps are computed from it, so they advance evenly even when the
-    /// wall clock is set.
+    /// The wall-clock time (since 1970) at the epoch. NTP timestamps are computed from it, so they advance
+    /// evenly even when the wall clock is set.
     pub fn unix_at_epoch(&self) -> Duration {
         self.unix_at_epoch
     }
 
-    /// The current offset of the kernel's receive timestamps. Read it again every turn, because the wall clock may be set.
+    /// The current offset of the kernel's receive timestamps. Read it again every turn, because the wall
+    /// clock may be set.
     pub fn receive_timestamps(&self) -> ReceiveTimestamps {
         let monotonic = nanos_of(ClockId::Monotonic);
         ReceiveTimestamps { realtime_at_epoch: nanos_of(ClockId::Realtime) - (monotonic - self.epoch) }
@@ -49,8 +50,8 @@ pub struct ReceiveTimestamps {
 }
 
 impl ReceiveTimestamps {
-    /// The instant of a timestamp in nanoseconds since 1970. Never later than `now`; `now` itself for a timestamp that is missing or
-    /// older than [`TIMESTAMP_AGE_MAX`].
+    /// The instant of a timestamp in nanoseconds since 1970. Never later than `now`; `now` itself for a
+    /// timestamp that is missing or older than [`TIMESTAMP_AGE_MAX`].
     pub fn instant(&self, realtime_nanos: Option<i128>, now: Instant) -> Instant {
         let Some(timestamp) = realtime_nanos else { return now };
         let age = i128::from(now.as_nanos()) - (timestamp - self.realtime_at_epoch);

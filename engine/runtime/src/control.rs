@@ -9,13 +9,16 @@ use mio::Registry;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// The source of commands and the destination of events. All methods are called on the worker's thread; none may block.
+/// The source of commands and the destination of events. All methods are called on the worker's thread; none
+/// may block.
 pub trait Control<M: Machine> {
-    /// Called before the first turn and after each use of the worker's waker: read the main thread's messages, and register (under
-    /// [`CONTROL_TOKEN`](crate::CONTROL_TOKEN)) or deregister descriptors. [`Break`](ControlFlow::Break) ends the worker after this turn.
+    /// Called before the first turn and after each use of the worker's waker: read the main thread's
+    /// messages, and register (under [`CONTROL_TOKEN`](crate::CONTROL_TOKEN)) or deregister descriptors.
+    /// [`Break`](ControlFlow::Break) ends the worker after this turn.
     fn on_wake(&mut self, registry: &Registry) -> ControlFlow<()>;
 
-    /// A descriptor registered under [`CONTROL_TOKEN`](crate::CONTROL_TOKEN) became ready (edge-triggered): clear the doorbell.
+    /// A descriptor registered under [`CONTROL_TOKEN`](crate::CONTROL_TOKEN) became ready (edge-triggered):
+    /// clear the doorbell.
     fn on_ready(&mut self) {}
 
     /// The next command, oldest first. Called every turn, also without readiness.
@@ -39,8 +42,8 @@ pub trait Control<M: Machine> {
         true
     }
 
-    /// How long the worker may wait before it calls the control again, if events wait for room: no doorbell rings when the
-    /// controller has made room. `None`: until something happens.
+    /// How long the worker may wait before it calls the control again, if events wait for room: no doorbell
+    /// rings when the controller has made room. `None`: until something happens.
     fn retry_after(&self) -> Option<Duration> {
         None
     }

@@ -1,14 +1,15 @@
 //! The mio worker loop: batched UDP in and out, framed TCP, arenas, clock, pinning.
 //!
-//! A [`Worker`] drives one [`machine::Machine`] on one thread with its own sockets: `recvmmsg` with GRO in, `sendmmsg`
-//! with GSO out, TCP connections that carry datagrams as frames, timers, and a [`Control`] that supplies commands and receives events. Nothing
-//! here allocates per packet after warm-up. Workers share nothing but the [mailboxes](Mailboxes) through which their machines exchange
-//! packets.
+//! A [`Worker`] drives one [`machine::Machine`] on one thread with its own sockets: `recvmmsg` with GRO in,
+//! `sendmmsg` with GSO out, TCP connections that carry datagrams as frames, timers, and a [`Control`] that
+//! supplies commands and receives events. Nothing here allocates per packet after warm-up. Workers share
+//! nothing but the [mailboxes](Mailboxes) through which their machines exchange packets.
 //!
 //! It is *not* a general async runtime, and it implements no protocol.
 
-// `recvmmsg`, `sendmmsg`, `setsockopt` for the options of batches, and the functions that configure glibc's allocator have no safe
-// wrapper. They are in `sys/mod.rs`, each behind a safe function; there is no other `unsafe`.
+// `recvmmsg`, `sendmmsg`, `setsockopt` for the options of batches, and the functions that configure glibc's
+// allocator have no safe wrapper. They are in `sys/mod.rs`, each behind a safe function; there is no other
+// `unsafe`.
 #![allow(unsafe_code)]
 
 mod bind_error;

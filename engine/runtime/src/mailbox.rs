@@ -1,12 +1,13 @@
 //! Mailboxes between workers: messages from one machine to another, copied once.
 //!
-//! Each worker has a mailbox: a bounded queue of filled envelopes, and a queue of empty ones. A sender takes an empty envelope, fills it,
-//! and pushes it to the first queue. The receiver reads it in place and returns it to the second. Workers share only the two queues.
-//! Envelopes are allocated when needed, up to a bound; then the mailbox is full.
+//! Each worker has a mailbox: a bounded queue of filled envelopes, and a queue of empty ones. A sender takes
+//! an empty envelope, fills it, and pushes it to the first queue. The receiver reads it in place and returns
+//! it to the second. Workers share only the two queues. Envelopes are allocated when needed, up to a bound;
+//! then the mailbox is full.
 //!
-//! A receiver that is awake polls its mailbox. Before it sleeps, it sets a flag and polls once more; a sender that finds the flag set
-//! clears it and wakes the receiver. Flag and queue are sequentially consistent, so at least one of the two sees an envelope that
-//! arrives in between.
+//! A receiver that is awake polls its mailbox. Before it sleeps, it sets a flag and polls once more; a sender
+//! that finds the flag set clears it and wakes the receiver. Flag and queue are sequentially consistent, so
+//! at least one of the two sees an envelope that arrives in between.
 
 use crate::limits::{ENVELOPE_BYTES_MAX, MAILBOX_ENVELOPES_MAX};
 use crossbeam_queue::ArrayQueue;
@@ -127,7 +128,8 @@ impl Mailboxes {
         self.mailboxes.get(usize::from(self.own.0)).map(|mailbox| &**mailbox)
     }
 
-    /// Copies `head`, followed by `body`, into the mailbox of `worker`. False, and counted, if that is impossible.
+    /// Copies `head`, followed by `body`, into the mailbox of `worker`. False, and counted, if that is
+    /// impossible.
     pub fn send(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
         let len = head.len() + body.len();
         let mailbox = self.mailboxes.get(usize::from(worker.0)).filter(|_| worker != self.own);

@@ -24,8 +24,8 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A machine with everything that it needs to run. It is created on the main thread, where errors are reported;
-/// [`run`](Self::run) is called on the worker's thread.
+/// A machine with everything that it needs to run. It is created on the main thread, where errors are
+/// reported; [`run`](Self::run) is called on the worker's thread.
 #[derive(Debug)]
 pub struct Worker<M, C> {
     poll: Poll,
@@ -37,10 +37,11 @@ pub struct Worker<M, C> {
     clock: Clock,
     machine: M,
     control: C,
-    /// One bit for each socket that is open from the start: there may be something to read. Readiness is reported once, so it
-    /// is remembered.
+    /// One bit for each socket that is open from the start: there may be something to read. Readiness is
+    /// reported once, so it is remembered.
     readable: u32,
-    /// One bit for each such socket: receiving failed. The next attempt is at `retry_at`, or earlier if the socket is reported readable.
+    /// One bit for each such socket: receiving failed. The next attempt is at `retry_at`, or earlier if the
+    /// socket is reported readable.
     failed: u32,
     retry_at: Option<Instant>,
     /// Whether [`Control::on_wake`] is to be called.
@@ -111,8 +112,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         &self.control
     }
 
-    /// Runs turns until the control stops the worker, then returns machine and control. An error comes from the poll itself; a peer
-    /// cannot cause one.
+    /// Runs turns until the control stops the worker, then returns machine and control. An error comes from
+    /// the poll itself; a peer cannot cause one.
     pub fn run(mut self) -> io::Result<(M, C)> {
         // If the kernel refuses this, sleeps are longer.
         let _ = rustix::thread::set_current_timer_slack(Some(TIMER_SLACK_NS));
@@ -150,8 +151,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         Ok(flow)
     }
 
-    /// Waits until there is something to do. `epoll_wait` counts whole milliseconds and mio rounds up, so a timer fires at its
-    /// time or up to 1 ms (plus the scheduler's delay) later, never earlier.
+    /// Waits until there is something to do. `epoll_wait` counts whole milliseconds and mio rounds up, so a
+    /// timer fires at its time or up to 1 ms (plus the scheduler's delay) later, never earlier.
     fn wait(&mut self) -> io::Result<()> {
         let has_input = self.is_readable() || self.io.connections.has_work() || self.bridge.has_work();
         let idle = !self.unfinished && !has_input && !self.woken && self.control.may_sleep();
@@ -200,7 +201,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         }
     }
 
-    /// Readiness is reported once, when something arrives: what a failed call left unread would never be reported again.
+    /// Readiness is reported once, when something arrives: what a failed call left unread would never be
+    /// reported again.
     fn retry_failed(&mut self, now: Instant) {
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
@@ -213,8 +215,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         self.readable != 0 || self.io.sockets.on_demand().readable() > 0
     }
 
-    /// Receives a bounded number of batches from every readable socket. The machine processes a whole batch before the flush, which
-    /// produces long runs.
+    /// Receives a bounded number of batches from every readable socket. The machine processes a whole batch
+    /// before the flush, which produces long runs.
     fn receive(&mut self) {
         if !self.is_readable() {
             return;
@@ -284,8 +286,9 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         Ok(batch.more())
     }
 
-    /// Adds to a batch the packets that the machine expects shortly, up to the first deadline that it reports. Sleeping costs less
-    /// than polling. A machine that sends from the receive arena must expect nothing: the next batch would overwrite the arena.
+    /// Adds to a batch the packets that the machine expects shortly, up to the first deadline that it
+    /// reports. Sleeping costs less than polling. A machine that sends from the receive arena must expect
+    /// nothing: the next batch would overwrite the arena.
     fn gather(
         &mut self,
         local: LocalId,
@@ -308,7 +311,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         (left, now)
     }
 
-    /// Receives a bounded number of envelopes from other workers, and gathers the rest of a frame as for a socket.
+    /// Receives a bounded number of envelopes from other workers, and gathers the rest of a frame as for a
+    /// socket.
     fn receive_envelopes(&mut self) {
         if !self.io.mailboxes.has_work() {
             return;
@@ -370,7 +374,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         self.io.flush(now);
     }
 
-    /// Accepts peers on the machine's listeners, and forwards bytes of a bounded number of joined connections.
+    /// Accepts peers on the machine's listeners, and forwards bytes of a bounded number of joined
+    /// connections.
     fn serve_peers(&mut self) {
         while let Some(stream) = self.io.connections.next_joined() {
             self.bridge.mark_pending(stream);
@@ -408,8 +413,8 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         self.close_connections(now);
     }
 
-    /// Calls the machine's timer once, if it is due. If a timer is still due, the next turn calls it without sleeping: packets that have
-    /// arrived are received in between.
+    /// Calls the machine's timer once, if it is due. If a timer is still due, the next turn calls it without
+    /// sleeping: packets that have arrived are received in between.
     fn fire_timers(&mut self) {
         let now = self.clock.now();
         if self.machine.next_timeout().is_some_and(|at| at <= now) {

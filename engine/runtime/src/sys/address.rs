@@ -26,8 +26,8 @@ pub(crate) fn encode(address: SocketAddr, into: &mut [u8; ADDRESS_BYTES]) -> u32
     }
 }
 
-/// Reads an address that the kernel wrote. The flow label is ignored: it may change from packet to packet and does not identify the
-/// peer. `None` for any other family.
+/// Reads an address that the kernel wrote. The flow label is ignored: it may change from packet to packet and
+/// does not identify the peer. `None` for any other family.
 pub(crate) fn decode(bytes: &[u8]) -> Option<SocketAddr> {
     let family = i32::from(u16::from_ne_bytes(*bytes.first_chunk()?));
     let port = u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?);

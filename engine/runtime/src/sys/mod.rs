@@ -1,5 +1,5 @@
-//! The system calls of batches, and the settings of the C library's allocator. All `unsafe` of this crate is here; every function is safe
-//! to call with any arguments.
+//! The system calls of batches, and the settings of the C library's allocator. All `unsafe` of this crate is
+//! here; every function is safe to call with any arguments.
 
 pub(crate) mod address;
 pub(crate) mod pin;
@@ -12,7 +12,8 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
-/// Bytes of control messages per received message: timestamp (32), GRO size (24), overflow count (24), and a reserve.
+/// Bytes of control messages per received message: timestamp (32), GRO size (24), overflow count (24), and a
+/// reserve.
 const CONTROL_BYTES: usize = 128;
 /// `CMSG_SPACE` of the control message that is sent: a header of 16 bytes, and a `u16` padded to 8.
 const SEGMENT_CONTROL_BYTES: usize = 24;
@@ -41,8 +42,9 @@ pub(crate) fn set_option(
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Requests a shorter time slice for this thread (sched_setattr(2), from Linux 6.12; no effect before): a thread with a short slice
-/// preempts a running one that has a longer slice. Policy and niceness stay unchanged.
+/// Requests a shorter time slice for this thread (sched_setattr(2), from Linux 6.12; no effect before): a
+/// thread with a short slice preempts a running one that has a longer slice. Policy and niceness stay
+/// unchanged.
 pub(crate) fn set_time_slice(ns: u64) -> io::Result<()> {
     let mut attributes = scheduling()?;
     let policy = attributes.sched_policy as libc::c_int;
@@ -50,7 +52,8 @@ pub(crate) fn set_time_slice(ns: u64) -> io::Result<()> {
         return Ok(()); // A thread with a real-time policy needs no slice.
     }
     attributes.sched_runtime = ns;
-    // SAFETY: the kernel reads as many bytes as `size` says from `attributes`, which lives until the call returns.
+    // SAFETY: the kernel reads as many bytes as `size` says from `attributes`, which lives until the call
+    // returns.
     let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -83,7 +86,8 @@ pub(crate) fn set_mmap_threshold(bytes: usize) {
     #[cfg(target_env = "gnu")]
     {
         let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-        // SAFETY: takes no pointers, and only sets a parameter of the allocator. A value out of range is refused and changes nothing.
+        // SAFETY: takes no pointers, and only sets a parameter of the allocator. A value out of range is
+        // refused and changes nothing.
         unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, bytes) };
     }
     let _ = bytes;
@@ -183,7 +187,8 @@ fn parse_control(mut bytes: &[u8]) -> Ancillary {
     found
 }
 
-/// Receives up to `incoming.len()` messages, the i-th into `arena[i * stride..][..room]`, without waiting. Returns how many.
+/// Receives up to `incoming.len()` messages, the i-th into `arena[i * stride..][..room]`, without waiting.
+/// Returns how many.
 pub(crate) fn receive(
     fd: BorrowedFd<'_>,
     arena: &mut [u8],
@@ -210,9 +215,9 @@ pub(crate) fn receive(
         });
     }
     // SAFETY: the first `count` headers were written above (every iterator zipped there has at least `count`
-    // items), and point to an iovec, a name and a control buffer each, of the lengths given; the iovec points to `room` bytes of the
-    // arena. All of it is exclusively borrowed by this function or local to it, distinct, and lives
-    // until the call returns; the kernel keeps none of it.
+    // items), and point to an iovec, a name and a control buffer each, of the lengths given; the iovec points
+    // to `room` bytes of the arena. All of it is exclusively borrowed by this function or local to it,
+    // distinct, and lives until the call returns; the kernel keeps none of it.
     let received = unsafe {
         libc::recvmmsg(
             fd.as_raw_fd(),
@@ -243,7 +248,8 @@ pub(crate) fn prefetch<T: ?Sized>(soon: &T) {
         let len = size_of_val(soon).min(PREFETCH_BYTES_MAX);
         // It may start in the middle of a cache line: the last byte can be in one more line.
         for offset in (0..len).step_by(64).chain(len.checked_sub(1)) {
-            // SAFETY: the address lies inside of `soon`; nothing is read or written by the program, and no address makes it fault.
+            // SAFETY: the address lies inside of `soon`; nothing is read or written by the program, and no
+            // address makes it fault.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(start.add(offset)) };
         }
     }
@@ -259,8 +265,8 @@ pub(crate) struct Piece {
     pub(crate) len: u32,
 }
 
-/// One message to send: datagrams to one address. With more than one it is a GSO run: each datagram has `segment` bytes, and the
-/// last may have fewer.
+/// One message to send: datagrams to one address. With more than one it is a GSO run: each datagram has
+/// `segment` bytes, and the last may have fewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) target: SocketAddr,
@@ -281,8 +287,8 @@ impl Run {
     }
 }
 
-/// Sends the first of `runs`, as many as one call accepts, without waiting. Returns how many were sent (at least one), or the error of
-/// the first.
+/// Sends the first of `runs`, as many as one call accepts, without waiting. Returns how many were sent (at
+/// least one), or the error of the first.
 pub(crate) fn send(
     fd: BorrowedFd<'_>,
     (arena, received): (&[u8], &[u8]),
@@ -317,10 +323,10 @@ pub(crate) fn send(
         header.write(libc::mmsghdr { msg_hdr, msg_len: 0 });
         count += 1;
     }
-    // SAFETY: the first `count` headers were written above, each with a name, an initialised control message or none,
-    // and as many initialised iovecs as it says, which point into `arena` or `received`. All of it is borrowed or local, and lives until the call
-    // returns. The kernel only reads through these pointers (that they are `*mut` is the C type's doing), except for `msg_len`
-    // in the headers, which are ours.
+    // SAFETY: the first `count` headers were written above, each with a name, an initialised control message
+    // or none, and as many initialised iovecs as it says, which point into `arena` or `received`. All of it
+    // is borrowed or local, and lives until the call returns. The kernel only reads through these pointers
+    // (that they are `*mut` is the C type's doing), except for `msg_len` in the headers, which are ours.
     let sent = unsafe {
         libc::sendmmsg(
             fd.as_raw_fd(),
@@ -347,8 +353,8 @@ fn message_header(
     iovecs: (*mut libc::iovec, usize),
     control: (*mut u8, usize),
 ) -> libc::msghdr {
-    // SAFETY: `msghdr` is integers and pointers, for which all zeros is a valid value; some C libraries have padding fields
-    // in it, so that it cannot be written as a literal.
+    // SAFETY: `msghdr` is integers and pointers, for which all zeros is a valid value; some C libraries have
+    // padding fields in it, so that it cannot be written as a literal.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
     header.msg_name = name.0.cast();
     header.msg_namelen = name.1;

@@ -2,8 +2,9 @@
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// Pins the calling thread to the `index`-th core that this process may use (counted from 0, wrapping around), and returns the number of
-/// that core. `None`, after a log line, if the system refuses: a worker also runs unpinned, with less even latency.
+/// Pins the calling thread to the `index`-th core that this process may use (counted from 0, wrapping
+/// around), and returns the number of that core. `None`, after a log line, if the system refuses: a worker
+/// also runs unpinned, with less even latency.
 pub fn pin_to_core(index: usize) -> Option<usize> {
     let pinned = sched_getaffinity(None).and_then(|allowed| {
         let cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));

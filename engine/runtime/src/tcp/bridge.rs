@@ -1,8 +1,9 @@
-//! TCP connections whose bytes the machine does not see (RFC 6062): listeners that the machine has requested, connections to and from
-//! peers, and the clients' connections that they are joined with.
+//! TCP connections whose bytes the machine does not see (RFC 6062): listeners that the machine has requested,
+//! connections to and from peers, and the clients' connections that they are joined with.
 //!
-//! Bytes are forwarded unchanged, with back-pressure: nothing is read from one side before the other side has accepted the bytes
-//! before, so at most one read per direction waits here. The end of one direction is forwarded too; the other direction continues.
+//! Bytes are forwarded unchanged, with back-pressure: nothing is read from one side before the other side has
+//! accepted the bytes before, so at most one read per direction waits here. The end of one direction is
+//! forwarded too; the other direction continues.
 
 use crate::limits::{ACCEPT_RETRY, ACCEPTS_PER_TURN, LINGER_MAX, PEER_STREAMS_MAX, READ_BYTES};
 use crate::sys::set_option;
@@ -164,7 +165,8 @@ impl Bridge {
         Ok(())
     }
 
-    /// Joins a stream with a client's connection. False if one of the two does not exist or is joined already.
+    /// Joins a stream with a client's connection. False if one of the two does not exist or is joined
+    /// already.
     pub(crate) fn join(&mut self, stream: StreamId, client: Option<u32>) -> bool {
         let peer = self.peer(stream).filter(|peer| peer.is_connected && peer.client.is_none());
         let (Some(peer), Some(_)) = (peer, client) else { return false };
@@ -176,7 +178,8 @@ impl Bridge {
         true
     }
 
-    /// Closes a stream, and the client's connection that it is joined with. False if the stream does not exist.
+    /// Closes a stream, and the client's connection that it is joined with. False if the stream does not
+    /// exist.
     pub(crate) fn close(&mut self, connections: &mut Connections, stream: StreamId) -> bool {
         let peer = self.peers.get_mut(usize::from(stream.0)).and_then(Option::take);
         self.deadlines.set(stream.0.into(), None);
@@ -234,7 +237,8 @@ impl Bridge {
         }
     }
 
-    /// Accepts a bounded number of connections: the number of the listener, the socket, and the peer's address.
+    /// Accepts a bounded number of connections: the number of the listener, the socket, and the peer's
+    /// address.
     pub(crate) fn accept(&mut self, now: Instant) -> Vec<(LocalId, TcpStream, SocketAddr)> {
         let mut accepted = Vec::new();
         while self.accept_at.is_none()
@@ -265,8 +269,8 @@ impl Bridge {
         Some(stream)
     }
 
-    /// Processes a stream: checks whether it is connected, or forwards bytes, one read per direction. `passed` is called with the number of
-    /// bytes, and returns when to continue.
+    /// Processes a stream: checks whether it is connected, or forwards bytes, one read per direction.
+    /// `passed` is called with the number of bytes, and returns when to continue.
     pub(crate) fn drive(
         &mut self,
         now: Instant,
@@ -431,7 +435,8 @@ fn open_listener(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = new_socket(address)?;
     socket.bind(&address.into())?;
     socket.listen(ACCEPTS_PER_TURN as i32)?;
-    // Only after the bind, which checks that the port is free: connections from this port share it with the listener.
+    // Only after the bind, which checks that the port is free: connections from this port share it with the
+    // listener.
     set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
     Ok((TcpListener::from_std(socket.into()), address))
 }

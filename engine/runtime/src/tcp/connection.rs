@@ -87,7 +87,8 @@ impl Connection {
         })
     }
 
-    /// Reads once. Zero bytes: the peer has closed. An error of kind [`InvalidData`](io::ErrorKind::InvalidData): invalid TLS.
+    /// Reads once. Zero bytes: the peer has closed. An error of kind
+    /// [`InvalidData`](io::ErrorKind::InvalidData): invalid TLS.
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match &mut self.tls {
             Some(tls) => tls.read(&mut self.socket, into),
@@ -95,7 +96,8 @@ impl Connection {
         }
     }
 
-    /// Writes until the queue is empty, or the socket accepts no more: an error of kind [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// Writes until the queue is empty, or the socket accepts no more: an error of kind
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock).
     pub(crate) fn write(&mut self) -> io::Result<()> {
         match &mut self.tls {
             Some(tls) => tls.write(&mut self.socket, &mut self.queue),

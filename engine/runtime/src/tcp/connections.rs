@@ -1,8 +1,10 @@
-//! TCP connections that carry datagrams as frames: passive ICE candidates (RFC 6544), and TURN over TCP and TLS.
+//! TCP connections that carry datagrams as frames: passive ICE candidates (RFC 6544), and TURN over TCP and
+//! TLS.
 //!
-//! For the machine a connection is another path. This module does not interpret frames. A connection counts as proven when the
-//! machine sends to it, or requests that it is kept. Any host can connect, so everything is bounded: connections, connections of one host,
-//! bytes that are read ahead, bytes that wait to be written, and the time that an unneeded connection may stay open.
+//! For the machine a connection is another path. This module does not interpret frames. A connection counts
+//! as proven when the machine sends to it, or requests that it is kept. Any host can connect, so everything
+//! is bounded: connections, connections of one host, bytes that are read ahead, bytes that wait to be
+//! written, and the time that an unneeded connection may stay open.
 
 use crate::limits::{
     ACCEPT_RETRY, ACCEPTS_PER_TURN, CONNECTIONS_MAX, CONNECTIONS_PER_HOST_MAX, READ_BYTES, SWEEP_INTERVAL,
@@ -220,8 +222,8 @@ impl Connections {
         }
     }
 
-    /// Closes the oldest unproven connection (of this host). False if there is none: new connections do not replace peers
-    /// in a call.
+    /// Closes the oldest unproven connection (of this host). False if there is none: new connections do not
+    /// replace peers in a call.
     fn make_room(&mut self, of: Option<IpAddr>) -> bool {
         let unproven = self.connections.iter().enumerate().filter_map(|(index, connection)| {
             let connection = connection.as_ref()?;
@@ -239,8 +241,8 @@ impl Connections {
         self.readable.pop_front()
     }
 
-    /// Reads once from a connection. The bytes and the deframer are moved out, so that the receiver of the frames can send on
-    /// these connections meanwhile; [`put_back`](Self::put_back) must follow.
+    /// Reads once from a connection. The bytes and the deframer are moved out, so that the receiver of the
+    /// frames can send on these connections meanwhile; [`put_back`](Self::put_back) must follow.
     pub(crate) fn read(&mut self, index: u32) -> Option<Chunk> {
         let connection = self.connections.get_mut(index as usize)?.as_mut()?;
         if connection.joined.is_some() {
@@ -255,7 +257,8 @@ impl Connections {
             Ok(0) => self.close(index, CloseReason::ByPeer),
             Ok(len) => {
                 let (path, deframer) = (connection.path, std::mem::take(&mut connection.deframer));
-                // Read again until the socket would block: a short read does not show an end of file behind it.
+                // Read again until the socket would block: a short read does not show an end of file behind
+                // it.
                 self.mark_readable(index);
                 self.stats.bytes_in += len as u64;
                 let buffer = std::mem::take(&mut self.buffer);
@@ -271,7 +274,8 @@ impl Connections {
         None
     }
 
-    /// Returns a chunk after its frames were passed on. `outcome`: the number of frames, or that one was invalid.
+    /// Returns a chunk after its frames were passed on. `outcome`: the number of frames, or that one was
+    /// invalid.
     pub(crate) fn put_back(&mut self, chunk: Chunk, outcome: Result<u64, InvalidFrame>) {
         self.buffer = chunk.buffer;
         if let Some(Some(connection)) = self.connections.get_mut(chunk.index as usize) {
@@ -351,8 +355,8 @@ impl Connections {
         }
     }
 
-    /// From now on the bytes of this connection belong to that stream. `None` if there is no such connection, or if a frame
-    /// has begun already.
+    /// From now on the bytes of this connection belong to that stream. `None` if there is no such connection,
+    /// or if a frame has begun already.
     pub(crate) fn join(&mut self, path: Path, with: StreamId) -> Option<u32> {
         let index = self.find(path)?;
         let connection = self.live(index)?;

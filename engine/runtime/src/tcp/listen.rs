@@ -15,8 +15,8 @@ use std::sync::Arc;
 pub struct ListenerConfig {
     /// The address. An IPv6 address is IPv6 only; with port 0 the kernel chooses the port.
     pub address: SocketAddr,
-    /// The framing. With [`Framing::Stun`] the machine answers unauthenticated clients, so an answer is no proof: a connection stays open
-    /// only if the machine [requests it](machine::SocketRequest::Keep).
+    /// The framing. With [`Framing::Stun`] the machine answers unauthenticated clients, so an answer is no
+    /// proof: a connection stays open only if the machine [requests it](machine::SocketRequest::Keep).
     pub framing: Framing,
     /// The TLS configuration, for TLS connections.
     pub tls: Option<Arc<rustls::ServerConfig>>,

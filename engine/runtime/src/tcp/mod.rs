@@ -1,5 +1,5 @@
-//! TCP connections: of clients, which carry datagrams as frames, and of peers of TURN clients, whose bytes are passed on
-//! unchanged.
+//! TCP connections: of clients, which carry datagrams as frames, and of peers of TURN clients, whose bytes
+//! are passed on unchanged.
 
 pub(crate) mod bridge;
 pub(crate) mod connection;

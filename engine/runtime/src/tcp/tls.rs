@@ -32,7 +32,8 @@ impl Tls {
                 return Ok(0);
             }
             let processed = self.0.process_new_packets();
-            // The next flight of the handshake, or an alert. Bytes that the socket does not accept leave with the next write.
+            // The next flight of the handshake, or an alert. Bytes that the socket does not accept leave with
+            // the next write.
             let _ = self.write_records(socket);
             processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         }
@@ -54,7 +55,8 @@ impl Tls {
         }
     }
 
-    /// Sends close_notify (RFC 8446 §6.1). If the socket does not accept it, the end of file has the same effect.
+    /// Sends close_notify (RFC 8446 §6.1). If the socket does not accept it, the end of file has the same
+    /// effect.
     pub(crate) fn close_notify(&mut self, socket: &mut impl Write) -> io::Result<()> {
         self.0.send_close_notify();
         match self.write_records(socket) {

@@ -1,4 +1,5 @@
-//! Sending: [`Io`] owns everything that a datagram can leave by, and [`Outbox`] is the [`Tx`] that a machine is called with.
+//! Sending: [`Io`] owns everything that a datagram can leave by, and [`Outbox`] is the [`Tx`] that a machine
+//! is called with.
 
 use crate::limits::{DATAGRAM_BYTES_MAX, FORWARD_BYTES_MIN, SEND_FLOW_BYTES};
 use crate::mailbox::Mailboxes;
@@ -9,8 +10,8 @@ use crate::udp::sockets::Sockets;
 use machine::{Flow, Instant, Path, Tx, WorkerId};
 use std::ops::Range;
 
-/// The ways out of a worker: its UDP sockets with the batch that is sent by them, its TCP connections, and the mailboxes of the
-/// other workers.
+/// The ways out of a worker: its UDP sockets with the batch that is sent by them, its TCP connections, and
+/// the mailboxes of the other workers.
 #[derive(Debug)]
 pub struct Io {
     pub(crate) sockets: Sockets,
@@ -31,8 +32,8 @@ impl Io {
         Outbox { io: self, now, received: 0..0 }
     }
 
-    /// The same while datagrams are handed over from a receive arena at these addresses. [`flush_received`](Self::flush_received)
-    /// must follow, with that arena.
+    /// The same while datagrams are handed over from a receive arena at these addresses.
+    /// [`flush_received`](Self::flush_received) must follow, with that arena.
     pub(crate) fn tx_receiving(&mut self, now: Instant, arena: &[u8]) -> Outbox<'_> {
         let addresses = arena.as_ptr_range();
         Outbox { io: self, now, received: addresses.start.addr()..addresses.end.addr() }
@@ -65,7 +66,8 @@ impl Io {
 pub struct Outbox<'a> {
     io: &'a mut Io,
     now: Instant,
-    /// Addresses of the receive arena that datagrams are handed over from. They are compared, and never dereferenced.
+    /// Addresses of the receive arena that datagrams are handed over from. They are compared, and never
+    /// dereferenced.
     received: Range<usize>,
 }
 
@@ -81,7 +83,8 @@ impl Outbox<'_> {
 
 impl Tx for Outbox<'_> {
     fn slot(&mut self, flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
-        // With a forwarded datagram the batch cannot be flushed before the receive arena is available: it is full.
+        // With a forwarded datagram the batch cannot be flushed before the receive arena is available: it is
+        // full.
         if !self.io.batch.has_room(len) && !self.io.batch.has_received() {
             self.io.flush(self.now);
         }

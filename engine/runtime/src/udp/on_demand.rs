@@ -1,5 +1,5 @@
-//! UDP sockets that the machine requests while the worker runs: which ports they get, and which of them are readable.
-//! Receiving and sending work as for the sockets that are open from the start.
+//! UDP sockets that the machine requests while the worker runs: which ports they get, and which of them are
+//! readable. Receiving and sending work as for the sockets that are open from the start.
 
 use crate::limits::{ON_DEMAND_SOCKETS_MAX, PORT_TRIES_MAX};
 use crate::tokens::Token;
@@ -18,8 +18,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 pub(crate) struct OnDemand {
     pool: Option<PortPool>,
     options: SocketOptions,
-    /// Where the search for a free port continues: behind the last port in use, so that packets to a closed socket do not reach a new
-    /// one.
+    /// Where the search for a free port continues: behind the last port in use, so that packets to a closed
+    /// socket do not reach a new one.
     next_port: u32,
     /// If set, each search starts at a random port, so that the next port cannot be predicted.
     rng: Option<Rng>,
@@ -198,7 +198,8 @@ impl OnDemand {
         self.readable.len()
     }
 
-    /// The next socket that may be readable. Call [`on_readable`](Self::on_readable) again if there may be more.
+    /// The next socket that may be readable. Call [`on_readable`](Self::on_readable) again if there may be
+    /// more.
     pub(crate) fn next_readable(&mut self) -> Option<LocalId> {
         let local = self.readable.pop_front()?;
         if let Some(Some(socket)) = self.entry(local) {

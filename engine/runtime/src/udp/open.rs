@@ -9,7 +9,8 @@ use std::os::fd::AsFd;
 /// How to open the sockets.
 #[derive(Clone, Copy, Debug)]
 pub struct SocketOptions {
-    /// Kernel receive buffer per socket, bytes. Default 4 MiB: 15 ms at 2 Gbit/s. Capped by `net.core.rmem_max`.
+    /// Kernel receive buffer per socket, bytes. Default 4 MiB: 15 ms at 2 Gbit/s. Capped by
+    /// `net.core.rmem_max`.
     pub receive_buffer_bytes: usize,
     /// Kernel send buffer per socket, bytes. Default 4 MiB: one full batch. Capped by `net.core.wmem_max`.
     pub send_buffer_bytes: usize,
@@ -54,8 +55,9 @@ pub(crate) fn open(address: SocketAddr, options: &SocketOptions) -> io::Result<S
     socket.set_send_buffer_size(options.send_buffer_bytes)?;
     set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
     set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
-    // Media packets are small enough for every path. An attacker could forge "fragmentation needed" messages to stop our runs to a peer:
-    // the kernel refuses a run whose segments exceed the path MTU that it has learned.
+    // Media packets are small enough for every path. An attacker could forge "fragmentation needed" messages
+    // to stop our runs to a peer: the kernel refuses a run whose segments exceed the path MTU that it has
+    // learned.
     if address.is_ipv4() {
         set_option(socket.as_fd(), libc::SOL_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_INTERFACE)?;
     } else {
@@ -65,8 +67,8 @@ pub(crate) fn open(address: SocketAddr, options: &SocketOptions) -> io::Result<S
     Ok(socket)
 }
 
-/// Opens a socket while the worker runs. It behaves like the sockets that are open from the start: `options` are theirs, reduced to what
-/// the kernel supports.
+/// Opens a socket while the worker runs. It behaves like the sockets that are open from the start: `options`
+/// are theirs, reduced to what the kernel supports.
 pub(crate) fn open_on(
     address: SocketAddr,
     options: &SocketOptions,
@@ -74,7 +76,8 @@ pub(crate) fn open_on(
 ) -> io::Result<OpenSocket> {
     let socket = open(address, options)?;
     if dont_fragment {
-        // "Fragmentation needed" is ignored here too: a client that sets this bit discovers the path MTU itself.
+        // "Fragmentation needed" is ignored here too: a client that sets this bit discovers the path MTU
+        // itself.
         let (level, name, value) = if address.is_ipv4() {
             (libc::SOL_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)
         } else {

@@ -24,8 +24,8 @@ pub struct ReceiveStats {
     pub dropped_source: u64,
     /// Datagrams the kernel dropped because a socket's buffer was full: this worker was too slow.
     pub dropped_by_kernel: u64,
-    /// `recvmmsg` calls that failed, except for an empty socket. A few can each concern one datagram; 1000 per second and socket
-    /// mean a socket that has stopped working.
+    /// `recvmmsg` calls that failed, except for an empty socket. A few can each concern one datagram; 1000
+    /// per second and socket mean a socket that has stopped working.
     pub errors: u64,
 }
 
@@ -86,8 +86,8 @@ impl Receiver {
         }
     }
 
-    /// Receives one batch from one socket, without waiting. [`hand_over`](Self::hand_over) must follow. An empty socket is an error
-    /// of kind [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// Receives one batch from one socket, without waiting. [`hand_over`](Self::hand_over) must follow. An
+    /// empty socket is an error of kind [`WouldBlock`](io::ErrorKind::WouldBlock).
     pub(crate) fn receive(&mut self, sockets: &Sockets, local: LocalId) -> io::Result<Received> {
         let asked = self.ask;
         let Some(fd) = sockets.fd(local) else { return Ok(Received { local, messages: 0, asked }) };

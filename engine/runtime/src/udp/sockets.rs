@@ -10,7 +10,8 @@ use machine::{LocalId, Rng};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// The sockets of one worker: those that are open from the start, indexed by [`LocalId`], and those on demand.
+/// The sockets of one worker: those that are open from the start, indexed by [`LocalId`], and those on
+/// demand.
 #[derive(Debug)]
 pub struct Sockets {
     sockets: Vec<OpenSocket>,
@@ -20,8 +21,8 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// Opens one non-blocking socket per address, in this order. An IPv6 address is IPv6 only, so that IPv4 peers never appear
-    /// as mapped addresses. With port 0 the kernel chooses the port.
+    /// Opens one non-blocking socket per address, in this order. An IPv6 address is IPv6 only, so that IPv4
+    /// peers never appear as mapped addresses. With port 0 the kernel chooses the port.
     pub fn bind(addresses: &[SocketAddr], options: &SocketOptions) -> Result<Self, BindError> {
         if addresses.is_empty() || addresses.len() > SOCKETS_MAX {
             return Err(BindError::Count(addresses.len()));
@@ -32,7 +33,8 @@ impl Sockets {
             let socket =
                 open(*address, options).map_err(|source| bind_error(Protocol::Udp, *address, source))?;
             gro = gro && set_option(socket.as_fd(), libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
-            // A kernel that does not know the option would send a run as one large datagram. Zero means: no segments by default.
+            // A kernel that does not know the option would send a run as one large datagram. Zero means: no
+            // segments by default.
             gso = gso && set_option(socket.as_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
             sockets.push(finish(socket).map_err(|source| bind_error(Protocol::Udp, *address, source))?);
         }
@@ -52,7 +54,8 @@ impl Sockets {
         Ok(Self { sockets, on_demand, gro, gso })
     }
 
-    /// Lets the machine request sockets on these addresses and ports. Without a pool every request is refused.
+    /// Lets the machine request sockets on these addresses and ports. Without a pool every request is
+    /// refused.
     pub fn with_port_pool(mut self, ports: PortPool) -> Self {
         self.on_demand.allow(ports);
         self

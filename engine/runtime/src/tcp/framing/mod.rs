@@ -1,5 +1,5 @@
-//! Frames on a byte stream. [`Deframer`] reassembles them, [`FrameQueue`] queues whole frames for writing. Nothing here uses a socket: the
-//! input is a slice, the output an [`io::Write`].
+//! Frames on a byte stream. [`Deframer`] reassembles them, [`FrameQueue`] queues whole frames for writing.
+//! Nothing here uses a socket: the input is a slice, the output an [`io::Write`].
 
 use crate::limits::{FRAME_BYTES_MAX, QUEUE_AGE_MAX, QUEUE_BYTES_MAX, STUN_FRAME_BYTES_MAX};
 use machine::Instant;
@@ -12,11 +12,12 @@ const LENGTH_BYTES: usize = 2;
 /// How a stream marks the end of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Framing {
-    /// A length of two bytes, big-endian, then the datagram (RFC 4571 §2). The machine sees the datagram only.
+    /// A length of two bytes, big-endian, then the datagram (RFC 4571 §2). The machine sees the datagram
+    /// only.
     #[default]
     Rfc4571,
-    /// STUN messages and ChannelData contain their length; ChannelData is padded to a multiple of four (RFC 8656 §12.5). The machine
-    /// sees and writes them whole, with the padding.
+    /// STUN messages and ChannelData contain their length; ChannelData is padded to a multiple of four (RFC
+    /// 8656 §12.5). The machine sees and writes them whole, with the padding.
     Stun,
 }
 
@@ -67,8 +68,8 @@ impl Framing {
         }
     }
 
-    /// Whether a frame may be dropped when its reader is slow: media may, a STUN response may not, because over TCP a client does not repeat
-    /// the request.
+    /// Whether a frame may be dropped when its reader is slow: media may, a STUN response may not, because
+    /// over TCP a client does not repeat the request.
     fn is_droppable(self, frame: &[u8]) -> bool {
         match self {
             Self::Rfc4571 => true,
@@ -85,8 +86,8 @@ const STUN_LENGTH_BYTES: usize = 4;
 /// Bytes of a STUN message that its length field does not count (RFC 8489 §5).
 const STUN_HEADER_BYTES: usize = 20;
 
-/// The stream announces a frame above the bound, or something that is no frame. It holds the announced length, or the first two bytes. The
-/// text of any other protocol leads to this error.
+/// The stream announces a frame above the bound, or something that is no frame. It holds the announced
+/// length, or the first two bytes. The text of any other protocol leads to this error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidFrame(pub usize);
 
@@ -104,8 +105,9 @@ impl Deframer {
         Self { framing, begun: Vec::new() }
     }
 
-    /// Reads the next bytes of the stream and passes on every frame that they complete. A frame that is whole in `bytes` is passed on in
-    /// place; only an incomplete one is copied. After an error the stream cannot be used any more.
+    /// Reads the next bytes of the stream and passes on every frame that they complete. A frame that is whole
+    /// in `bytes` is passed on in place; only an incomplete one is copied. After an error the stream cannot
+    /// be used any more.
     pub fn push(
         &mut self,
         bytes: &mut [u8],
@@ -149,8 +151,9 @@ impl Deframer {
 
 /// Frames that wait until a stream accepts them.
 ///
-/// Bounded in bytes and in age. Only whole frames of which nothing was written are dropped, the oldest first: old media is worth less than
-/// new media, and the stream stays in step. If the oldest frame may not be dropped, the new frame is.
+/// Bounded in bytes and in age. Only whole frames of which nothing was written are dropped, the oldest first:
+/// old media is worth less than new media, and the stream stays in step. If the oldest frame may not be
+/// dropped, the new frame is.
 #[derive(Debug, Default)]
 pub struct FrameQueue {
     framing: Framing,
@@ -190,7 +193,8 @@ impl FrameQueue {
         Self { framing, ..Self::default() }
     }
 
-    /// Queues a frame of at most 65 535 bytes. Late frames are dropped first, then as many of the oldest as the bound requires.
+    /// Queues a frame of at most 65 535 bytes. Late frames are dropped first, then as many of the oldest as
+    /// the bound requires.
     pub fn push(&mut self, now: Instant, frame: &[u8]) {
         self.drop_late(now);
         let prefix = match self.framing {
@@ -213,8 +217,8 @@ impl FrameQueue {
         self.frames.push_back(Queued { queued_at: now, len: len as u32, is_droppable });
     }
 
-    /// Queues bytes that are no frame, behind the queued ones. They are written unchanged and never dropped; the caller keeps the queue
-    /// short.
+    /// Queues bytes that are no frame, behind the queued ones. They are written unchanged and never dropped;
+    /// the caller keeps the queue short.
     pub fn push_raw(&mut self, now: Instant, bytes: &[u8]) {
         self.bytes.extend(bytes);
         self.frames.push_back(Queued { queued_at: now, len: bytes.len() as u32, is_droppable: false });
@@ -235,7 +239,8 @@ impl FrameQueue {
         true
     }
 
-    /// Writes until the queue is empty, or `to` accepts no more: an error of kind [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// Writes until the queue is empty, or `to` accepts no more: an error of kind
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock).
     pub fn write(&mut self, to: &mut impl Write) -> io::Result<()> {
         while !self.is_empty() {
             let (first, second) = self.bytes.as_slices();

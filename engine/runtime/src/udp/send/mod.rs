@@ -1,9 +1,10 @@
 //! The send batch: a machine writes datagrams into slots, and a flush sends them with few system calls.
 //!
-//! Slots are claimed in any order across flows. A flush processes one flow after the other: consecutive datagrams of one path and
-//! one length (the last may be shorter) become one run. The kernel gathers a run from its slots (and a forwarded body from the receive
-//! arena) without a copy here, and the kernel or the network card splits it into datagrams (UDP GSO). All runs of a socket leave by
-//! `sendmmsg`. Datagrams for TCP connections are passed to the caller of the flush.
+//! Slots are claimed in any order across flows. A flush processes one flow after the other: consecutive
+//! datagrams of one path and one length (the last may be shorter) become one run. The kernel gathers a run
+//! from its slots (and a forwarded body from the receive arena) without a copy here, and the kernel or the
+//! network card splits it into datagrams (UDP GSO). All runs of a socket leave by `sendmmsg`. Datagrams for
+//! TCP connections are passed to the caller of the flush.
 
 use crate::limits::{
     DATAGRAM_BYTES_MAX, FLOWS_MAX, RUN_BYTES_MAX, RUN_SEGMENTS_MAX, SEND_ARENA_BYTES, SEND_SLOTS,
@@ -52,11 +53,13 @@ pub(crate) struct SendBatch {
     touched: Vec<u32>,
     /// One bit for each socket that is open from the start: a slot leaves by it.
     locals: u32,
-    /// Flows and the sockets on demand that their slots leave by, some twice. Each such socket serves one flow.
+    /// Flows and the sockets on demand that their slots leave by, some twice. Each such socket serves one
+    /// flow.
     on_demand: Vec<(u32, LocalId)>,
     /// Whether the last slot can still be cancelled.
     can_cancel: bool,
-    /// Whether the body of a slot is in the receive arena. The batch can then only be flushed together with that arena.
+    /// Whether the body of a slot is in the receive arena. The batch can then only be flushed together with
+    /// that arena.
     has_received: bool,
     gso: bool,
     plan: Plan,
@@ -235,8 +238,9 @@ impl SendBatch {
         }
     }
 
-    /// Sends every datagram that waits, and clears the batch: a datagram that the socket does not accept is dropped and counted. `received` is
-    /// the receive arena that [forwarded](Self::add_received) datagrams lie in. Each datagram for a TCP connection is passed to `queue`.
+    /// Sends every datagram that waits, and clears the batch: a datagram that the socket does not accept is
+    /// dropped and counted. `received` is the receive arena that [forwarded](Self::add_received) datagrams
+    /// lie in. Each datagram for a TCP connection is passed to `queue`.
     pub(crate) fn flush(&mut self, sockets: &Sockets, received: &[u8], queue: impl FnMut(Path, &[u8])) {
         if self.slots.is_empty() {
             self.on_demand.clear();
@@ -276,7 +280,8 @@ impl SendBatch {
         self.on_demand = pairs;
     }
 
-    /// Passes on the datagrams for TCP connections, flow by flow, and counts those whose socket does not exist.
+    /// Passes on the datagrams for TCP connections, flow by flow, and counts those whose socket does not
+    /// exist.
     fn queue_frames(&mut self, sockets: &Sockets, mut queue: impl FnMut(Path, &[u8])) {
         for flow in &self.touched {
             let mut at = self.flows[*flow as usize].first;
@@ -359,8 +364,8 @@ impl SendBatch {
         }
     }
 
-    /// Sends the planned runs in order. `send` returns how many of the given runs were sent. A run that fails is dropped; the others
-    /// are sent.
+    /// Sends the planned runs in order. `send` returns how many of the given runs were sent. A run that fails
+    /// is dropped; the others are sent.
     fn transmit(
         &mut self,
         plan: &mut Plan,
@@ -394,7 +399,8 @@ impl SendBatch {
                         return;
                     }
                 }
-                // The network device has no checksum offload, which GSO requires. This holds for the whole host.
+                // The network device has no checksum offload, which GSO requires. This holds for the whole
+                // host.
                 libc::EIO if run.count > 1 => {
                     tracing::warn!(
                         "the network device does not support UDP GSO: every datagram is sent separately from now on"
@@ -404,8 +410,8 @@ impl SendBatch {
                     split(&mut plan.runs, at..all);
                     continue;
                 }
-                // This destination cannot receive runs (its path MTU is below our datagrams, or its port is 0). Other destinations keep
-                // theirs: otherwise one peer could slow down all others.
+                // This destination cannot receive runs (its path MTU is below our datagrams, or its port is
+                // 0). Other destinations keep theirs: otherwise one peer could slow down all others.
                 libc::EINVAL | libc::EMSGSIZE if run.count > 1 => {
                     self.stats.split_runs += 1;
                     split(&mut plan.runs, at..at + 1);

@@ -341,8 +341,8 @@ fn claims() -> impl Strategy<Value = Vec<Claim>> {
 }
 
 proptest! {
-    /// For any order of claims, the plan holds every datagram once, in the order of its flow, and the kernel splits every run
-    /// into exactly those datagrams.
+    /// For any order of claims, the plan holds every datagram once, in the order of its flow, and the kernel
+    /// splits every run into exactly those datagrams.
     #[test]
     fn a_plan_agrees_with_a_naive_model(claims in claims(), gso in any::<bool>()) {
         let mut batch = SendBatch::with_capacity(gso, 1 << 16, 1 << 10);
