@@ -278,7 +278,7 @@ fn media_ssrc(script: &mut Script<'_>) -> Ssrc {
     Ssrc(script.choice(&[1111, 2222, 3333, 1112]))
 }
 
-fn codecs(script: &mut Script<'_>, kind: Kind) -> Vec<CodecParameters> {
+fn codec(script: &mut Script<'_>, kind: Kind) -> CodecParameters {
     let flags = script.u8();
     let video = match flags >> 5 {
         1 => Codec::H264,
@@ -291,14 +291,14 @@ fn codecs(script: &mut Script<'_>, kind: Kind) -> Vec<CodecParameters> {
         Kind::Video => (video, 96, (flags & 1 == 0).then_some(97)),
     };
     let has = |bit: u8| flags & bit == 0;
-    vec![CodecParameters {
+    CodecParameters {
         rtx_pt,
         nack: has(2),
         pli: has(4),
         fir: has(8),
         transport_cc: has(16),
         ..fixtures::codec(codec, pt)
-    }]
+    }
 }
 
 fn extensions(script: &mut Script<'_>) -> Vec<Extension> {
@@ -338,16 +338,16 @@ fn kind(script: &mut Script<'_>) -> Kind {
 
 fn produce(script: &mut Script<'_>) -> Produce {
     let kind = kind(script);
+    let transport = transport(script);
+    let producer = ProducerId(u64::from(script.u8() % 4));
+    let mid = mid(script);
+    let codec = codec(script, kind);
     Produce {
-        transport: transport(script),
-        producer: ProducerId(u64::from(script.u8() % 4)),
-        kind,
-        mid: mid(script),
-        codecs: codecs(script, kind),
+        mid,
         encodings: encodings(script),
         extensions: extensions(script),
         paused: script.u8() == 1,
-        app_data: AppData(Vec::new()),
+        ..fixtures::produce(transport, producer, codec)
     }
 }
 
@@ -372,20 +372,17 @@ fn encodings(script: &mut Script<'_>) -> Vec<Encoding> {
 fn consume(script: &mut Script<'_>) -> Consume {
     let kind = kind(script);
     let ssrc = 9000 + u32::from(script.u8() % 4);
+    let transport = transport(script);
+    let producer = ProducerId(u64::from(script.u8() % 4));
+    let consumer = ConsumerId(u64::from(script.u8() % 6));
+    let mid = mid(script);
+    let codec = codec(script, kind);
     let mut consume = Consume {
-        transport: transport(script),
-        producer: ProducerId(u64::from(script.u8() % 4)),
-        consumer: ConsumerId(u64::from(script.u8() % 6)),
-        mid: mid(script),
-        codecs: codecs(script, kind),
-        ssrc,
+        mid,
         rtx_ssrc: script.choice(&[Some(ssrc + 100), None]),
         cname: Text::new("peer"),
         extensions: extensions(script),
-        preferred_layers: None,
-        priority: 1,
-        paused: false,
-        app_data: AppData(Vec::new()),
+        ..fixtures::consume(transport, producer, consumer, codec, ssrc)
     };
     let flags = script.u8();
     consume.paused = flags == 1;
