@@ -8,12 +8,14 @@ mod modules;
 mod names;
 mod promises;
 mod protocol;
+mod shard;
 mod source;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 use floor::{CrateRule, PLAN};
@@ -39,25 +41,58 @@ fn sources(rule: &CrateRule) -> Vec<PathBuf> {
 }
 
 fn sources_and_unit_tests(rule: &CrateRule) -> Vec<PathBuf> {
-    let inner: Vec<PathBuf> =
-        PLAN.iter().filter(|r| r.package != rule.package).map(|r| root().join(r.folder)).collect();
+    let paths = files().iter().map(PathBuf::as_path);
+    paths.filter(|path| is_source_of(rule, path)).map(|path| root().join(path)).collect()
+}
+
+/// Whether a path, from the top of the tree, is a Rust file of a rule.
+fn is_source_of(rule: &CrateRule, path: &Path) -> bool {
+    let folder = Path::new(rule.folder);
+    let is_apart = |inner: &Path| {
+        inner.ends_with("tests")
+            || PLAN.iter().any(|other| other.package != rule.package && inner == Path::new(other.folder))
+    };
+    path.starts_with(folder)
+        && path.extension().is_some_and(|extension| extension == "rs")
+        && !path.ancestors().skip(1).take_while(|inner| *inner != folder).any(is_apart)
+}
+
+/// The paths of all files that git tracks, from the top of the tree; without git, of those that exist. So a
+/// file that is not part of the tree breaks no rule.
+fn files() -> &'static [PathBuf] {
+    static FILES: LazyLock<Vec<PathBuf>> = LazyLock::new(|| {
+        let mut files = tracked().unwrap_or_else(existing);
+        files.sort();
+        files
+    });
+    &FILES
+}
+
+fn tracked() -> Option<Vec<PathBuf>> {
+    let git = Command::new("git").args(["ls-files", "-z", "--cached"]).current_dir(root()).output();
+    let output = git.ok().filter(|output| output.status.success())?;
+    let paths = String::from_utf8(output.stdout).ok()?;
+    // A file that was deleted and is not committed yet is still tracked.
+    let paths = paths.split('\0').filter(|path| root().join(path).is_file());
+    let paths: Vec<PathBuf> = paths.map(PathBuf::from).collect();
+    // A copy of the tree inside another repository has no tracked files.
+    (!paths.is_empty()).then_some(paths)
+}
+
+fn existing() -> Vec<PathBuf> {
     let mut files = Vec::new();
-    let mut folders = vec![root().join(rule.folder)];
+    let mut folders = vec![root().to_path_buf()];
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
-        for path in entries.map(|entry| entry.expect("a readable folder").path()) {
-            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-            if path.is_dir() {
-                let is_apart = ["tests", "node_modules", "target"].contains(&name) || inner.contains(&path);
-                if !is_apart {
-                    folders.push(path);
-                }
-            } else if name.ends_with(".rs") {
-                files.push(path);
+        let entries = fs::read_dir(&folder).expect("a readable folder");
+        for path in entries.map(|entry| entry.expect("a readable entry").path()) {
+            let is_apart = [".git", "node_modules", "target"].iter().any(|name| path.ends_with(name));
+            if path.is_dir() && !is_apart {
+                folders.push(path);
+            } else if path.is_file() {
+                files.push(path.strip_prefix(root()).expect("a path in the tree").to_path_buf());
             }
         }
     }
-    files.sort();
     files
 }
 
@@ -65,25 +100,10 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Top-level entries that git tracks; without git, those that exist.
-fn top_level() -> Vec<String> {
-    let git = Command::new("git").args(["ls-files", "-z", "--cached"]).current_dir(root()).output();
-    let mut entries: Vec<String> = match git {
-        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout)
-            .split('\0')
-            .filter_map(|path| path.split('/').next())
-            .filter(|entry| !entry.is_empty())
-            .map(str::to_owned)
-            .collect(),
-        _ => fs::read_dir(root())
-            .expect("the tree is readable")
-            .map(|entry| entry.expect("a readable entry").file_name().to_string_lossy().into_owned())
-            .filter(|entry| entry != ".git" && entry != "target")
-            .collect(),
-    };
-    entries.sort();
-    entries.dedup();
-    entries
+/// The entries at the top of the tree.
+fn top_level() -> BTreeSet<String> {
+    let first = |path: &PathBuf| Some(path.iter().next()?.to_string_lossy().into_owned());
+    files().iter().filter_map(first).collect()
 }
 
 #[track_caller]
@@ -180,24 +200,48 @@ fn modules_of_no_crate_import_each_other_in_a_circle() {
     assert_clean(circles.collect());
 }
 
-/// Stages borrow the state they need. If they could name the shard, each could change everything.
 #[test]
-fn only_its_own_module_names_the_shard() {
-    let sfu = floor::rule("leat-sfu").expect("the SFU is on the plan");
-    let may = ["lib.rs", "containment.rs", "shard/mod.rs"];
-    let mut found = Vec::new();
-    for path in sources(sfu) {
+fn stages_cannot_reach_the_whole_shard() {
+    let rule = floor::rule("leat-sfu").expect("the SFU is on the plan");
+    let folder = root().join(rule.folder).join("src");
+    let (mut found, mut is_read) = (Vec::new(), false);
+    for path in sources(rule) {
+        let file = path.strip_prefix(&folder).unwrap_or(&path).display().to_string();
         let code = source::without_tests(&source::code_only(&read(&path)));
-        let is_entry = may.iter().any(|file| path.ends_with(format!("engine/sfu/src/{file}")));
-        if !is_entry && source::contains_path(&code, "Shard") {
-            found.push(format!("{} names Shard", path.display()));
-        }
-        let adds = code.contains(".insert_with(") && !path.starts_with(root().join("engine/sfu/src/objects"));
-        if adds && !path.ends_with("base/slots.rs") {
-            found.push(format!("{} adds an object beside objects/", path.display()));
-        }
+        is_read |= shard::defines(&code);
+        found.extend(shard::violations(&file, &code));
     }
+    assert!(is_read, "the definition of Shard was not read");
     assert_clean(found);
+}
+
+#[test]
+fn a_stage_that_reaches_the_whole_shard_is_found() {
+    let entry = |code: &str| shard::violations("shard/mod.rs", code);
+    let stage = |code: &str| shard::violations("shard/close.rs", code);
+    let closed = "pub struct Shard { objects: Objects } impl Machine for Shard { pub fn f() {} }";
+    assert_clean(entry(closed));
+    assert_found(&stage(closed), "shard/close.rs names Shard");
+    for open in ["pub", "pub(crate)", "pub(super)"] {
+        let code = format!("pub struct Shard {{ rng: Rng, {open} objects: Objects }}");
+        assert_found(&entry(&code), "shard/mod.rs: Shard has an open field");
+    }
+    assert_found(&stage("impl<T> Machine for Stage<T> {}"), "shard/close.rs implements Machine");
+    assert_found(&stage("impl machine::Machine for Stage {}"), "shard/close.rs implements Machine");
+    assert_clean(stage("fn f(machine: &mut impl Machine) {}"));
+    assert_found(&stage("table.insert_with(|| 1)"), "shard/close.rs adds an object outside of objects/");
+    assert_clean(shard::violations("objects/add.rs", "table.insert_with(|| 1)"));
+}
+
+#[test]
+fn a_source_belongs_to_the_innermost_crate_and_is_no_test() {
+    let engine = floor::rule("leat-engine").expect("the engine is on the plan");
+    let tests = floor::rule("leat-tests").expect("the tests are on the plan");
+    let is_of = |rule, path: &str| is_source_of(rule, Path::new(path));
+    assert!(is_of(engine, "engine/src/main.rs") && is_of(engine, "engine/src/endpoint/tests.rs"));
+    assert!(!is_of(engine, "engine/sfu/src/lib.rs") && !is_of(engine, "engine/tests/options.rs"));
+    assert!(!is_of(engine, "engine/Cargo.toml") && !is_of(engine, "turn/src/main.rs"));
+    assert!(is_of(tests, "tests/sim/main.rs") && !is_of(tests, "tests/sim/tests/x.rs"));
 }
 
 #[test]
@@ -354,7 +398,8 @@ fn detects_an_oracle_among_the_dependencies_of_a_server() {
     let mut changed = metadata();
     // Two steps below the engine, a third-party package is replaced by the published implementation.
     let victim = below(&changed, "leat-machine").expect("the machine contract uses a published package");
-    for published in ["rtp", "rtcp", "stun", "dtls", "srtp", "webrtc-srtp", "rtc-dtls"] {
+    for published in ["rtp", "rtcp", "stun", "dtls", "srtp", "webrtc-srtp", "rtc-dtls", "rtc", "interceptor"]
+    {
         let name = parsed(published);
         changed.packages.iter_mut().find(|p| p.id == victim).expect("a known package").name = name;
         assert_found(&floor::violations(&changed), &format!("reaches the published {published}"));

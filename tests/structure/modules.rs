@@ -85,6 +85,53 @@ pub const FLOORS: &[Floors] = &[
             &["bin"],
         ],
     },
+    Floors {
+        sources: "engine/shm/src",
+        floors: &[
+            &["doorbell", "limits", "sync"],
+            &["layout", "ring", "seqlock", "versions"],
+            &["region", "wire"],
+            &["ends", "pending"],
+            &["attach", "listener"],
+        ],
+    },
+    Floors {
+        sources: "engine/control/src",
+        floors: &[
+            &["limits", "next"],
+            &["page", "version"],
+            &["codec", "counters"],
+            &["fault", "ids", "state"],
+            &["media", "pipe"],
+            &["plain", "stats"],
+            &["command", "event"],
+            &["fixtures"],
+        ],
+    },
+    Floors {
+        sources: "engine/src",
+        floors: &[&["limits"], &["cli", "endpoint", "memory"], &["config"], &["self_ping"], &["engine"]],
+    },
+    Floors {
+        sources: "turn/src",
+        floors: &[
+            &["limits"],
+            &["certificates", "cli", "ledger", "wall_clock"],
+            &["config_file", "control"],
+            &["config", "interfaces", "metrics"],
+            &["server"],
+        ],
+    },
+    Floors {
+        sources: "engine/dtls/src",
+        floors: &[
+            &["limits"],
+            &["certificate", "failed", "fingerprint", "record"],
+            &["assembly", "candidate", "cookies", "ration", "settings"],
+            &["guard"],
+            &["endpoint"],
+        ],
+    },
 ];
 
 /// The imports of each module, by its path inside the crate (`shard::close`; empty for the root).
