@@ -3,8 +3,8 @@
 //!
 //! Nothing here opens a socket or reads a clock, so ten seconds of a call pass in milliseconds, and the same
 //! seed gives the same run. The synthetic peers use our own crates for ICE and DTLS, but the published ones
-//! for SRTP, RTP and RTCP, so that no bug of ours cancels itself out. They check everything they receive: a
-//! packet that a browser would reject is a [fault](World::assert_sound).
+//! for SRTP, RTP and RTCP, so that one bug cannot be in both and stay hidden. They check everything they
+//! receive: a packet that a browser would reject is a [fault](World::assert_sound).
 //!
 //! ```no_run
 //! # use leat_tests::{MS, SEC, Track, World};

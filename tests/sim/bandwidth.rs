@@ -143,8 +143,8 @@ fn video_paused_without_bandwidth_resumes() {
     assert!(room.world.peer(room.bob).padding() > padding, "{}: by probing", room.world);
 }
 
-/// Packets that a publisher loses on its way to the engine have no number of ours, and cause no gap in our
-/// numbers.
+/// Packets that a publisher loses on its way to the engine do not get one of our sequence numbers, and cause
+/// no gap in our numbers.
 #[test]
 fn loss_on_a_publishers_uplink_does_not_lower_a_subscribers_estimate() {
     let estimate = |loss: f64| {

@@ -197,7 +197,7 @@ const OTHER_IMPLEMENTATIONS: &[&str] = &[
 /// The processes that serve the network.
 const SERVERS: &[&str] = &["leat-engine", "leat-signaling", "leat-turn"];
 
-/// The plan's entry for a package of ours.
+/// The plan's entry for one of our packages.
 pub fn rule(package: &str) -> Option<&'static CrateRule> {
     PLAN.iter().find(|rule| rule.package == package)
 }

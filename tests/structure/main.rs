@@ -524,7 +524,7 @@ fn detects_a_missing_unsafe_ban() {
 
 /// The code of a crate, without comments, literals and tests.
 fn code_of(package: &str) -> Vec<String> {
-    let rule = floor::rule(package).expect("a package of ours");
+    let rule = floor::rule(package).expect("one of our packages");
     sources(rule).iter().map(|path| source::without_tests(&source::code_only(&read(path)))).collect()
 }
 
@@ -636,7 +636,7 @@ fn a_wrong_figure_is_found() {
     assert_found(&faults("8 (`GONE`)"), "no constant is called GONE");
 }
 
-/// Which crate of ours depends on which, without development dependencies.
+/// Which of our crates depends on which, without development dependencies.
 fn crate_edges(metadata: &Metadata) -> diagrams::Edges {
     let short = |name: &str| name.trim_start_matches("leat-").to_owned();
     let packages = metadata.workspace_packages();
@@ -659,7 +659,7 @@ fn module_edges(package: &str, parent: &str) -> diagrams::Edges {
         inner.split("::").next().filter(|child| !child.is_empty()).map(str::to_owned)
     };
     let mut found = diagrams::Edges::new();
-    for (module, imported) in modules_of(floor::rule(package).expect("a package of ours")) {
+    for (module, imported) in modules_of(floor::rule(package).expect("one of our packages")) {
         let Some(from) = child(&module) else { continue };
         let to = imported.iter().filter_map(|imported| child(imported)).filter(|to| *to != from);
         found.entry(from.clone()).or_default().extend(to);

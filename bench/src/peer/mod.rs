@@ -1,5 +1,5 @@
 //! A synthetic WebRTC peer without a socket: ICE, DTLS, SRTP and RTCP of one transport, like a browser. It
-//! shares no code with the engine, so that a bug of ours cannot cancel itself out. Datagrams and time are
+//! shares no code with the engine, so that one bug cannot be in both and stay hidden. Datagrams and time are
 //! arguments.
 
 mod arrivals;

@@ -18,7 +18,7 @@ pub enum Failed {
     #[error("the peer offers no version, cipher suite, curve or signature that we accept")]
     Incompatible,
     /// The handshake succeeded, but there is no common SRTP profile: media is impossible.
-    #[error("the peer accepts no SRTP profile of ours")]
+    #[error("the peer accepts none of our SRTP profiles")]
     NoSrtpProfile,
     /// The peer violated the protocol: a wrong signature or Finished, a message out of order, renegotiation.
     #[error("the peer violated the protocol")]

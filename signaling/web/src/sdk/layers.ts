@@ -31,7 +31,7 @@ export interface LayerCounts {
  */
 const SMALLEST_HEIGHT = 180;
 /**
- * Below this height a smaller layer is of no use. Browsers leave it out by themselves, at 135 lines for a
+ * Below this height a smaller layer is useless. Browsers leave it out by themselves, at 135 lines for a
  * picture of 16:9.
  */
 const HEIGHT_MIN = 135;

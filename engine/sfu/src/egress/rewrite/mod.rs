@@ -189,7 +189,7 @@ impl Rewriter {
         }
     }
 
-    /// Our number for a forwarded packet, with its numbering: the present one, or for a late packet an older
+    /// Our number for a forwarded packet, with its numbering: the current one, or for a late packet an older
     /// one. `None` if nothing was forwarded at its place, or too long ago.
     pub fn place(&mut self, source: Source, seq: SeqNo) -> Option<(SeqNo, Numbering)> {
         if let Some(present) = self.present
@@ -205,7 +205,7 @@ impl Rewriter {
         self.past.of(source, seq, self.last.seq).map(|numbering| (numbering.seq(seq), numbering))
     }
 
-    /// A packet of the present source is not forwarded. If it is the newest, it gets no number; if it is
+    /// A packet of the current source is not forwarded. If it is the newest, it gets no number; if it is
     /// late, its reserved number becomes a hole, which is returned with its numbering.
     pub fn leave_out(&mut self, source: Source, seq: SeqNo, left_out: LeftOut) -> Option<(SeqNo, Numbering)> {
         if self.present.is_none_or(|present| present.source != source) || seq <= self.head {
@@ -268,7 +268,7 @@ impl Rewriter {
         }
     }
 
-    /// Our timestamp for the publisher's of the present source, by its clock. `None` before the first packet.
+    /// Our timestamp for the publisher's of the current source, by its clock. `None` before the first packet.
     pub fn clock(&self, timestamp: u32) -> Option<u32> {
         let present = self.present?;
         Some(timestamp.wrapping_add(self.timestamp_offset_due.unwrap_or(present.timestamp_offset)))

@@ -35,7 +35,7 @@ impl Described {
         self.current()
     }
 
-    /// The layers of the present target.
+    /// The layers of the current target.
     pub fn current(&self) -> Layers {
         self.layers
     }

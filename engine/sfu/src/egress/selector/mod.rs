@@ -269,7 +269,7 @@ fn is_of_use(frame: &Vp9Frame, layers: Layers) -> bool {
 struct Vp9Layers {
     /// The announced number.
     count: u8,
-    /// Bit `n`: layer `n` was in the present picture.
+    /// Bit `n`: layer `n` was in the current picture.
     seen: u8,
     /// Number of pictures without the layer.
     pictures_without: [u8; 8],

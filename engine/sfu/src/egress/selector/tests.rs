@@ -138,7 +138,7 @@ fn a_layer_that_stops_is_not_awaited() {
     assert!(!selector.needs_keyframe());
 }
 
-/// A late packet is decided by the settings at its position in the stream, not by the present ones.
+/// A late packet is decided by the settings at its position in the stream, not by the current ones.
 #[test]
 fn a_late_frame_is_decided_by_the_settings_at_its_position() {
     let keyframe = packet(0, Frame::Vp8(Vp8Frame { tid: 0, layer_sync: false }), true);
