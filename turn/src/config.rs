@@ -320,7 +320,7 @@ mod tests {
                 "--relay-ip 127.0.0.1 --relay-ip 127.0.0.2",
                 "--relay-ip has two addresses of the family of 127.0.0.2",
             ),
-            ("--listen-ip 127.0.0.1 --announced-ip 2001:db8::1", "no --relay-ip of the same family"),
+            ("--listen-ip 127.0.0.1 --announced-ip 2001:db8::1", "needs a --relay-ip of the same family"),
             ("--workers 3 --port 65534", "the last needs port 65536"),
             ("--workers 2 --relay-ports 5000-5002", "too few for 2 workers"),
             ("--allowed-peers-only", "add --allow-peer"),
