@@ -510,7 +510,7 @@ fn detects_a_long_or_unfinished_file() {
     assert_found(&check(&"\n".repeat(901)), "has 901 lines");
     assert_found(&check(concat!("// TO", "DO: later")), "contains an open task");
     assert_found(&check("#[test]\n#[ignore = \"slow\"]\nfn f() {}"), "disables a test");
-    assert_clean(check("// To do this one needs `#[ignore]`.\nfn f() {}"));
+    assert_clean(check("// This comment names `#[ignore]`.\nfn f() {}"));
 }
 
 #[test]

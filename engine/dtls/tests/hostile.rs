@@ -455,7 +455,7 @@ fn a_failed_endpoint_stays_failed() {
     assert!(matches!(server.poll(&mut Vec::new()), Output::Idle));
 }
 
-/// Fragments of messages whose turn never comes, and as many different messages as fit: nothing fails,
+/// Fragments of messages that are never next, and as many different messages as fit: nothing fails,
 /// nothing is answered, and the peer connects afterwards. `limits` bounds the stored messages.
 #[test]
 fn endless_fragments_have_no_effect() {
