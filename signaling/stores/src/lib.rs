@@ -1,0 +1,3 @@
+//! What outlives a process: accounts, projects, keys and the audit log; sessions and presence.
+
+#![forbid(unsafe_code)]
