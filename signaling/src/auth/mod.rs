@@ -3,3 +3,6 @@
 pub mod dev_key;
 pub mod token;
 pub mod turn;
+
+/// The project of keys that are given to the server as options, and of development mode.
+pub const DEFAULT_PROJECT: &str = "default";

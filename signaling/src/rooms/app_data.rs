@@ -4,6 +4,8 @@
 //! next, maybe of another version, reads them: fields are only added. An object whose data cannot be decoded
 //! is closed.
 
+use super::room_key::RoomKey;
+use crate::auth::DEFAULT_PROJECT;
 use crate::proto::RtpParameters;
 use crate::request_error::RequestError;
 use control::AppData;
@@ -18,6 +20,23 @@ pub struct RouterRecord {
     /// On a mirror: the home worker of the room plus 1; otherwise 0.
     #[prost(uint32, tag = "2")]
     pub mirror_of: u32,
+    /// The project of the room; empty: the default project.
+    #[prost(string, tag = "3")]
+    pub project: String,
+}
+
+impl RouterRecord {
+    /// For a router of this room.
+    pub fn new(room: &RoomKey, mirror_of: u32) -> Self {
+        let project = if room.project == DEFAULT_PROJECT { String::new() } else { room.project.clone() };
+        Self { room: room.name.clone(), mirror_of, project }
+    }
+
+    /// The room of the router; `None` if the record is invalid.
+    pub fn key(self) -> Option<RoomKey> {
+        let project = if self.project.is_empty() { DEFAULT_PROJECT.to_owned() } else { self.project };
+        (!self.room.is_empty()).then(|| RoomKey::new(project, self.room))
+    }
 }
 
 /// Stored with a transport: its peer. Each transport of a peer has the complete data of the peer.

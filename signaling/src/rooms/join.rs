@@ -1,7 +1,9 @@
 //! Joining, resuming, disconnecting and leaving.
 
+use super::room_key::RoomKey;
 use super::state::{Peer, PeerId, RemovedPeer, State};
 use super::{Admission, Connection, Rooms, random_id};
+use crate::auth::DEFAULT_PROJECT;
 use crate::auth::token::{self, Grant, Permissions};
 use crate::limits;
 use crate::media_node::{AskError, Worker};
@@ -92,6 +94,7 @@ impl Rooms {
         join: &JoinRoom,
         token: TokenCheck,
     ) -> Result<(Joined, Vec<(Worker, Command)>), RequestError> {
+        let room = RoomKey::new(DEFAULT_PROJECT, &*join.room);
         let mut state = self.state();
         match state.connections.get(&connection.id) {
             Some(None) => {}
@@ -104,8 +107,7 @@ impl Rooms {
             None => return Err(RequestError::new(ErrorCode::NotJoined, "the connection is gone")),
         }
         let returning = join.resume.as_ref().and_then(|resume| Some((parse_peer(&resume.peer_id)?, resume)));
-        let returning =
-            returning.filter(|(id, _)| state.peers.get(id).is_some_and(|peer| peer.room == join.room));
+        let returning = returning.filter(|(id, _)| state.peers.get(id).is_some_and(|peer| peer.room == room));
         let socket = (connection.id, connection.outbox.clone());
         let (id, secret, kept) = match returning {
             Some((id, resume)) => {
@@ -120,9 +122,9 @@ impl Rooms {
                     TokenCheck::Expired { error, .. } => return Err(error),
                 };
                 if let Some(grant) = &grant {
-                    self.make_room_for_peer(&mut state, join, &grant.user)?;
+                    self.make_room_for_peer(&mut state, &room, &grant.user, join.take_over)?;
                 }
-                let (id, secret) = add_peer(&mut state, join, socket, grant)?;
+                let (id, secret) = add_peer(&mut state, &room, join, socket, grant)?;
                 (id, secret, None)
             }
         };
@@ -156,7 +158,7 @@ impl Rooms {
         Joined {
             peer_id: id.to_string(),
             resume_secret: secret,
-            room: peer.room.clone(),
+            room: peer.room.name.clone(),
             user: peer.user.clone(),
             display_name: peer.display_name.clone(),
             router_capabilities: Some(capabilities::router(&self.media)),
@@ -229,8 +231,14 @@ impl Rooms {
     /// Checks that the room takes one more peer of this user. Peers of the user that are away are replaced:
     /// all of them if the client requests a take-over, otherwise as many as necessary, the longest absent
     /// first.
-    fn make_room_for_peer(&self, state: &mut State, join: &JoinRoom, user: &str) -> Result<(), RequestError> {
-        let peers = state.peers_of_user(&join.room, user);
+    fn make_room_for_peer(
+        &self,
+        state: &mut State,
+        room: &RoomKey,
+        user: &str,
+        take_over: bool,
+    ) -> Result<(), RequestError> {
+        let peers = state.peers_of_user(room, user);
         let is_away = |id: &PeerId| state.peers.get(id).is_some_and(|peer| peer.socket.is_none());
         let mut away: Vec<_> = peers.iter().copied().filter(is_away).collect();
         if peers.len() - away.len() >= self.peers_per_user {
@@ -243,7 +251,7 @@ impl Rooms {
         }
         away.sort_by_key(|id| state.peers[id].away_since);
         let too_many = (peers.len() + 1).saturating_sub(self.peers_per_user);
-        let replaced_count = if join.take_over { away.len() } else { too_many };
+        let replaced_count = if take_over { away.len() } else { too_many };
         for id in away.into_iter().take(replaced_count) {
             self.remove(state, id, "a peer was replaced by another of the same user");
         }
@@ -439,12 +447,13 @@ fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptOb
 /// Adds a new peer and notifies the others.
 fn add_peer(
     state: &mut State,
+    room: &RoomKey,
     join: &JoinRoom,
     socket: (super::ConnectionId, super::Outbox),
     grant: Option<Grant>,
 ) -> Result<(PeerId, Vec<u8>), RequestError> {
-    match state.rooms.get(&join.room) {
-        Some(room) if room.peers.len() >= limits::PEERS_PER_ROOM_MAX => {
+    match state.rooms.get(room) {
+        Some(found) if found.peers.len() >= limits::PEERS_PER_ROOM_MAX => {
             return Err(RequestError::limit(format!(
                 "the room is full: {} peers",
                 limits::PEERS_PER_ROOM_MAX
@@ -478,7 +487,7 @@ fn add_peer(
         .take(limits::DISPLAY_NAME_LEN_MAX)
         .collect();
     let peer = Peer {
-        room: join.room.clone(),
+        room: room.clone(),
         user,
         display_name,
         secret_hash: hash(&secret),
@@ -489,9 +498,9 @@ fn add_peer(
         transports: Default::default(),
     };
     state.peers.insert(id, peer);
-    state.rooms.entry(join.room.clone()).or_default().peers.insert(id);
+    state.rooms.entry(room.clone()).or_default().peers.insert(id);
     let joined = proto::PeerJoined { peer: state.peer_info(id) };
-    state.broadcast(&join.room, Some(id), Payload::PeerJoined(joined));
+    state.broadcast(room, Some(id), Payload::PeerJoined(joined));
     Ok((id, secret))
 }
 

@@ -19,11 +19,13 @@ mod plain;
 mod producers;
 mod recovery;
 mod reservation;
+mod room_key;
 mod state;
 mod stats;
 mod transports;
 
 pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue};
+pub use room_key::RoomKey;
 pub use state::PeerId;
 
 use crate::auth::token::Verifier;

@@ -9,6 +9,7 @@
 
 use super::app_data::{self, RouterRecord};
 use super::lookup::{gone, not_joined};
+use super::room_key::RoomKey;
 use super::state::{PeerId, Router, State};
 use super::{Rooms, random_id};
 use crate::media_node::{AskError, Worker};
@@ -50,7 +51,7 @@ impl Rooms {
         router: Router,
         reservation: RouterReservation<'_>,
     ) -> Result<Router, RequestError> {
-        let app_data = app_data::pack(&RouterRecord { room: reservation.room.clone(), mirror_of: 0 })?;
+        let app_data = app_data::pack(&RouterRecord::new(&reservation.room, 0))?;
         let command = Command::CreateRouter { router: router.id, app_data };
         match self.node.ask(router.worker, command).await {
             Ok(event) => reservation.commit(event.request()),
@@ -59,7 +60,7 @@ impl Rooms {
     }
 
     /// Makes sure that a room has its router on this worker too.
-    async fn mirror(&self, room: &str, home: Router, worker: Worker) -> Result<(), RequestError> {
+    async fn mirror(&self, room: &RoomKey, home: Router, worker: Worker) -> Result<(), RequestError> {
         let exists = |state: &State| {
             let room = state.rooms.get(room);
             room.is_some_and(|room| worker == home.worker || room.mirrors.contains_key(&worker))
@@ -68,7 +69,7 @@ impl Rooms {
             return Ok(());
         }
         let (router, mirror_of) = (home.id, home.worker as u32 + 1);
-        let app_data = app_data::pack(&RouterRecord { room: room.to_owned(), mirror_of })?;
+        let app_data = app_data::pack(&RouterRecord::new(room, mirror_of))?;
         let answer = self.node.ask(worker, Command::CreateRouter { router, app_data }).await?;
         let mut state = self.state();
         let is_home = |known: Option<Router>| known.is_some_and(|known| known.id == router);
@@ -140,16 +141,16 @@ impl Rooms {
 /// tables: drop it only while the lock is free.
 struct RouterReservation<'a> {
     rooms: &'a Rooms,
-    room: String,
+    room: RoomKey,
     id: RouterId,
     worker: Worker,
     is_committed: bool,
 }
 
 impl<'a> RouterReservation<'a> {
-    fn new(rooms: &'a Rooms, room: &str, router: &mut Router) -> Self {
+    fn new(rooms: &'a Rooms, room: &RoomKey, router: &mut Router) -> Self {
         router.waiting_requests += 1;
-        Self { rooms, room: room.to_owned(), id: router.id, worker: router.worker, is_committed: false }
+        Self { rooms, room: room.clone(), id: router.id, worker: router.worker, is_committed: false }
     }
 
     /// Confirms the router.
@@ -209,7 +210,7 @@ fn copy_of(
 
 impl State {
     /// The router of a room on its home worker, if it has this id.
-    fn router_mut(&mut self, room: &str, id: RouterId) -> Option<&mut Router> {
+    fn router_mut(&mut self, room: &RoomKey, id: RouterId) -> Option<&mut Router> {
         self.rooms.get_mut(room)?.router.as_mut().filter(|router| router.id == id)
     }
 

@@ -4,6 +4,7 @@
 use super::Rooms;
 use super::app_data::{self, ConsumerRecord, ProducerRecord, RouterRecord, TransportRecord};
 use super::object::Object;
+use super::room_key::RoomKey;
 use super::state::{
     BEFORE_THIS_PROCESS, Consumer, Media, Peer, PeerId, Producer, Room, Router, State, Transport,
 };
@@ -117,13 +118,12 @@ impl Rooms {
         app_data: &AppData,
         adopted: &mut Adopted,
     ) -> Option<()> {
-        let RouterRecord { room: name, mirror_of } = app_data::unpack(app_data)?;
-        if name.is_empty() {
-            return None;
-        }
+        let record: RouterRecord = app_data::unpack(app_data)?;
+        let mirror_of = record.mirror_of;
+        let key = record.key()?;
         let home = (mirror_of as Worker).checked_sub(1).unwrap_or(worker);
         let mut state = self.state();
-        let room = state.rooms.entry(name.clone()).or_default();
+        let room = state.rooms.entry(key.clone()).or_default();
         // The snapshot of the home worker may come later. If the router is not in it, it is created there
         // again.
         let router =
@@ -136,7 +136,7 @@ impl Rooms {
         } else {
             room.mirrors.insert(worker, BEFORE_THIS_PROCESS);
         }
-        adopted.rooms.insert(id, name);
+        adopted.rooms.insert(id, key);
         self.node.tell(worker, Command::ClaimRouter { router: id });
         self.observe_audio(worker, id);
         Some(())
@@ -146,14 +146,14 @@ impl Rooms {
         self: &Arc<Self>,
         worker: Worker,
         id: TransportId,
-        room_name: &str,
+        key: &RoomKey,
         app_data: &AppData,
         is_plain: bool,
     ) -> Option<()> {
         let record: TransportRecord = app_data::unpack(app_data)?;
         let mut guard = self.state();
         let state = &mut *guard;
-        let room = state.rooms.get_mut(room_name)?;
+        let room = state.rooms.get_mut(key)?;
         let peer = PeerId(record.peer);
         let permissions = Permissions {
             can_publish: record.can_publish,
@@ -162,7 +162,7 @@ impl Rooms {
         };
         if room.peers.insert(peer) {
             let entry = Peer {
-                room: room_name.to_owned(),
+                room: key.clone(),
                 user: record.user,
                 display_name: record.display_name,
                 secret_hash: record.secret_hash,
@@ -305,7 +305,7 @@ impl State {
 #[derive(Default)]
 struct Adopted {
     /// The room of each router. A table, because there may be 10 000 rooms, and each transport is looked up.
-    rooms: HashMap<RouterId, String>,
+    rooms: HashMap<RouterId, RoomKey>,
     /// Producers on these transports are copies from another worker.
     pipes: HashSet<TransportId>,
 }

@@ -4,6 +4,7 @@
 //! The commands for the media node are the caller's task.
 
 use super::outbox::{ConnectionId, Outbox};
+use super::room_key::RoomKey;
 use crate::auth::token::Permissions;
 use crate::media_node::Worker;
 use crate::ortc::{self, Produced};
@@ -28,7 +29,7 @@ impl fmt::Display for PeerId {
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) media: Media,
-    pub(super) rooms: HashMap<String, Room>,
+    pub(super) rooms: HashMap<RoomKey, Room>,
     pub(super) peers: HashMap<PeerId, Peer>,
     /// Open connections, with the peer after the join.
     pub(super) connections: HashMap<ConnectionId, Option<PeerId>>,
@@ -107,7 +108,7 @@ pub(super) const BEFORE_THIS_PROCESS: RequestId = RequestId(0);
 
 #[derive(Debug)]
 pub(super) struct Peer {
-    pub(super) room: String,
+    pub(super) room: RoomKey,
     pub(super) user: String,
     pub(super) display_name: String,
     pub(super) secret_hash: Vec<u8>,
@@ -206,7 +207,7 @@ impl State {
     }
 
     /// Sends to all peers of `room` except `except`.
-    pub(super) fn broadcast(&self, room: &str, except: Option<PeerId>, payload: Payload) {
+    pub(super) fn broadcast(&self, room: &RoomKey, except: Option<PeerId>, payload: Payload) {
         let Some(room) = self.rooms.get(room) else { return };
         let signal = encode(payload);
         for peer in room.peers.iter().filter(|peer| Some(**peer) != except) {
@@ -268,7 +269,7 @@ impl State {
     }
 
     /// The peers of a user in a room.
-    pub(super) fn peers_of_user(&self, room: &str, user: &str) -> Vec<PeerId> {
+    pub(super) fn peers_of_user(&self, room: &RoomKey, user: &str) -> Vec<PeerId> {
         let peers = self.rooms.get(room).into_iter().flat_map(|room| room.peers.iter().copied());
         peers.filter(|id| self.peers.get(id).is_some_and(|peer| peer.user == user)).collect()
     }

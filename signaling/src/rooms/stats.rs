@@ -2,6 +2,7 @@
 
 use super::Rooms;
 use super::lookup::{own_consumer, own_producer, own_transport, wrong_answer};
+use super::room_key::RoomKey;
 use super::state::{PeerId, State};
 use crate::limits;
 use crate::media_node::Worker;
@@ -70,9 +71,7 @@ impl State {
         let mut named = dominant.into_iter().chain(volumes.iter().map(|volume| volume.producer));
         let room = named.find_map(|producer| self.room_of(producer)).or_else(|| {
             let mut rooms = self.rooms.iter();
-            rooms
-                .find(|(_, room)| room.router.is_some_and(|known| known.id == router))
-                .map(|(name, _)| name.as_str())
+            rooms.find(|(_, room)| room.router.is_some_and(|known| known.id == router)).map(|(key, _)| key)
         });
         let Some(room) = room else { return };
         let home = self.rooms.get(room).and_then(|room| room.router);
@@ -109,7 +108,7 @@ impl State {
         self.send(peer, Payload::ScoreChanged(changed));
     }
 
-    fn room_of(&self, producer: ProducerId) -> Option<&str> {
+    fn room_of(&self, producer: ProducerId) -> Option<&RoomKey> {
         let peer = self.producers.get(&producer)?.peer;
         Some(&self.peers.get(&peer)?.room)
     }

@@ -143,10 +143,10 @@ impl fmt::Debug for Handler {
     }
 }
 
-type EngineSocket = Socket<OnceLock<Arc<Session>>>;
+type EngineSocket = Socket<OnceLock<Arc<ClientSession>>>;
 
 impl EngineIoHandler for Handler {
-    type Data = OnceLock<Arc<Session>>;
+    type Data = OnceLock<Arc<ClientSession>>;
 
     fn on_connect(self: Arc<Self>, socket: Arc<EngineSocket>) {
         // `admit` adds it to every request that opens a session.
@@ -158,7 +158,7 @@ impl EngineIoHandler for Handler {
         self.sessions.websockets().insert(socket.id, websocket.clone());
         let (connection, queue) = self.rooms.connect(address);
         let (joined, is_joined) = oneshot::channel();
-        let session = Arc::new(Session {
+        let session = Arc::new(ClientSession {
             rooms: self.rooms.clone(),
             connection,
             websocket,
@@ -195,7 +195,7 @@ impl EngineIoHandler for Handler {
 }
 
 /// The session of one client.
-pub struct Session {
+pub struct ClientSession {
     rooms: Arc<Rooms>,
     connection: Arc<Connection>,
     websocket: WebSocketStream,
@@ -223,7 +223,7 @@ enum Message {
     Invalid(RequestError),
 }
 
-impl Session {
+impl ClientSession {
     fn on_text(self: Arc<Self>, socket: &Arc<EngineSocket>, text: &str) {
         let mut protocol = self.protocol();
         let packet = match socketio::read(text) {
