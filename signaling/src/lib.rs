@@ -8,10 +8,11 @@
 //! each object in the engine ([`rooms::app_data`]).
 //!
 //! The library also contains the parts of the `leat` command: [`supervisor`] starts and restarts the other
-//! processes.
+//! processes, and [`admin`] has the commands for accounts.
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod auth;
 pub mod config;
 pub mod engine;

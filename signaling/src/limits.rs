@@ -261,3 +261,6 @@ pub const SECRET_BYTES_MAX: usize = 256;
 /// TURN URLs that are announced to clients. A browser tries each of them from each of its addresses. More are
 /// refused at the start.
 pub const TURN_URLS_MAX: usize = 8;
+
+/// Bytes that are read from a file with a password: the longest password and its end of line.
+pub const PASSWORD_FILE_BYTES_MAX: u64 = stores::accounts::limits::PASSWORD_BYTES_MAX as u64 + 2;

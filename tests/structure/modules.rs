@@ -81,7 +81,7 @@ pub const FLOORS: &[Floors] = &[
             &["graphql"],
             &["server"],
             &["config"],
-            &["supervisor"],
+            &["admin", "supervisor"],
             &["bin"],
         ],
     },

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use leat_log::Format;
+use signaling::admin;
 use signaling::auth::dev_key;
 use signaling::auth::token::{self, Claims, NumericDate, Permissions};
 use signaling::config::cli::{Leat, LeatCommand, TokenOptions};
@@ -40,6 +41,13 @@ fn main() -> ExitCode {
                 ExitCode::SUCCESS
             }
             Err(error) => leat_log::fatal(Format::Text, PROGRAM, &error, leat_log::EXIT_USAGE),
+        },
+        LeatCommand::Admin(command) => match admin::run(command, &mut std::io::stdout().lock()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let code = if admin::is_usage(&error) { leat_log::EXIT_USAGE } else { 1 };
+                leat_log::fatal(Format::Text, PROGRAM, error.as_ref(), code)
+            }
         },
     }
 }

@@ -1,5 +1,6 @@
 //! The command lines of both binaries. [`super`] checks how their values combine.
 
+use super::store::AdminCommand;
 use crate::auth::token;
 use crate::auth::turn;
 use crate::limits;
@@ -177,6 +178,9 @@ pub enum LeatCommand {
     Up(UpOptions),
     /// Create a token for a user and a room, and print it
     Token(TokenOptions),
+    /// Accounts.
+    #[command(flatten)]
+    Admin(AdminCommand),
 }
 
 /// `leat up`.

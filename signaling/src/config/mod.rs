@@ -3,6 +3,7 @@
 mod addresses;
 pub mod cli;
 mod paths;
+pub mod store;
 
 pub use addresses::{default_listen_ips, own_address};
 pub use paths::control_socket;
@@ -71,6 +72,11 @@ pub enum ConfigError {
     /// `leat up` needs a fixed port for its health check.
     #[error("--http {0}: give a port from 1 to 65535")]
     NoPort(SocketAddr),
+    /// There is no home directory for the database of accounts.
+    #[error(
+        "no directory for the database of accounts: neither XDG_STATE_HOME nor HOME is an absolute path; give --data-dir or --database"
+    )]
+    NoDataDir,
     /// Two keys, one by option and one by the environment.
     #[error(
         "the environment variable LEAT_SECRET is set, and {option} is given too: unset LEAT_SECRET, or omit {option}"

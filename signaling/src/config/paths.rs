@@ -24,9 +24,33 @@ fn control_socket_in(runtime_dir: Option<OsString>) -> PathBuf {
     dir.join("control.sock")
 }
 
+/// Default directory for what is kept: `leat` in `$XDG_STATE_HOME`, or in `~/.local/state`.
+pub(super) fn state_dir() -> Option<PathBuf> {
+    state_dir_in(std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"))
+}
+
+/// The XDG Base Directory Specification ignores relative paths.
+fn state_dir_in(state_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+    let absolute = |dir: OsString| Some(PathBuf::from(dir)).filter(|dir| dir.is_absolute());
+    let of_home = || home.and_then(absolute).map(|home| home.join(".local/state"));
+    Some(state_home.and_then(absolute).or_else(of_home)?.join("leat"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn state_directory_is_that_of_the_xdg_specification() {
+        let dir = |state: Option<&str>, home: Option<&str>| {
+            state_dir_in(state.map(OsString::from), home.map(OsString::from))
+        };
+        assert_eq!(dir(Some("/s"), Some("/h")), Some("/s/leat".into()));
+        for unused in [None, Some(""), Some("relative")] {
+            assert_eq!(dir(unused, Some("/h")), Some("/h/.local/state/leat".into()));
+            assert_eq!(dir(unused, None), None);
+        }
+    }
 
     #[test]
     fn missing_runtime_directory_is_not_used() {
