@@ -52,6 +52,11 @@ apt_install() {
 # need COMMAND [PACKAGE]: installs the package when the command is missing.
 need() { have "$1" || apt_install "${2:-$1}"; }
 
+# The tests start servers of their own; the package has the programs outside of PATH.
+need_postgresql() {
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || apt_install postgresql
+}
+
 # need_rust: the toolchain itself comes from rust-toolchain.toml, so only rustup is needed.
 need_rust() {
     need gcc

@@ -1,0 +1,251 @@
+//! The database: a SQLite file, or PostgreSQL. Both have the same tables and the same queries; only what this
+//! file contains differs.
+
+use super::error::AccountError;
+use super::limits::{
+    ACQUIRE_TIMEOUT, BUSY_TIMEOUT, CALL_TIMEOUT, MIGRATION_TIMEOUT, POSTGRES_CONNECTIONS, SQLITE_CONNECTIONS,
+};
+use sqlx::ConnectOptions;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+use tokio::sync::OnceCell;
+use tokio::time::{sleep, timeout};
+
+static MIGRATOR: Migrator = {
+    let mut migrator = sqlx::migrate!("./migrations");
+    // A newer version may have migrated the database: its tables have everything that this version uses.
+    migrator.ignore_missing = true;
+    migrator
+};
+
+/// The name of the SQLite file in the data directory.
+pub const FILE_NAME: &str = "leat.db";
+
+/// Where accounts are stored.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Database {
+    /// The file `leat.db` in this directory, which is created if it does not exist.
+    Directory(PathBuf),
+    /// PostgreSQL, by its URL.
+    Postgres(String),
+}
+
+impl std::fmt::Debug for Database {
+    /// Without the password in the URL.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Directory(dir) => f.debug_tuple("Directory").field(dir).finish(),
+            Self::Postgres(_) => f.debug_tuple("Postgres").field(&"…").finish(),
+        }
+    }
+}
+
+pub(super) enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+pub(super) struct Store {
+    pub(super) pool: Pool,
+    /// The directory of the SQLite file.
+    dir: Option<PathBuf>,
+    migrated: OnceCell<()>,
+}
+
+/// Evaluates the expression with the pool of either database: they have different types.
+macro_rules! on_pool {
+    ($store:expr, |$pool:ident| $body:expr) => {
+        $store
+            .call(async {
+                match &$store.pool {
+                    $crate::accounts::database::Pool::Sqlite($pool) => $body,
+                    $crate::accounts::database::Pool::Postgres($pool) => $body,
+                }
+            })
+            .await
+    };
+}
+pub(super) use on_pool;
+
+/// Evaluates the expression with a transaction of either database, and commits if its result is `Ok`.
+///
+/// SQLite gets `BEGIN IMMEDIATE`: a transaction that reads and then writes fails at once if another one has
+/// written in between, whatever the busy timeout.
+macro_rules! in_transaction {
+    ($store:expr, |$tx:ident| $body:expr) => {
+        $store
+            .call(async {
+                match &$store.pool {
+                    $crate::accounts::database::Pool::Sqlite(pool) => {
+                        let mut $tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+                        let result: Result<_, $crate::accounts::AccountError> = async { $body }.await;
+                        let result = result?;
+                        $tx.commit().await?;
+                        Ok(result)
+                    }
+                    $crate::accounts::database::Pool::Postgres(pool) => {
+                        let mut $tx = pool.begin().await?;
+                        let result: Result<_, $crate::accounts::AccountError> = async { $body }.await;
+                        let result = result?;
+                        $tx.commit().await?;
+                        Ok(result)
+                    }
+                }
+            })
+            .await
+    };
+}
+pub(super) use in_transaction;
+
+impl Store {
+    /// Checks the configuration. The connection is made by the first call.
+    pub(super) fn open(database: &Database) -> Result<Self, AccountError> {
+        let (pool, dir) = match database {
+            Database::Directory(dir) => (Pool::Sqlite(sqlite(dir)?), Some(dir.clone())),
+            Database::Postgres(url) => (Pool::Postgres(postgres(url)?), None),
+        };
+        Ok(Self { pool, dir, migrated: OnceCell::new() })
+    }
+
+    /// Awaits a call to the migrated database, for a bounded time.
+    pub(super) async fn call<T>(
+        &self,
+        call: impl Future<Output = Result<T, AccountError>>,
+    ) -> Result<T, AccountError> {
+        self.migrated.get_or_try_init(|| self.migrate()).await?;
+        timeout(CALL_TIMEOUT, call).await.unwrap_or(Err(AccountError::Timeout(CALL_TIMEOUT)))
+    }
+
+    async fn migrate(&self) -> Result<(), AccountError> {
+        // Waiting for a connection has a limit of its own, so a database that is away is noticed early.
+        match &self.pool {
+            Pool::Sqlite(pool) => drop(pool.acquire().await?),
+            Pool::Postgres(pool) => drop(pool.acquire().await?),
+        }
+        let migration = async {
+            // PostgreSQL has a lock for this. SQLite has none between processes.
+            let _lock = match &self.dir {
+                Some(dir) => Some(lock(&dir.join("migration.lock")).await?),
+                None => None,
+            };
+            match &self.pool {
+                Pool::Sqlite(pool) => {
+                    MIGRATOR.run(pool).await?;
+                    for statement in PROTECT_SQLITE {
+                        sqlx::query(statement).execute(pool).await?;
+                    }
+                }
+                Pool::Postgres(pool) => {
+                    MIGRATOR.run(pool).await?;
+                    protect_postgres(pool).await?;
+                }
+            }
+            Ok(())
+        };
+        timeout(MIGRATION_TIMEOUT, migration).await.unwrap_or(Err(AccountError::Timeout(MIGRATION_TIMEOUT)))
+    }
+}
+
+fn sqlite(dir: &Path) -> Result<SqlitePool, AccountError> {
+    let path = dir.join(FILE_NAME);
+    private_file(dir, &path).map_err(|source| AccountError::File { path: path.clone(), source })?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        // An acknowledged write survives a power failure too.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
+        .disable_statement_logging();
+    let pool = SqlitePoolOptions::new().max_connections(SQLITE_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+    Ok(pool.connect_lazy_with(options))
+}
+
+/// Creates the file for this user only: it contains the secrets of API keys. SQLite creates its other files
+/// with the same mode.
+fn private_file(dir: &Path, path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+/// The lock lasts as long as the file is open.
+async fn lock(path: &Path) -> Result<File, AccountError> {
+    let failed = |source| AccountError::File { path: path.to_path_buf(), source };
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(false).mode(0o600).open(path).map_err(failed)?;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => sleep(LOCK_POLL).await,
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+    }
+}
+
+/// Interval of attempts to get the lock.
+const LOCK_POLL: Duration = Duration::from_millis(20);
+
+fn postgres(url: &str) -> Result<PgPool, AccountError> {
+    // The parser accepts other schemes too.
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        let error = sqlx::Error::Configuration("not a URL of PostgreSQL".into());
+        return Err(AccountError::Url(error));
+    }
+    let options = PgConnectOptions::from_str(url).map_err(AccountError::Url)?;
+    let milliseconds = CALL_TIMEOUT.as_millis().to_string();
+    let options = options
+        .application_name("leat")
+        .options([("lock_timeout", &milliseconds), ("idle_in_transaction_session_timeout", &milliseconds)])
+        .disable_statement_logging();
+    let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+    Ok(pool.connect_lazy_with(options))
+}
+
+/// The audit log is append-only. Only entries before the time in `audit_retention` can be deleted.
+const PROTECT_SQLITE: [&str; 2] = [
+    "CREATE TRIGGER IF NOT EXISTS audit_is_not_updated BEFORE UPDATE ON audit BEGIN \
+     SELECT RAISE(ABORT, 'the audit log is append-only'); END",
+    "CREATE TRIGGER IF NOT EXISTS audit_is_not_deleted BEFORE DELETE ON audit \
+     WHEN OLD.at >= (SELECT keep_from FROM audit_retention WHERE id = 1) BEGIN \
+     SELECT RAISE(ABORT, 'the audit log is append-only'); END",
+];
+
+async fn protect_postgres(pool: &PgPool) -> Result<(), AccountError> {
+    let found = sqlx::query(
+        "SELECT 1 FROM pg_trigger WHERE tgrelid = 'audit'::regclass AND tgname = 'audit_is_kept'",
+    );
+    if found.fetch_optional(pool).await?.is_some() {
+        return Ok(());
+    }
+    for statement in PROTECT_POSTGRES {
+        sqlx::query(statement).execute(pool).await?;
+    }
+    Ok(())
+}
+
+/// Several processes may run these at the same time, hence the lock.
+const PROTECT_POSTGRES: [&str; 1] = ["DO $do$ BEGIN \
+     LOCK TABLE audit IN SHARE ROW EXCLUSIVE MODE; \
+     CREATE OR REPLACE FUNCTION audit_is_kept() RETURNS trigger LANGUAGE plpgsql AS $fn$ BEGIN \
+         IF TG_OP = 'DELETE' AND OLD.at < (SELECT keep_from FROM audit_retention WHERE id = 1) THEN \
+             RETURN OLD; \
+         END IF; \
+         RAISE EXCEPTION 'the audit log is append-only'; \
+     END $fn$; \
+     CREATE OR REPLACE TRIGGER audit_is_kept BEFORE UPDATE OR DELETE ON audit \
+         FOR EACH ROW EXECUTE FUNCTION audit_is_kept(); \
+     END $do$"];

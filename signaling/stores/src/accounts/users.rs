@@ -1,0 +1,194 @@
+//! Users of a project.
+
+use super::Accounts;
+use super::audit::{Action, Actor, append};
+use super::database::{in_transaction, on_pool};
+use super::error::AccountError;
+use super::ids::{new_id, now_ms};
+use super::limits::PAGE_LEN;
+use super::names::check_user;
+
+/// A user, without the hash of the password.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct User {
+    /// Random and permanent; used in the audit log.
+    pub id: String,
+    /// The project.
+    pub project: String,
+    /// Unique in the project.
+    pub name: String,
+    /// Whether the user may administer the project.
+    pub is_admin: bool,
+    /// Whether the user may not log in.
+    pub is_disabled: bool,
+    /// Increases when all sessions of the user end.
+    pub session_epoch: i64,
+    /// Milliseconds since 1970.
+    pub created_at: i64,
+}
+
+/// A user that is added.
+#[derive(Clone, Debug)]
+pub struct NewUser<'a> {
+    /// Unique in the project.
+    pub name: &'a str,
+    /// From [`super::PasswordThreads::hash`].
+    pub password_hash: &'a str,
+    /// Whether the user may administer the project.
+    pub is_admin: bool,
+}
+
+/// A user with the hash of the password.
+#[derive(sqlx::FromRow)]
+pub(super) struct Credentials {
+    #[sqlx(flatten)]
+    pub(super) user: User,
+    pub(super) password_hash: String,
+}
+
+impl Accounts {
+    /// Adds a user to a project.
+    pub async fn add_user(
+        &self,
+        actor: &Actor,
+        project: &str,
+        new: NewUser<'_>,
+    ) -> Result<User, AccountError> {
+        check_user(new.name)?;
+        let user = User {
+            id: new_id(),
+            project: project.to_owned(),
+            name: new.name.to_owned(),
+            is_admin: new.is_admin,
+            is_disabled: false,
+            session_epoch: 0,
+            created_at: now_ms(),
+        };
+        const ADD: &str = "INSERT INTO users (id, project, name, password_hash, is_admin, is_disabled, session_epoch, created_at) \
+             VALUES ($1, $2, $3, $4, $5, FALSE, 0, $6)";
+        in_transaction!(self.store, |tx| {
+            sqlx::query(ADD)
+                .bind(&user.id)
+                .bind(project)
+                .bind(new.name)
+                .bind(new.password_hash)
+                .bind(new.is_admin)
+                .bind(user.created_at)
+                .execute(&mut *tx)
+                .await
+                .map_err(|error| AccountError::of_insert(error, "user", new.name, Some(project)))?;
+            let action = Action::new("user.add", format!("user:{}", user.id), project);
+            let details = if new.is_admin { "admin" } else { "" };
+            append!(tx, actor, action.with_details(details.to_owned()))?;
+            Ok(())
+        })?;
+        Ok(user)
+    }
+
+    /// At most 500 users of a project in the order of their creation, after the one with the id `after`.
+    pub async fn users(&self, project: &str, after: &str) -> Result<Vec<User>, AccountError> {
+        const USERS: &str = "SELECT id, project, name, is_admin, is_disabled, session_epoch, created_at FROM users \
+             WHERE project = $1 AND id > $2 ORDER BY id LIMIT $3";
+        self.check_project_exists(project).await?;
+        on_pool!(self.store, |pool| Ok(sqlx::query_as(USERS)
+            .bind(project)
+            .bind(after)
+            .bind(PAGE_LEN)
+            .fetch_all(pool)
+            .await?))
+    }
+
+    /// A user, by name.
+    pub async fn user(&self, project: &str, name: &str) -> Result<Option<User>, AccountError> {
+        Ok(self.credentials(project, name).await?.map(|found| found.user))
+    }
+
+    pub(super) async fn credentials(
+        &self,
+        project: &str,
+        name: &str,
+    ) -> Result<Option<Credentials>, AccountError> {
+        const USER: &str = "SELECT id, project, name, is_admin, is_disabled, session_epoch, created_at, password_hash \
+             FROM users WHERE project = $1 AND name = $2";
+        on_pool!(self.store, |pool| Ok(sqlx::query_as(USER)
+            .bind(project)
+            .bind(name)
+            .fetch_optional(pool)
+            .await?))
+    }
+
+    /// Disables a user, which ends the user's sessions, or enables one.
+    pub async fn set_user_disabled(
+        &self,
+        actor: &Actor,
+        project: &str,
+        name: &str,
+        is_disabled: bool,
+    ) -> Result<(), AccountError> {
+        let action = if is_disabled { "user.disable" } else { "user.enable" };
+        in_transaction!(self.store, |tx| {
+            let id: Option<(String,)> = sqlx::query_as(
+                "UPDATE users SET is_disabled = $3, session_epoch = session_epoch + 1 \
+                 WHERE project = $1 AND name = $2 RETURNING id",
+            )
+            .bind(project)
+            .bind(name)
+            .bind(is_disabled)
+            .fetch_optional(&mut *tx)
+            .await?;
+            let (id,) = id.ok_or_else(|| AccountError::not_found("user", name, Some(project)))?;
+            append!(tx, actor, Action::new(action, format!("user:{id}"), project))?;
+            Ok(())
+        })
+    }
+
+    /// Changes the password of a user, which ends the user's sessions.
+    pub async fn set_password(
+        &self,
+        actor: &Actor,
+        project: &str,
+        name: &str,
+        password_hash: &str,
+    ) -> Result<(), AccountError> {
+        in_transaction!(self.store, |tx| {
+            let id: Option<(String,)> = sqlx::query_as(
+                "UPDATE users SET password_hash = $3, session_epoch = session_epoch + 1 \
+                 WHERE project = $1 AND name = $2 RETURNING id",
+            )
+            .bind(project)
+            .bind(name)
+            .bind(password_hash)
+            .fetch_optional(&mut *tx)
+            .await?;
+            let (id,) = id.ok_or_else(|| AccountError::not_found("user", name, Some(project)))?;
+            append!(tx, actor, Action::new("user.password", format!("user:{id}"), project))?;
+            Ok(())
+        })
+    }
+
+    /// Erases a user. The audit log keeps the user's id, which then leads to no name.
+    pub async fn delete_user(&self, actor: &Actor, project: &str, name: &str) -> Result<(), AccountError> {
+        in_transaction!(self.store, |tx| {
+            let id: Option<(String,)> =
+                sqlx::query_as("DELETE FROM users WHERE project = $1 AND name = $2 RETURNING id")
+                    .bind(project)
+                    .bind(name)
+                    .fetch_optional(&mut *tx)
+                    .await?;
+            let (id,) = id.ok_or_else(|| AccountError::not_found("user", name, Some(project)))?;
+            append!(tx, actor, Action::new("user.delete", format!("user:{id}"), project))?;
+            Ok(())
+        })
+    }
+
+    /// An error if there is no such project: an empty list would hide a wrong name.
+    pub(super) async fn check_project_exists(&self, project: &str) -> Result<(), AccountError> {
+        let found: Option<(String,)> = on_pool!(self.store, |pool| Ok::<_, AccountError>(
+            sqlx::query_as("SELECT name FROM projects WHERE name = $1")
+                .bind(project)
+                .fetch_optional(pool)
+                .await?
+        ))?;
+        found.map(|_| ()).ok_or_else(|| AccountError::not_found("project", project, None))
+    }
+}
