@@ -147,6 +147,21 @@ pub const USER_BYTES_MAX: usize = 256;
 pub const SOURCE_LEN_MAX: usize = 32;
 /// Bytes of a token: an RS256 signature and many claims fit. A longer one gets `TOKEN_MALFORMED`.
 pub const TOKEN_LEN_MAX: usize = 4096;
+/// Bytes of the id of a token (`jti`); a longer one gets `TOKEN_MALFORMED`.
+pub const TOKEN_ID_LEN_MAX: usize = 128;
+/// Bytes of the id of a key (`kid`) and of the name of a project; a longer one is refused where it is
+/// configured.
+pub const KEY_ID_LEN_MAX: usize = 64;
+/// Keys with an id in the configuration: two for a rotation, and some issuers. More are refused at the start.
+pub const TOKEN_KEYS_MAX: usize = 16;
+/// API keys of all projects, about 300 bytes each. Further ones are refused by name.
+pub const API_KEYS_MAX: usize = 16_384;
+/// Sources in `canPublishSources` of a token; more get `TOKEN_MALFORMED`.
+pub const PUBLISH_SOURCES_MAX: usize = 16;
+/// Revocations of all projects, up to 500 bytes each. A further one gets `LIMIT`.
+pub const REVOCATIONS_MAX: usize = 65_536;
+/// Revocations of one project. A further one replaces the one of the project that ends first.
+pub const REVOCATIONS_PER_PROJECT_MAX: usize = 4_096;
 /// Lowest bitrate limit that a client may set for its transport: less is not enough for audio. A lower one
 /// gets `BAD_MESSAGE`.
 pub const BITRATE_MIN: u32 = 30_000;

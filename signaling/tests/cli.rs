@@ -1,6 +1,6 @@
 //! The binaries from the command line.
 
-use signaling::auth::token::Verifier;
+use signaling::auth::keyring::Keyring;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
@@ -215,19 +215,20 @@ fn leat_token_creates_a_valid_token() {
         String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
     };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
-    let verifier = Verifier::with_secret(secret.as_bytes(), Duration::ZERO).expect("a good secret");
+    let verifier = Keyring::with_secret(secret.as_bytes(), Duration::ZERO).expect("a good secret");
     for (option, can) in [
         ("--no-publish", (false, true, false)),
         ("--no-subscribe", (true, false, false)),
         ("--plain", (true, true, true)),
     ] {
-        let grant = verifier.verify(&mint(option), "stage", now).expect("admitted");
+        let grant = verifier.validate_token(&mint(option), now).expect("admitted");
+        grant.check_room("stage").expect("admitted");
         let it = grant.permissions;
         assert_eq!((it.can_publish, it.can_subscribe, it.can_use_plain_transports), can, "{option}");
         assert_eq!(grant.user, "ada");
     }
     let later = now + Duration::from_secs(302);
-    verifier.verify(&mint("--no-publish"), "stage", later).expect_err("expired");
+    verifier.validate_token(&mint("--no-publish"), later).expect_err("expired");
 
     for (room, user, ttl, words) in [
         ("stage", "ada", "soon", "--ttl <TTL>"),
@@ -259,8 +260,8 @@ fn without_a_secret_leat_token_uses_the_development_key() {
     let token = String::from_utf8(output.stdout).expect("text");
     let key = std::fs::read(dir.join("leat/development-secret")).expect("kept");
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
-    let verifier = Verifier::with_secret(&key, Duration::ZERO).expect("a good secret");
-    assert_eq!(verifier.verify(token.trim_end(), "stage", now).expect("admitted").user, "ada");
+    let verifier = Keyring::with_secret(&key, Duration::ZERO).expect("a good secret");
+    assert_eq!(verifier.validate_token(token.trim_end(), now).expect("admitted").user, "ada");
     std::fs::remove_dir_all(dir.join("leat")).expect("a temporary directory");
 
     std::fs::write(dir.join("leat"), "in the way of the directory").expect("a temporary directory");

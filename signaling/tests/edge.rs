@@ -7,7 +7,8 @@ use harness::engine::{Engine, socket_path};
 use harness::polling::{HANDSHAKE, Http, PollingClient, frame};
 use harness::{Signaling, join, settings};
 use prost::Message;
-use signaling::auth::token::{self, Claims, NumericDate, Permissions, Verifier};
+use signaling::auth::keyring::Keyring;
+use signaling::auth::token::{self, Claims, NumericDate};
 use signaling::limits;
 use signaling::proto::{ErrorCode, Signal, signal::Payload};
 use signaling::rooms::{self, Admission};
@@ -29,7 +30,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// A server that requires tokens, with these settings.
 async fn serve(settings_of: impl FnOnce(&mut http::HttpSettings)) -> (Engine, Signaling, SocketAddr) {
     let engine = Engine::start(&socket_path());
-    let verifier = Verifier::with_secret(SECRET.as_bytes(), Duration::ZERO).expect("a good secret");
+    let verifier = Keyring::with_secret(SECRET.as_bytes(), Duration::ZERO).expect("a good secret");
     let admission = Admission::TokenRequired(verifier);
     let signaling = Signaling::start_with(&engine.path, rooms::RoomSettings { admission, ..settings() });
     let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
@@ -46,15 +47,7 @@ fn trusting(networks: &[&str]) -> TrustedProxies {
 
 /// A JoinRoom that admits this user.
 fn entry(user: &str) -> Vec<u8> {
-    let claims = Claims {
-        sub: user.into(),
-        name: None,
-        room: "r".into(),
-        exp: NumericDate(u64::MAX),
-        nbf: None,
-        iat: None,
-        permissions: Permissions::default(),
-    };
+    let claims = Claims::new(user, "r", NumericDate(u64::MAX));
     let token = token::mint(&claims, SECRET.as_bytes()).expect("a good secret");
     let join = signaling::proto::JoinRoom { token, ..join("r", "") };
     Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join)) }.encode_to_vec()

@@ -7,7 +7,8 @@ use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, consume, dtls, join, produce, transport_id};
 use proptest::prelude::*;
 use prost::Message;
-use signaling::auth::token::{self, Claims, NumericDate, Permissions, Verifier};
+use signaling::auth::keyring::Keyring;
+use signaling::auth::token::{self, Claims, NumericDate, Permissions};
 use signaling::auth::turn::TurnServer;
 use signaling::limits;
 use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
@@ -349,9 +350,7 @@ fn token_until(exp: u64, room: &str, permissions: Permissions) -> String {
 }
 
 fn token_of(user: &str, exp: u64, room: &str, permissions: Permissions) -> String {
-    let (room, sub) = (room.into(), user.into());
-    let exp = NumericDate(exp);
-    let claims = Claims { sub, name: None, room, exp, nbf: None, iat: None, permissions };
+    let claims = Claims { permissions, ..Claims::new(user, room, NumericDate(exp)) };
     token::mint(&claims, SECRET).expect("a good secret")
 }
 
@@ -360,13 +359,16 @@ const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 #[tokio::test]
 async fn token_admits_only_to_its_room() {
     let engine = Engine::start(&socket_path());
-    let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+    let verifier = Keyring::with_secret(SECRET, Duration::ZERO).expect("a good secret");
     let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let ada = signaling.client();
     let with = |room: &str, token: String| proto::JoinRoom { token, ..join(room, "") };
     let all = Permissions::default();
     assert_eq!(ada.fails(Payload::JoinRoom(join("r", ""))).await, ErrorCode::TokenMissing);
-    assert_eq!(ada.fails(Payload::JoinRoom(with("r", token("other", all)))).await, ErrorCode::TokenRoom);
+    assert_eq!(
+        ada.fails(Payload::JoinRoom(with("r", token("other", all.clone())))).await,
+        ErrorCode::TokenRoom
+    );
     let mute = Permissions { can_publish: false, ..Permissions::default() };
     let joined = ada.join(with("r", token("r", mute))).await;
     assert_eq!((joined.user.as_str(), joined.display_name.as_str()), ("ada", "ada"));
@@ -386,7 +388,7 @@ async fn token_admits_only_to_its_room() {
 #[tokio::test]
 async fn call_continues_after_its_token_expired() {
     let engine = Engine::start(&socket_path());
-    let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+    let verifier = Keyring::with_secret(SECRET, Duration::ZERO).expect("a good secret");
     let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let mute = Permissions { can_publish: false, ..Permissions::default() };
     let first = signaling.client();
@@ -426,7 +428,7 @@ async fn call_continues_after_its_token_expired() {
 #[tokio::test]
 async fn token_with_fewer_permissions_closes_what_it_does_not_permit() {
     let engine = Engine::start(&socket_path());
-    let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+    let verifier = Keyring::with_secret(SECRET, Duration::ZERO).expect("a good secret");
     let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let with = |permissions| proto::JoinRoom { token: token("r", permissions), ..join("r", "") };
     let ada = signaling.client();
@@ -455,13 +457,13 @@ async fn token_with_fewer_permissions_closes_what_it_does_not_permit() {
 async fn reduced_permissions_stay_reduced_after_a_restart() {
     let engine = Engine::start(&socket_path());
     let admission = || {
-        let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+        let verifier = Keyring::with_secret(SECRET, Duration::ZERO).expect("a good secret");
         Admission::TokenRequired(verifier)
     };
     let first = Signaling::start(&engine.path, admission());
     let all = Permissions { can_use_plain_transports: true, ..Permissions::default() };
     let ada = first.client();
-    let joined = ada.join(proto::JoinRoom { token: token("r", all), ..join("r", "") }).await;
+    let joined = ada.join(proto::JoinRoom { token: token("r", all.clone()), ..join("r", "") }).await;
     let (send, recv) = (ada.transport("send").await.id, ada.transport("recv").await.id);
     ada.disconnect();
     let resume = || proto::Resume {
@@ -492,7 +494,7 @@ async fn reduced_permissions_stay_reduced_after_a_restart() {
 #[tokio::test]
 async fn peers_of_one_user_in_a_room_are_bounded() {
     let engine = Engine::start(&socket_path());
-    let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+    let verifier = Keyring::with_secret(SECRET, Duration::ZERO).expect("a good secret");
     let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let of = |user: &str, room: &str| {
         let token = token_of(user, u64::MAX, room, Permissions::default());
@@ -538,7 +540,7 @@ async fn peers_of_one_user_in_a_room_are_bounded() {
 #[tokio::test]
 async fn joins_of_one_user_do_not_use_up_the_joins_of_others() {
     let engine = Engine::start(&socket_path());
-    let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+    let verifier = Keyring::with_secret(SECRET, Duration::ZERO).expect("a good secret");
     let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let of = |user: &str| {
         let token = token_of(user, u64::MAX, "r", Permissions::default());
@@ -596,7 +598,7 @@ async fn router_without_a_successful_request_is_closed_and_created_again() {
 #[tokio::test]
 async fn clients_without_a_token_do_not_use_up_joins() {
     let engine = Engine::start(&socket_path());
-    let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+    let verifier = Keyring::with_secret(SECRET, Duration::ZERO).expect("a good secret");
     let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let stranger = signaling.client();
     for _ in 0..2 * limits::JOINS_BURST as usize {
@@ -609,14 +611,14 @@ async fn clients_without_a_token_do_not_use_up_joins() {
 #[tokio::test]
 async fn development_mode_needs_no_token_but_applies_the_one_that_is_shown() {
     let engine = Engine::start(&socket_path());
-    let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+    let verifier = Keyring::with_secret(SECRET, Duration::ZERO).expect("a good secret");
     let signaling = Signaling::start(&engine.path, Admission::Development { verifier: Some(verifier) });
     let with = |token: String| proto::JoinRoom { token, ..join("r", "") };
     let all = Permissions::default();
     let guest = signaling.client();
     assert!(guest.join(with(String::new())).await.user.starts_with("guest"));
     let ada = signaling.client();
-    assert_eq!(ada.fails(Payload::JoinRoom(with(token("other", all)))).await, ErrorCode::TokenRoom);
+    assert_eq!(ada.fails(Payload::JoinRoom(with(token("other", all.clone())))).await, ErrorCode::TokenRoom);
     assert_eq!(ada.join(with(token("r", all))).await.user, "ada");
 }
 
@@ -693,13 +695,11 @@ async fn random_bytes_get_an_answer() {
 #[tokio::test]
 async fn display_name_in_the_token_takes_precedence() {
     let engine = Engine::start(&socket_path());
-    let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+    let verifier = Keyring::with_secret(SECRET, Duration::ZERO).expect("a good secret");
     let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let signed = |name: Option<&str>| {
-        let (sub, room, name) = ("ada".into(), "r".into(), name.map(str::to_owned));
-        let permissions = Permissions::default();
-        let claims =
-            Claims { sub, name, room, exp: NumericDate(u64::MAX), nbf: None, iat: None, permissions };
+        let name = name.map(str::to_owned);
+        let claims = Claims { name, ..Claims::new("ada", "r", NumericDate(u64::MAX)) };
         token::mint(&claims, SECRET).expect("a good secret")
     };
     let long = "x".repeat(limits::DISPLAY_NAME_LEN_MAX + 1);

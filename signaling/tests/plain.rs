@@ -5,7 +5,8 @@ mod harness;
 use control::{Command, Event, IpFamily, SrtpProfile};
 use harness::engine::{Engine, socket_path};
 use harness::{Client, Signaling, join, produce, transport_id};
-use signaling::auth::token::{self, Claims, NumericDate, Permissions, Verifier};
+use signaling::auth::keyring::Keyring;
+use signaling::auth::token::{self, Claims, NumericDate, Permissions};
 use signaling::proto::{self, ErrorCode, signal::Payload};
 use signaling::rooms::Admission;
 use std::time::Duration;
@@ -19,15 +20,7 @@ fn start() -> (Engine, Signaling) {
 }
 
 fn token(permissions: Permissions) -> String {
-    let claims = Claims {
-        sub: "ada".into(),
-        name: None,
-        room: "r".into(),
-        exp: NumericDate(u64::MAX / 2),
-        nbf: None,
-        iat: None,
-        permissions,
-    };
+    let claims = Claims { permissions, ..Claims::new("ada", "r", NumericDate(u64::MAX / 2)) };
     token::mint(&claims, SECRET).expect("a good secret")
 }
 
@@ -173,7 +166,7 @@ async fn invalid_request_is_refused_without_a_command_to_the_engine() {
 #[tokio::test]
 async fn plain_transports_need_a_token_that_permits_them() {
     let engine = Engine::start(&socket_path());
-    let verifier = Verifier::with_secret(SECRET, Duration::ZERO).expect("a good secret");
+    let verifier = Keyring::with_secret(SECRET, Duration::ZERO).expect("a good secret");
     let signaling = Signaling::start(&engine.path, Admission::TokenRequired(verifier));
     let with = |permissions| proto::JoinRoom { token: token(permissions), ..join("r", "") };
     let allowed = Permissions { can_use_plain_transports: true, ..Permissions::default() };

@@ -1,6 +1,11 @@
-//! Who a client is and what it may do: tokens, the development key, and credentials for the TURN server.
+//! Who a client is and what it may do: tokens and their keys, revocations, the development key, and
+//! credentials for the TURN server.
 
 pub mod dev_key;
+pub mod key;
+pub mod keyring;
+pub mod revocations;
+pub mod session;
 pub mod token;
 pub mod turn;
 

@@ -1,18 +1,11 @@
-//! Tokens: the identity of a client and its permissions in one room (JWT, RFC 7519).
-//!
-//! The order of checks is fixed: form, algorithm, **signature**, times, room, permissions. The claims of a
-//! token are not read before its signature is verified.
+//! The claims of a token (JWT, RFC 7519): who a client is, its room, and its permissions. [`super::keyring`]
+//! verifies tokens.
 
+use super::key::{self, KeyError};
 use crate::limits;
-use crate::proto::ErrorCode;
-use crate::request_error::RequestError;
-use aws_lc_rs::constant_time;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::de::{Error as _, IgnoredAny};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use std::time::Duration;
 
 /// The claims of a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,19 +15,72 @@ pub struct Claims {
     /// Display name. Takes precedence over the client's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The room that it admits to.
-    pub room: String,
+    /// The room that it admits to: a name, or `*` for every room of the project. A token without it admits to
+    /// no room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room_id: Option<String>,
+    /// The former name of `room_id`. If a token has both, they are equal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<String>,
     /// Expiry time.
     pub exp: NumericDate,
     /// Start of validity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nbf: Option<NumericDate>,
-    /// Creation time. Informative: it must be a valid date, and is not compared with the clock.
+    /// Creation time. It is not compared with the clock; the revocation of a user applies to tokens from
+    /// before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iat: Option<NumericDate>,
+    /// The id of the token, unique in its project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jti: Option<String>,
+    /// The audiences, of which one must be the configured one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aud: Option<Audience>,
+    /// The issuer, which must be the configured one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iss: Option<String>,
     /// What the peer may do in the room.
     #[serde(default)]
     pub permissions: Permissions,
+}
+
+impl Claims {
+    /// Claims with the default permissions.
+    pub fn new(user: impl Into<String>, room: impl Into<String>, exp: NumericDate) -> Self {
+        Self {
+            sub: user.into(),
+            name: None,
+            room_id: Some(room.into()),
+            room: None,
+            exp,
+            nbf: None,
+            iat: None,
+            jti: None,
+            aud: None,
+            iss: None,
+            permissions: Permissions::default(),
+        }
+    }
+}
+
+/// The `aud` claim: one text or a list (RFC 7519 §4.1.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+#[allow(missing_docs, reason = "the names are the shapes")]
+pub enum Audience {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Audience {
+    /// Whether `audience` is one of them.
+    pub fn contains(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one == audience,
+            Self::Several(several) => several.iter().any(|one| one == audience),
+        }
+    }
 }
 
 /// Seconds since 1970, rounded down (RFC 7519 §2: a JSON number, "non-integer values can be represented").
@@ -61,208 +107,75 @@ impl<'de> Deserialize<'de> for NumericDate {
 }
 
 /// What a peer may do in its room. The default is what browsers need.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Permissions {
+    /// May join the room. Without it, the token is for other requests than `JoinRoom`.
+    pub can_join: bool,
+    /// May join a room that does not exist yet, which creates it.
+    pub can_create_room: bool,
     /// May create producers.
     pub can_publish: bool,
+    /// The sources it may publish, for example "microphone"; absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub can_publish_sources: Option<Vec<String>>,
     /// May create consumers.
     pub can_subscribe: bool,
+    /// May send data to the other peers.
+    pub can_publish_data: bool,
+    /// May change its own display name and metadata after the join.
+    pub can_update_own_metadata: bool,
     /// May create plain transports. False by default, because such a client can have media sent to any
     /// address.
     pub can_use_plain_transports: bool,
+    /// May remove and mute peers, change the room's settings, and answer clients in the waiting room.
+    pub admin: bool,
+    /// The other peers are not notified of it. Such a peer cannot publish.
+    pub hidden: bool,
 }
 
 impl Default for Permissions {
     fn default() -> Self {
-        Self { can_publish: true, can_subscribe: true, can_use_plain_transports: false }
+        Self {
+            can_join: true,
+            can_create_room: true,
+            can_publish: true,
+            can_publish_sources: None,
+            can_subscribe: true,
+            can_publish_data: true,
+            can_update_own_metadata: false,
+            can_use_plain_transports: false,
+            admin: false,
+            hidden: false,
+        }
     }
 }
 
 impl Permissions {
-    /// The permissions that both contain.
+    /// The permissions that both contain. `hidden` is a restriction: one of them is sufficient.
     pub fn and(self, other: Self) -> Self {
-        Self {
-            can_publish: self.can_publish && other.can_publish,
-            can_subscribe: self.can_subscribe && other.can_subscribe,
-            can_use_plain_transports: self.can_use_plain_transports && other.can_use_plain_transports,
-        }
-    }
-}
-
-/// The result of verifying a token, with [`Verifier::verify`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// The user id.
-    pub user: String,
-    /// Display name. Takes precedence over the client's.
-    pub name: Option<String>,
-    /// What the peer may do.
-    pub permissions: Permissions,
-}
-
-/// The configured key cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// RFC 7518 §3.2: a key for HS256 has at least as many bits as the hash.
-    #[error(
-        "the secret has {0} bytes; HS256 needs at least {SECRET_LEN_MIN} (RFC 7518 §3.2), for example from `openssl rand -hex 32`"
-    )]
-    ShortSecret(usize),
-    /// Not a public key of a supported kind.
-    #[error("not an Ed25519 or RSA public key in DER (SubjectPublicKeyInfo) inside PEM")]
-    NoPublicKey,
-    /// RFC 7518 §3.3: a key for RS256 has at least 2048 bits.
-    #[error(
-        "the RSA key has {0} bits; RS256 needs {RSA_BITS_MIN} to {RSA_BITS_MAX} (RFC 7518 §3.3), for example from `openssl genrsa 2048`"
-    )]
-    RsaLength(usize),
-}
-
-/// Minimum length of the secret, in bytes.
-pub const SECRET_LEN_MIN: usize = 32;
-/// Minimum length of an RSA key, in bits.
-pub const RSA_BITS_MIN: usize = 2048;
-/// Maximum length of an RSA key, in bits: the cost of a verification grows with its square, and the library
-/// supports no longer ones.
-pub const RSA_BITS_MAX: usize = 8192;
-
-/// Verifies tokens with one key and one algorithm.
-pub struct Verifier {
-    key: DecodingKey,
-    algorithm: Algorithm,
-    leeway: Duration,
-}
-
-impl Verifier {
-    /// For tokens that are signed with a shared secret: HS256.
-    pub fn with_secret(secret: &[u8], leeway: Duration) -> Result<Self, KeyError> {
-        check_secret(secret)?;
-        Ok(Self { key: DecodingKey::from_secret(secret), algorithm: Algorithm::HS256, leeway })
-    }
-
-    /// For tokens that are signed with the private key of `pem`: EdDSA with an Ed25519 key, RS256 with an RSA
-    /// key.
-    pub fn with_public_key(pem: &[u8], leeway: Duration) -> Result<Self, KeyError> {
-        let keys = [
-            (DecodingKey::from_ed_pem(pem), Algorithm::EdDSA),
-            (DecodingKey::from_rsa_pem(pem), Algorithm::RS256),
-        ];
-        let (key, algorithm) = keys
-            .into_iter()
-            .find_map(|(key, algorithm)| Some((key.ok()?, algorithm)))
-            .ok_or(KeyError::NoPublicKey)?;
-        if algorithm == Algorithm::RS256 {
-            let der = key.try_get_as_bytes().map_err(|_| KeyError::NoPublicKey)?;
-            let bits = modulus_bits(der).ok_or(KeyError::NoPublicKey)?;
-            if !(RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits) {
-                return Err(KeyError::RsaLength(bits));
-            }
-        }
-        Ok(Self { key, algorithm, leeway })
-    }
-
-    /// Verifies `token` for `room` at `now` (time since 1970).
-    pub fn verify(&self, token: &str, room: &str, now: Duration) -> Result<Grant, RequestError> {
-        let claims = self.claims(token)?;
-        self.check_times(&claims, now)?;
-        grant(claims, room)
-    }
-
-    /// Like [`Self::verify`], but accepts an expired token. Not sufficient to admit a client.
-    pub fn verify_ignoring_expiry(
-        &self,
-        token: &str,
-        room: &str,
-        now: Duration,
-    ) -> Result<Grant, RequestError> {
-        let claims = self.claims(token)?;
-        let unexpired = Claims { exp: NumericDate(u64::MAX), ..claims };
-        self.check_times(&unexpired, now)?;
-        grant(unexpired, room)
-    }
-
-    /// The claims of a token with a valid signature.
-    fn claims(&self, token: &str) -> Result<Claims, RequestError> {
-        if token.is_empty() {
-            return Err(RequestError::new(
-                ErrorCode::TokenMissing,
-                "this server requires a token in JoinRoom.token",
-            ));
-        }
-        self.check_header(token)?;
-        self.check_signature(token)
-    }
-
-    /// Parses the header here, because the library ignores `crit`, and cannot parse the algorithm "none".
-    fn check_header(&self, token: &str) -> Result<(), RequestError> {
-        #[derive(Deserialize)]
-        struct JoseHeader {
-            alg: String,
-            #[serde(default, rename = "crit", deserialize_with = "is_present")]
-            is_critical: bool,
-        }
-        if token.len() > limits::TOKEN_LEN_MAX {
-            return Err(malformed(&format!("it is longer than {} bytes", limits::TOKEN_LEN_MAX)));
-        }
-        let mut parts = token.split('.');
-        let (Some(header), Some(_), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(malformed("it is not three parts between dots"));
+        let can_publish_sources = match (self.can_publish_sources, other.can_publish_sources) {
+            (Some(one), Some(two)) => Some(one.into_iter().filter(|source| two.contains(source)).collect()),
+            (one, two) => one.or(two),
         };
-        let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| malformed("its header is not base64url"))?;
-        let header: JoseHeader =
-            serde_json::from_slice(&header).map_err(|_| malformed("its header is not JSON with an alg"))?;
-        if header.alg != format!("{:?}", self.algorithm) {
-            let text = format!(
-                "the token is signed with a different algorithm than {:?}, the only one that is accepted here",
-                self.algorithm
-            );
-            return Err(RequestError::new(ErrorCode::TokenAlgorithm, text));
+        Self {
+            can_join: self.can_join && other.can_join,
+            can_create_room: self.can_create_room && other.can_create_room,
+            can_publish: self.can_publish && other.can_publish,
+            can_publish_sources,
+            can_subscribe: self.can_subscribe && other.can_subscribe,
+            can_publish_data: self.can_publish_data && other.can_publish_data,
+            can_update_own_metadata: self.can_update_own_metadata && other.can_update_own_metadata,
+            can_use_plain_transports: self.can_use_plain_transports && other.can_use_plain_transports,
+            admin: self.admin && other.admin,
+            hidden: self.hidden || other.hidden,
         }
-        // RFC 7515 §4.1.11: a token with an unknown critical extension is invalid. None is supported.
-        if header.is_critical {
-            return Err(malformed("its header has crit, and no extension is supported here"));
-        }
-        Ok(())
     }
 
-    fn check_signature(&self, token: &str) -> Result<Claims, RequestError> {
-        let mut validation = Validation::new(self.algorithm);
-        // Times are checked below, with the time of the caller.
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        validation.validate_aud = false;
-        validation.required_spec_claims.clear();
-        use jsonwebtoken::errors::ErrorKind;
-        jsonwebtoken::decode(token, &self.key, &validation).map(|data| data.claims).map_err(|error| {
-            match error.kind() {
-                ErrorKind::InvalidSignature => RequestError::new(
-                    ErrorCode::TokenSignature,
-                    "the token's signature does not match: it was signed with a different key, or modified",
-                ),
-                ErrorKind::InvalidAlgorithm => {
-                    RequestError::new(ErrorCode::TokenAlgorithm, "the token's algorithm is not this server's")
-                }
-                _ => malformed(
-                    "its claims must be JSON with sub, room and exp; exp, nbf and iat are numbers, seconds since 1970",
-                ),
-            }
-        })
-    }
-
-    fn check_times(&self, claims: &Claims, now: Duration) -> Result<(), RequestError> {
-        let (now, leeway) = (now.as_secs(), self.leeway.as_secs());
-        if claims.exp.0.saturating_add(leeway) <= now {
-            return Err(RequestError::new(ErrorCode::TokenExpired, "the token has expired; get a new one"));
-        }
-        if claims.nbf.is_some_and(|nbf| nbf.0 > now.saturating_add(leeway)) {
-            return Err(RequestError::new(
-                ErrorCode::TokenNotYetValid,
-                "the token is not valid yet; compare the clocks of its issuer and of this server",
-            ));
-        }
-        Ok(())
+    /// Whether a producer of this source is permitted.
+    pub fn may_publish(&self, source: &str) -> bool {
+        let has_source = |sources: &Vec<String>| sources.iter().any(|permitted| permitted == source);
+        self.can_publish && !self.hidden && self.can_publish_sources.as_ref().is_none_or(has_source)
     }
 }
 
@@ -286,63 +199,24 @@ pub fn check_user(user: &str) -> Result<(), String> {
     Err(format!("1 to {chars} characters in at most {bytes} bytes, none of them a control character"))
 }
 
-fn grant(claims: Claims, room: &str) -> Result<Grant, RequestError> {
-    if !constant_time_eq(&claims.room, room) {
-        return Err(RequestError::new(ErrorCode::TokenRoom, "the token is for another room"));
+/// Checks the name of a source. The error is what is expected.
+pub fn check_source(source: &str) -> Result<(), String> {
+    if source.chars().count() <= limits::SOURCE_LEN_MAX && !source.chars().any(char::is_control) {
+        return Ok(());
     }
-    check_user(&claims.sub).map_err(|wanted| malformed(&format!("sub must be {wanted}")))?;
-    Ok(Grant { user: claims.sub, name: claims.name, permissions: claims.permissions })
+    Err(format!("at most {} characters, none of them a control character", limits::SOURCE_LEN_MAX))
 }
 
 /// Signs a token with a shared secret: HS256.
 pub fn mint(claims: &Claims, secret: &[u8]) -> Result<String, KeyError> {
-    check_secret(secret)?;
-    let token =
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(secret));
+    mint_with_kid(claims, secret, None)
+}
+
+/// Signs a token with a shared secret, HS256, and names the key.
+pub fn mint_with_kid(claims: &Claims, secret: &[u8], kid: Option<&str>) -> Result<String, KeyError> {
+    key::check_secret(secret)?;
+    let mut header = Header::new(Algorithm::HS256);
+    header.kid = kid.map(str::to_owned);
+    let token = jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(secret));
     Ok(token.expect("claims are plain JSON, and HS256 takes any key"))
 }
-
-fn check_secret(secret: &[u8]) -> Result<(), KeyError> {
-    if secret.len() < SECRET_LEN_MIN { Err(KeyError::ShortSecret(secret.len())) } else { Ok(()) }
-}
-
-/// Deserializes a member of any type, to detect that it is present.
-fn is_present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    IgnoredAny::deserialize(deserializer).map(|_| true)
-}
-
-/// Number of bits of the modulus of an RSAPublicKey (RFC 8017 A.1.1): a SEQUENCE whose first element is that
-/// INTEGER.
-fn modulus_bits(der: &[u8]) -> Option<usize> {
-    let modulus = der_value(0x02, der_value(0x30, der)?)?;
-    let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
-    let first = modulus.get(zeros)?;
-    Some((modulus.len() - zeros) * 8 - first.leading_zeros() as usize)
-}
-
-/// The value of the first element of `der`, if it has this tag (X.690 §8.1).
-fn der_value(tag: u8, der: &[u8]) -> Option<&[u8]> {
-    let [first, length, rest @ ..] = der else { return None };
-    if *first != tag {
-        return None;
-    }
-    let (len, rest) = match *length {
-        short @ 0..0x80 => (usize::from(short), rest),
-        long => {
-            let (bytes, rest) = rest.split_at_checked(usize::from(long & 0x7f)).filter(|_| long <= 0x84)?;
-            (bytes.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)), rest)
-        }
-    };
-    rest.get(..len)
-}
-
-fn malformed(what: &str) -> RequestError {
-    RequestError::new(ErrorCode::TokenMalformed, format!("the token is malformed: {what}"))
-}
-
-fn constant_time_eq(a: &str, b: &str) -> bool {
-    constant_time::verify_slices_are_equal(a.as_bytes(), b.as_bytes()).is_ok()
-}
-
-#[cfg(test)]
-mod tests;

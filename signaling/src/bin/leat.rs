@@ -5,7 +5,7 @@
 use leat_log::Format;
 use signaling::admin;
 use signaling::auth::dev_key;
-use signaling::auth::token::{self, Claims, NumericDate, Permissions};
+use signaling::auth::token::{self, Audience, Claims, NumericDate, Permissions};
 use signaling::config::cli::{Leat, LeatCommand, TokenOptions};
 use signaling::config::{self, ConfigError};
 use signaling::supervisor;
@@ -57,27 +57,46 @@ fn development_secret() -> Result<Vec<u8>, ConfigError> {
     dev_key::secret(&path).map_err(|source| ConfigError::NothingToSignWith { path, source })
 }
 
+/// A random id, so that the token can be revoked alone.
+fn token_id() -> String {
+    let bytes: [u8; 8] = getrandom::u64().expect("the kernel provides random numbers").to_be_bytes();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn mint(options: TokenOptions) -> Result<String, ConfigError> {
     if let Some(path) = options.key.public_key_file {
-        return Err(ConfigError::CannotSign(path));
+        return Err(ConfigError::CannotSign { option: "--public-key-file", path });
     }
-    let (option, secret) = match config::secret(&options.key)? {
-        Some(given) => given,
-        None => ("the development key", development_secret()?),
+    let named = match &options.kid {
+        Some(kid) => config::token_key_secret(&options.key, kid)?,
+        None => None,
+    };
+    let (option, secret) = match (named, config::secret(&options.key)?) {
+        (Some(secret), _) => ("--token-key", secret),
+        (None, Some(given)) => given,
+        (None, None) => ("the development key", development_secret()?),
     };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let claims = Claims {
-        sub: options.user,
         name: options.name,
-        room: options.room,
-        exp: NumericDate(now.saturating_add(options.ttl.as_secs())),
-        nbf: None,
         iat: Some(NumericDate(now)),
+        jti: Some(token_id()),
+        aud: options.key.token_audience.map(Audience::One),
+        iss: options.key.token_issuer,
         permissions: Permissions {
+            can_create_room: !options.no_create_room,
             can_publish: !options.no_publish,
+            can_publish_sources: Some(options.publish_source).filter(|sources| !sources.is_empty()),
             can_subscribe: !options.no_subscribe,
+            can_publish_data: !options.no_data,
+            can_update_own_metadata: options.metadata,
             can_use_plain_transports: options.plain,
+            admin: options.admin,
+            hidden: options.hidden,
+            ..Permissions::default()
         },
+        ..Claims::new(options.user, options.room, NumericDate(now.saturating_add(options.ttl.as_secs())))
     };
-    token::mint(&claims, &secret).map_err(|source| ConfigError::Key { option, source })
+    token::mint_with_kid(&claims, &secret, options.kid.as_deref())
+        .map_err(|source| ConfigError::Key { option, source })
 }

@@ -1,6 +1,7 @@
 //! The command lines of both binaries. [`super`] checks how their values combine.
 
 use super::store::AdminCommand;
+use crate::auth::key;
 use crate::auth::token;
 use crate::auth::turn;
 use crate::limits;
@@ -144,9 +145,35 @@ pub struct KeyOptions {
     /// The secret, from the environment
     #[arg(skip = std::env::var(SECRET_VARIABLE).ok())]
     pub secret_of_environment: Option<String>,
-    /// PEM file with the public key that verifies tokens: Ed25519 (EdDSA) or RSA (RS256)
+    /// PEM file with the public key that verifies tokens: Ed25519 (EdDSA), P-256 (ES256) or RSA (RS256)
     #[arg(long, value_name = "PATH", group = "token_key")]
     pub public_key_file: Option<PathBuf>,
+    /// Key of tokens with this "kid" in their header: a PEM file with a public key, or a file with a secret.
+    /// May be given several times, for example while a key is being replaced
+    #[arg(long = "token-key", value_name = "KID=PATH", value_parser = token_key)]
+    pub token_keys: Vec<TokenKey>,
+    /// Accept only tokens whose "aud" is or contains this text [default: "aud" is not checked]
+    #[arg(long, value_name = "TEXT")]
+    pub token_audience: Option<String>,
+    /// Accept only tokens with this "iss" [default: "iss" is not checked]
+    #[arg(long, value_name = "TEXT")]
+    pub token_issuer: Option<String>,
+}
+
+/// A key for tokens with a `kid`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenKey {
+    /// The `kid`.
+    pub id: String,
+    /// The file of the key.
+    pub path: PathBuf,
+}
+
+fn token_key(text: &str) -> Result<TokenKey, String> {
+    let (id, path) =
+        text.split_once('=').ok_or("expected KID=PATH, for example 2026-01=/etc/leat/token.pem")?;
+    key::check_id(id).map_err(|error| error.to_string())?;
+    Ok(TokenKey { id: id.to_owned(), path: path.into() })
 }
 
 impl std::fmt::Debug for KeyOptions {
@@ -157,6 +184,9 @@ impl std::fmt::Debug for KeyOptions {
             .field("secret", &self.secret.as_ref().map(|_| "…"))
             .field("secret_of_environment", &self.secret_of_environment.as_ref().map(|_| "…"))
             .field("public_key_file", &self.public_key_file)
+            .field("token_keys", &self.token_keys)
+            .field("token_audience", &self.token_audience)
+            .field("token_issuer", &self.token_issuer)
             .finish()
     }
 }
@@ -269,7 +299,7 @@ pub struct TokenOptions {
     /// The key for tokens.
     #[command(flatten)]
     pub key: KeyOptions,
-    /// The room: 1 to 64 of A-Z a-z 0-9 . _ -
+    /// The room: 1 to 64 of A-Z a-z 0-9 . _ -, or * for all rooms of the project
     #[arg(long, value_parser = room)]
     pub room: String,
     /// The user id: 1 to 128 characters
@@ -290,10 +320,39 @@ pub struct TokenOptions {
     /// The user may create plain RTP transports, and so have media sent to any address
     #[arg(long)]
     pub plain: bool,
+    /// Source that the user may publish, for example microphone. May be given several times [default: all]
+    #[arg(long, value_name = "SOURCE", value_parser = source)]
+    pub publish_source: Vec<String>,
+    /// The user may not send data to the others
+    #[arg(long)]
+    pub no_data: bool,
+    /// The user may not create the room by joining it
+    #[arg(long)]
+    pub no_create_room: bool,
+    /// The user may change its display name and metadata during the call
+    #[arg(long)]
+    pub metadata: bool,
+    /// The user may remove and mute others, change the room's settings and answer its waiting room
+    #[arg(long)]
+    pub admin: bool,
+    /// The others are not notified of the user, who may not publish
+    #[arg(long)]
+    pub hidden: bool,
+    /// "kid" of the token: of an API key, or of a secret in --token-key
+    #[arg(long, value_name = "KID")]
+    pub kid: Option<String>,
 }
 
 fn room(text: &str) -> Result<String, String> {
+    if text == "*" {
+        return Ok(text.to_owned());
+    }
     token::check_room(text).map_err(|wanted| format!("expected {wanted}"))?;
+    Ok(text.to_owned())
+}
+
+fn source(text: &str) -> Result<String, String> {
+    token::check_source(text).map_err(|wanted| format!("expected {wanted}"))?;
     Ok(text.to_owned())
 }
 

@@ -9,7 +9,8 @@ pub use addresses::{default_listen_ips, own_address};
 pub use paths::control_socket;
 
 use crate::auth::dev_key;
-use crate::auth::token::{KeyError, Verifier};
+use crate::auth::key::{self, KeyError};
+use crate::auth::keyring::Keyring;
 use crate::auth::turn::{TurnServer, TurnServerError};
 use crate::ortc::media_config::{MediaConfig, MediaFileError};
 use crate::rooms::Admission;
@@ -43,6 +44,14 @@ pub enum ConfigError {
     Key {
         /// The option.
         option: &'static str,
+        /// The cause.
+        source: KeyError,
+    },
+    /// One of several keys is too weak or invalid.
+    #[error("--token-key {id}: no usable key")]
+    TokenKey {
+        /// Its `kid`.
+        id: String,
         /// The cause.
         source: KeyError,
     },
@@ -87,10 +96,15 @@ pub enum ConfigError {
     },
     /// A public key can only verify tokens.
     #[error(
-        "--public-key-file {}: a public key cannot sign a token; sign it with the private key, or give --secret-file",
-        .0.display()
+        "{option} {}: a public key cannot sign a token; sign it with the private key, or give --secret-file",
+        path.display()
     )]
-    CannotSign(PathBuf),
+    CannotSign {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        path: PathBuf,
+    },
     /// There is neither a secret nor a development key.
     #[error(
         "{}: cannot create a development key; give --secret-file or --secret (or the environment variable LEAT_SECRET), the same as the server's",
@@ -137,6 +151,11 @@ impl TryFrom<cli::SignalingOptions> for Config {
             [("--secret-file", &cli.key.secret_file), ("--turn-secret-file", &cli.turn.turn_secret_file)]
         {
             path.iter().for_each(|path| warn_if_open(option, path));
+        }
+        for cli::TokenKey { path, .. } in &cli.key.token_keys {
+            if std::fs::read(path).is_ok_and(|content| !key::is_pem(&content)) {
+                warn_if_open("--token-key", path);
+            }
         }
         let admission = admission(&cli.key)?;
         if matches!(admission, Admission::Development { .. }) && !http.ip().is_loopback() {
@@ -188,24 +207,46 @@ fn turn(cli: cli::TurnOptions) -> Result<Option<TurnServer>, ConfigError> {
     Ok(Some(TurnServer::new(cli.turn_url, &secret, cli.turn_ttl)?))
 }
 
-/// Who may join with this key.
-pub fn admission(key: &cli::KeyOptions) -> Result<Admission, ConfigError> {
-    check_one(key)?;
-    if let Some(path) = &key.public_key_file {
-        let option = "--public-key-file";
-        let pem = read(option, path)?;
-        let verifier =
-            Verifier::with_public_key(&pem, LEEWAY).map_err(|source| ConfigError::Key { option, source })?;
-        return Ok(Admission::TokenRequired(verifier));
-    }
-    let Some((option, secret)) = secret(key)? else {
-        let development = dev_key::secret(&dev_key::path(&control_socket())).ok();
-        let verifier = development.and_then(|secret| Verifier::with_secret(&secret, LEEWAY).ok());
-        return Ok(Admission::Development { verifier });
+/// Who may join with these keys.
+pub fn admission(keys: &cli::KeyOptions) -> Result<Admission, ConfigError> {
+    check_one(keys)?;
+    let unnamed = match &keys.public_key_file {
+        Some(path) => {
+            let option = "--public-key-file";
+            let keyring = Keyring::with_public_key(&read(option, path)?, LEEWAY);
+            Some(keyring.map_err(|source| ConfigError::Key { option, source })?)
+        }
+        None => match secret(keys)? {
+            Some((option, secret)) => {
+                let keyring = Keyring::with_secret(&secret, LEEWAY);
+                Some(keyring.map_err(|source| ConfigError::Key { option, source })?)
+            }
+            None => None,
+        },
     };
-    let verifier =
-        Verifier::with_secret(&secret, LEEWAY).map_err(|source| ConfigError::Key { option, source })?;
-    Ok(Admission::TokenRequired(verifier))
+    if unnamed.is_none() && keys.token_keys.is_empty() {
+        let development = dev_key::secret(&dev_key::path(&control_socket())).ok();
+        let verifier = development.and_then(|secret| Keyring::with_secret(&secret, LEEWAY).ok());
+        return Ok(Admission::Development { verifier });
+    }
+    let mut keyring = unnamed.unwrap_or_else(|| Keyring::new(LEEWAY));
+    for cli::TokenKey { id, path } in &keys.token_keys {
+        let content = read("--token-key", path)?;
+        keyring.add(id, &content).map_err(|source| ConfigError::TokenKey { id: id.clone(), source })?;
+    }
+    keyring.require_audience(keys.token_audience.clone());
+    keyring.require_issuer(keys.token_issuer.clone());
+    Ok(Admission::TokenRequired(keyring))
+}
+
+/// The secret of a `--token-key`, to sign with. `None`: there is no such option.
+pub fn token_key_secret(keys: &cli::KeyOptions, id: &str) -> Result<Option<Vec<u8>>, ConfigError> {
+    let Some(found) = keys.token_keys.iter().find(|key| key.id == id) else { return Ok(None) };
+    let content = read("--token-key", &found.path)?;
+    if key::is_pem(&content) {
+        return Err(ConfigError::CannotSign { option: "--token-key", path: found.path.clone() });
+    }
+    Ok(Some(content.trim_ascii().to_vec()))
 }
 
 /// clap checks that the options exclude each other; the environment variable needs this check.

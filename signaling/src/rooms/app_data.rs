@@ -6,6 +6,8 @@
 
 use super::room_key::RoomKey;
 use crate::auth::DEFAULT_PROJECT;
+use crate::auth::session::{TokenId, TokenInfo};
+use crate::auth::token::{NumericDate, Permissions};
 use crate::proto::RtpParameters;
 use crate::request_error::RequestError;
 use control::AppData;
@@ -66,6 +68,103 @@ pub struct TransportRecord {
     /// Whether the peer may create plain transports.
     #[prost(bool, tag = "8")]
     pub can_use_plain_transports: bool,
+    /// The sources that the peer may publish.
+    #[prost(message, optional, tag = "9")]
+    pub publish_sources: Option<SourcesRecord>,
+    /// Whether the peer may not send data. The opposite of the permission, because records of an earlier
+    /// version do not have it.
+    #[prost(bool, tag = "10")]
+    pub cannot_publish_data: bool,
+    /// Whether the peer may change its display name and metadata.
+    #[prost(bool, tag = "11")]
+    pub can_update_own_metadata: bool,
+    /// Whether the peer is an administrator of the room.
+    #[prost(bool, tag = "12")]
+    pub admin: bool,
+    /// Whether the other peers are not notified of it.
+    #[prost(bool, tag = "13")]
+    pub hidden: bool,
+    /// The token that admitted the peer; absent in development mode.
+    #[prost(message, optional, tag = "14")]
+    pub token: Option<TokenRecord>,
+}
+
+/// A list that can be absent.
+#[derive(Clone, PartialEq, Message)]
+pub struct SourcesRecord {
+    /// The sources.
+    #[prost(string, repeated, tag = "1")]
+    pub sources: Vec<String>,
+}
+
+/// What a later revocation needs of a token.
+#[derive(Clone, PartialEq, Message)]
+pub struct TokenRecord {
+    /// The id.
+    #[prost(string, tag = "1")]
+    pub id: String,
+    /// The key, if it has an id.
+    #[prost(string, optional, tag = "2")]
+    pub key: Option<String>,
+    /// Seconds since 1970.
+    #[prost(uint64, optional, tag = "3")]
+    pub issued_at: Option<u64>,
+    /// Seconds since 1970.
+    #[prost(uint64, tag = "4")]
+    pub expires_at: u64,
+}
+
+impl TransportRecord {
+    /// Stores the permissions of the peer.
+    pub fn set_permissions(&mut self, permissions: &Permissions) {
+        self.can_publish = permissions.can_publish;
+        self.can_subscribe = permissions.can_subscribe;
+        self.can_use_plain_transports = permissions.can_use_plain_transports;
+        self.publish_sources =
+            permissions.can_publish_sources.clone().map(|sources| SourcesRecord { sources });
+        self.cannot_publish_data = !permissions.can_publish_data;
+        self.can_update_own_metadata = permissions.can_update_own_metadata;
+        self.admin = permissions.admin;
+        self.hidden = permissions.hidden;
+    }
+
+    /// The permissions of the peer, which has joined its room.
+    pub fn permissions(&self) -> Permissions {
+        Permissions {
+            can_join: true,
+            can_create_room: true,
+            can_publish: self.can_publish,
+            can_publish_sources: self.publish_sources.clone().map(|list| list.sources),
+            can_subscribe: self.can_subscribe,
+            can_publish_data: !self.cannot_publish_data,
+            can_update_own_metadata: self.can_update_own_metadata,
+            can_use_plain_transports: self.can_use_plain_transports,
+            admin: self.admin,
+            hidden: self.hidden,
+        }
+    }
+}
+
+impl From<&TokenInfo> for TokenRecord {
+    fn from(token: &TokenInfo) -> Self {
+        Self {
+            id: token.id.0.clone(),
+            key: token.key.clone(),
+            issued_at: token.issued_at.map(|date| date.0),
+            expires_at: token.expires_at.0,
+        }
+    }
+}
+
+impl From<TokenRecord> for TokenInfo {
+    fn from(record: TokenRecord) -> Self {
+        Self {
+            id: TokenId(record.id),
+            key: record.key,
+            issued_at: record.issued_at.map(NumericDate),
+            expires_at: NumericDate(record.expires_at),
+        }
+    }
 }
 
 /// Stored with a producer.

@@ -1,7 +1,7 @@
 //! Consumers: the tracks that a client receives.
 
 use super::app_data::{self, ConsumerRecord};
-use super::lookup::{check_permission, gone, others_producer, own_consumer, own_transport, wrong_answer};
+use super::lookup::{gone, others_producer, own_consumer, own_transport, permitted, wrong_answer};
 use super::reservation::Reservation;
 use super::state::{Consumer, PeerId};
 use super::{Rooms, layers, random_id};
@@ -64,7 +64,7 @@ impl Rooms {
         let consumer = ConsumerId(random_id());
         let mut state = self.state();
         let (transport, worker) = own_transport(&state, peer, &consume.transport_id)?;
-        check_permission(state.peers[&peer].permissions, false)?;
+        permitted(state.peers[&peer].permissions.can_subscribe, "canSubscribe")?;
         if state.transports[&transport].sends {
             return Err(RequestError::new(
                 ErrorCode::WrongDirection,

@@ -1,10 +1,12 @@
 //! Joining, resuming, disconnecting and leaving.
 
+use super::lookup::permitted;
 use super::room_key::RoomKey;
 use super::state::{Peer, PeerId, RemovedPeer, State};
 use super::{Admission, Connection, Rooms, random_id};
 use crate::auth::DEFAULT_PROJECT;
-use crate::auth::token::{self, Grant, Permissions};
+use crate::auth::session::Session;
+use crate::auth::token::{self, Permissions};
 use crate::limits;
 use crate::media_node::{AskError, Worker};
 use crate::ortc::capabilities;
@@ -24,21 +26,25 @@ use std::time::{Duration, Instant, SystemTime};
 enum TokenCheck {
     /// Development mode, and no token was sent.
     NotRequired,
-    Valid(Grant),
+    Valid(Session),
     /// Valid except for its expiry: not sufficient to join, but sufficient to resume a call.
     Expired {
-        user: String,
+        session: Session,
         error: RequestError,
     },
 }
 
 impl TokenCheck {
-    /// The user id in the token.
-    fn user(&self) -> Option<&str> {
+    fn session(&self) -> Option<&Session> {
         match self {
             Self::NotRequired => None,
-            Self::Valid(Grant { user, .. }) | Self::Expired { user, .. } => Some(user),
+            Self::Valid(session) | Self::Expired { session, .. } => Some(session),
         }
+    }
+
+    /// The project in which the room is.
+    fn project(&self) -> &str {
+        self.session().map_or(DEFAULT_PROJECT, |session| &session.project)
     }
 }
 
@@ -61,9 +67,10 @@ impl Rooms {
     ) -> Result<Payload, RequestError> {
         check(&join)?;
         let token = self.admit(&join)?;
-        if let Some(user) = token.user() {
+        if let Some(session) = token.session() {
+            let user = (session.project.clone(), session.user.clone());
             let mut joins = self.joins_of_users.lock().unwrap_or_else(PoisonError::into_inner);
-            let taken = joins.take_of(user.to_owned(), Instant::now());
+            let taken = joins.take_of(user, Instant::now());
             drop(joins);
             taken.map_err(|pause| RequestError::limit("too many joins of this user").retry_after(pause))?;
         }
@@ -94,7 +101,7 @@ impl Rooms {
         join: &JoinRoom,
         token: TokenCheck,
     ) -> Result<(Joined, Vec<(Worker, Command)>), RequestError> {
-        let room = RoomKey::new(DEFAULT_PROJECT, &*join.room);
+        let room = RoomKey::new(token.project(), &*join.room);
         let mut state = self.state();
         match state.connections.get(&connection.id) {
             Some(None) => {}
@@ -111,20 +118,20 @@ impl Rooms {
         let socket = (connection.id, connection.outbox.clone());
         let (id, secret, kept) = match returning {
             Some((id, resume)) => {
-                let grant = check_resume(&state.peers[&id], resume, token)?;
-                let kept = resume_peer(&mut state, id, resume, socket, grant);
+                let session = check_resume(&state.peers[&id], resume, token)?;
+                let kept = resume_peer(&mut state, id, resume, socket, session);
                 (id, resume.secret.clone(), Some(kept))
             }
             None => {
-                let grant = match token {
+                let session = match token {
                     TokenCheck::NotRequired => None,
-                    TokenCheck::Valid(grant) => Some(grant),
+                    TokenCheck::Valid(session) => Some(session),
                     TokenCheck::Expired { error, .. } => return Err(error),
                 };
-                if let Some(grant) = &grant {
-                    self.make_room_for_peer(&mut state, &room, &grant.user, join.take_over)?;
+                if let Some(session) = &session {
+                    self.make_room_for_peer(&mut state, &room, &session.user, join.take_over)?;
                 }
-                let (id, secret) = add_peer(&mut state, &room, join, socket, grant)?;
+                let (id, secret) = add_peer(&mut state, &room, join, socket, session)?;
                 (id, secret, None)
             }
         };
@@ -154,7 +161,8 @@ impl Rooms {
     fn joined(&self, state: &State, id: PeerId, secret: Vec<u8>, resumed: bool, kept: KeptObjects) -> Joined {
         let peer = &state.peers[&id];
         let ice_servers = self.ice_servers(&peer.user);
-        let others = state.rooms[&peer.room].peers.iter().filter(|other| **other != id);
+        let others =
+            state.rooms[&peer.room].peers.iter().filter(|other| **other != id && state.is_visible(**other));
         Joined {
             peer_id: id.to_string(),
             resume_secret: secret,
@@ -179,26 +187,30 @@ impl Rooms {
 
     /// The TURN server with a new credential for this user.
     pub(super) fn ice_servers(&self, user: &str) -> Vec<IceServer> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        self.turn.iter().map(|turn| turn.ice_server(user, now)).collect()
+        self.turn.iter().map(|turn| turn.ice_server(user, since_1970())).collect()
     }
 
     /// Checks the token of a join.
     fn admit(&self, join: &JoinRoom) -> Result<TokenCheck, RequestError> {
-        let verifier = match &self.admission {
-            Admission::Development { verifier: Some(verifier) } if !join.token.is_empty() => verifier,
+        let keyring = match &self.admission {
+            Admission::Development { verifier: Some(keyring) } if !join.token.is_empty() => keyring,
             Admission::Development { .. } => return Ok(TokenCheck::NotRequired),
-            Admission::TokenRequired(verifier) => verifier,
+            Admission::TokenRequired(keyring) => keyring,
         };
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        match verifier.verify(&join.token, &join.room, now) {
-            Ok(grant) => Ok(TokenCheck::Valid(grant)),
+        let now = since_1970();
+        let token = match keyring.validate_token(&join.token, now) {
+            Ok(session) => TokenCheck::Valid(session),
             Err(error) if error.code == ErrorCode::TokenExpired && join.resume.is_some() => {
-                let grant = verifier.verify_ignoring_expiry(&join.token, &join.room, now)?;
-                Ok(TokenCheck::Expired { user: grant.user, error })
+                let session = keyring.validate_ignoring_expiry(&join.token, now)?;
+                TokenCheck::Expired { session, error }
             }
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
+        };
+        if let Some(session) = token.session() {
+            session.check_room(&join.room)?;
+            permitted(session.permissions.can_join, "canJoin")?;
         }
+        Ok(token)
     }
 
     /// Handles the loss of a client's connection: its peer and its media stay for a while.
@@ -222,8 +234,10 @@ impl Rooms {
             clientAddress = %connection.address,
             "a peer lost its connection; it may resume"
         );
-        let away = PeerAway { peer_id: id.to_string(), away: true };
-        state.broadcast(&room, Some(id), Payload::PeerAway(away));
+        if state.is_visible(id) {
+            let away = PeerAway { peer_id: id.to_string(), away: true };
+            state.broadcast(&room, Some(id), Payload::PeerAway(away));
+        }
         drop(state);
         self.expire(id, absence, self.timeouts.away);
     }
@@ -313,6 +327,31 @@ impl Rooms {
     }
 }
 
+impl State {
+    /// Assigns what a new token says to a peer, and notifies the others if it becomes visible or hidden.
+    /// Returns whether something changed.
+    pub(super) fn replace_session(&mut self, id: PeerId, session: Session) -> bool {
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        let is_changed =
+            peer.permissions != session.permissions || peer.token.as_ref() != Some(&session.token);
+        let was_hidden = peer.permissions.hidden;
+        (peer.permissions, peer.token) = (session.permissions, Some(session.token));
+        let (is_hidden, room) = (peer.permissions.hidden, peer.room.clone());
+        match (was_hidden, is_hidden) {
+            (false, true) => {
+                let left = proto::PeerLeft { peer_id: id.to_string() };
+                self.broadcast(&room, Some(id), Payload::PeerLeft(left));
+            }
+            (true, false) => {
+                let joined = proto::PeerJoined { peer: self.peer_info(id) };
+                self.broadcast(&room, Some(id), Payload::PeerJoined(joined));
+            }
+            _ => {}
+        }
+        is_changed
+    }
+}
+
 /// Checks the fields of a join.
 fn check(join: &JoinRoom) -> Result<(), RequestError> {
     token::check_room(&join.room).map_err(|wanted| RequestError::bad(format!("room must be {wanted}")))?;
@@ -343,23 +382,23 @@ fn parse_peer(id: &str) -> Option<PeerId> {
     super::lookup::parse_id(id).map(PeerId)
 }
 
-/// Authenticates a returning peer. Returns its new grant; `None` if its permissions stay the same.
-fn check_resume(peer: &Peer, resume: &Resume, token: TokenCheck) -> Result<Option<Grant>, RequestError> {
+/// Authenticates a returning peer. Returns what its new token says; `None` if its permissions stay the same.
+fn check_resume(peer: &Peer, resume: &Resume, token: TokenCheck) -> Result<Option<Session>, RequestError> {
     let is_its_secret = is_secret_of(peer, &resume.secret);
     match token {
         // The token was valid when the call began, and the secret identifies the call.
-        TokenCheck::Expired { user, .. } if is_its_secret && user == peer.user => Ok(None),
+        TokenCheck::Expired { session, .. } if is_its_secret && session.user == peer.user => Ok(None),
         TokenCheck::Expired { error, .. } => Err(error),
         _ if !is_its_secret => {
             let text =
                 "resume.secret does not belong to this peer; join without resume to enter as a new one";
             Err(RequestError::new(ErrorCode::ResumeSecret, text))
         }
-        TokenCheck::Valid(grant) if grant.user != peer.user => {
+        TokenCheck::Valid(session) if session.user != peer.user => {
             let text = "the token is for a different user than the peer to resume";
             Err(RequestError::new(ErrorCode::TokenPermission, text))
         }
-        TokenCheck::Valid(grant) => Ok(Some(grant)),
+        TokenCheck::Valid(session) => Ok(Some(session)),
         TokenCheck::NotRequired => Ok(None),
     }
 }
@@ -371,14 +410,10 @@ fn resume_peer(
     id: PeerId,
     resume: &Resume,
     socket: (super::ConnectionId, super::Outbox),
-    grant: Option<Grant>,
+    session: Option<Session>,
 ) -> KeptObjects {
+    let is_changed = session.is_some_and(|session| state.replace_session(id, session));
     let peer = state.peers.get_mut(&id).expect("the caller has found this peer");
-    let before = peer.permissions;
-    if let Some(grant) = grant {
-        peer.permissions = grant.permissions;
-    }
-    let is_changed = peer.permissions != before;
     let room = peer.room.clone();
     match peer.socket.replace(socket) {
         Some((old, outbox)) => {
@@ -387,10 +422,11 @@ fn resume_peer(
             outbox.send(encode(Payload::Evicted(proto::Evicted { reason })));
             outbox.end();
         }
-        None => {
+        None if state.is_visible(id) => {
             let back = PeerAway { peer_id: id.to_string(), away: false };
             state.broadcast(&room, Some(id), Payload::PeerAway(back));
         }
+        None => {}
     }
     let mut kept = keep_listed_objects(state, id, resume);
     if is_changed {
@@ -413,10 +449,10 @@ fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptOb
 
     let mut kept = KeptObjects::default();
     // The new token may permit less than the one with which the objects were created.
-    let Permissions { can_publish, can_subscribe, can_use_plain_transports } = state.peers[&id].permissions;
+    let permissions = state.peers[&id].permissions.clone();
     let own: Vec<_> = state.peers[&id].transports.iter().copied().collect();
     for transport in own {
-        let is_permitted = can_use_plain_transports || !state.transports[&transport].is_plain;
+        let is_permitted = permissions.can_use_plain_transports || !state.transports[&transport].is_plain;
         if is_permitted && transports.contains(&transport) {
             kept.transports.push(transport.to_string());
         } else if let Some(removed) = state.remove_transport(transport) {
@@ -425,8 +461,9 @@ fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptOb
     }
     let own: Vec<_> = state.producers_of(id).collect();
     for producer in own {
-        let worker = state.producers.get(&producer).and_then(|producer| state.worker_of(producer.transport));
-        if can_publish && producers.contains(&producer) {
+        let Some(found) = state.producers.get(&producer) else { continue };
+        let worker = state.worker_of(found.transport);
+        if permissions.may_publish(&found.source) && producers.contains(&producer) {
             kept.producers.push(producer.to_string());
         } else if let (Some(worker), Some(_)) = (worker, state.remove_producer(producer)) {
             kept.commands.push((worker, Command::CloseProducer { producer }));
@@ -435,7 +472,7 @@ fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptOb
     let own: Vec<_> = state.consumers_of(id).collect();
     for consumer in own {
         let worker = state.consumers.get(&consumer).and_then(|consumer| state.worker_of(consumer.transport));
-        if can_subscribe && consumers.contains(&consumer) {
+        if permissions.can_subscribe && consumers.contains(&consumer) {
             kept.consumers.push(consumer.to_string());
         } else if let (Some(worker), Some(_)) = (worker, state.remove_consumer(consumer)) {
             kept.commands.push((worker, Command::CloseConsumer { consumer }));
@@ -450,7 +487,7 @@ fn add_peer(
     room: &RoomKey,
     join: &JoinRoom,
     socket: (super::ConnectionId, super::Outbox),
-    grant: Option<Grant>,
+    session: Option<Session>,
 ) -> Result<(PeerId, Vec<u8>), RequestError> {
     match state.rooms.get(room) {
         Some(found) if found.peers.len() >= limits::PEERS_PER_ROOM_MAX => {
@@ -465,17 +502,21 @@ fn add_peer(
                 limits::ROOMS_MAX
             )));
         }
+        None if session.as_ref().is_some_and(|session| !session.permissions.can_create_room) => {
+            let text = "the room does not exist, and the token's permissions do not have canCreateRoom";
+            return Err(RequestError::new(ErrorCode::TokenPermission, text));
+        }
         _ => {}
     }
     let id = PeerId(random_id());
     let mut secret = vec![0; limits::SECRET_BYTES];
     getrandom::fill(&mut secret).expect("the kernel provides random numbers");
-    let (user, name, permissions) = match grant {
-        Some(Grant { user, name, permissions }) => (user, name, permissions),
+    let (user, name, permissions, token) = match session {
+        Some(Session { user, name, permissions, token, .. }) => (user, name, permissions, Some(token)),
         // In development mode, only clients of this machine can connect.
         None => {
             let permissions = Permissions { can_use_plain_transports: true, ..Permissions::default() };
-            (format!("guest-{:04x}", id.0 >> 48), None, permissions)
+            (format!("guest-{:04x}", id.0 >> 48), None, permissions, None)
         }
     };
     let shown =
@@ -492,6 +533,7 @@ fn add_peer(
         display_name,
         secret_hash: hash(&secret),
         permissions,
+        token,
         socket: Some(socket),
         away_since: Instant::now(),
         absences: 0,
@@ -499,9 +541,16 @@ fn add_peer(
     };
     state.peers.insert(id, peer);
     state.rooms.entry(room.clone()).or_default().peers.insert(id);
-    let joined = proto::PeerJoined { peer: state.peer_info(id) };
-    state.broadcast(room, Some(id), Payload::PeerJoined(joined));
+    if state.is_visible(id) {
+        let joined = proto::PeerJoined { peer: state.peer_info(id) };
+        state.broadcast(room, Some(id), Payload::PeerJoined(joined));
+    }
     Ok((id, secret))
+}
+
+/// The time since 1970.
+pub(super) fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 fn is_secret_of(peer: &Peer, secret: &[u8]) -> bool {

@@ -22,13 +22,14 @@ pub(super) fn sends(direction: &str) -> Result<bool, RequestError> {
     }
 }
 
-/// Checks that a peer may produce (`sends`) or consume.
-pub(super) fn check_permission(permissions: Permissions, sends: bool) -> Result<(), RequestError> {
-    if sends {
-        permitted(permissions.can_publish, "canPublish")
-    } else {
-        permitted(permissions.can_subscribe, "canSubscribe")
+/// Checks that a peer may publish a source.
+pub(super) fn check_publish(permissions: &Permissions, source: &str) -> Result<(), RequestError> {
+    permitted(permissions.can_publish, "canPublish")?;
+    if permissions.hidden {
+        let text = "a hidden peer cannot publish: the token's permissions have hidden";
+        return Err(RequestError::new(ErrorCode::TokenPermission, text));
     }
+    permitted(permissions.may_publish(source), "this source in canPublishSources")
 }
 
 /// Refuses a request whose claim is missing in the token.

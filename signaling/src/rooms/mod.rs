@@ -28,7 +28,7 @@ pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue};
 pub use room_key::RoomKey;
 pub use state::PeerId;
 
-use crate::auth::token::Verifier;
+use crate::auth::keyring::Keyring;
 use crate::auth::turn::TurnServer;
 use crate::limits;
 use crate::media_node::{AskError, MediaNode};
@@ -52,10 +52,20 @@ pub enum Admission {
     /// token gets what the token permits, if there is a key to verify it with.
     Development {
         /// With the development key.
-        verifier: Option<Verifier>,
+        verifier: Option<Keyring>,
     },
     /// Clients with a valid token.
-    TokenRequired(Verifier),
+    TokenRequired(Keyring),
+}
+
+impl Admission {
+    /// The keys that verify tokens, if there are any.
+    fn keyring(&self) -> Option<&Keyring> {
+        match self {
+            Self::Development { verifier } => verifier.as_ref(),
+            Self::TokenRequired(keyring) => Some(keyring),
+        }
+    }
 }
 
 /// How long the rooms wait.
@@ -106,7 +116,8 @@ pub struct Rooms {
     spread_above: usize,
     peers_per_user: usize,
     joins: Mutex<TokenBucket>,
-    joins_of_users: Mutex<TokenBuckets<String>>,
+    /// By project and user.
+    joins_of_users: Mutex<TokenBuckets<(String, String)>>,
     leave_beacons: Mutex<TokenBuckets>,
     /// Whether the objects of returning clients are known.
     settled: watch::Sender<bool>,
@@ -205,6 +216,11 @@ impl Rooms {
     /// Number of connections in memory: open ones, and those that are being closed.
     pub fn connection_count(&self) -> usize {
         Arc::strong_count(&self.alive) - 1
+    }
+
+    /// The keys that verify tokens; `None` in development mode without a key.
+    pub fn keyring(&self) -> Option<&Keyring> {
+        self.admission.keyring()
     }
 
     /// Whether clients need no token.

@@ -25,8 +25,9 @@ impl Rooms {
                 "comedia needs direction \"send\": the address is learned from the packets that the program sends",
             ));
         }
-        let permissions = self.state().peers.get(&peer).ok_or_else(not_joined)?.permissions;
-        permitted(permissions.can_use_plain_transports, "canUsePlainTransports")?;
+        let is_permitted =
+            self.state().peers.get(&peer).ok_or_else(not_joined)?.permissions.can_use_plain_transports;
+        permitted(is_permitted, "canUsePlainTransports")?;
         let router = self.router(peer).await?;
         let (transport, app_data, mut reservation) =
             self.reserve_transport(peer, router.worker, sends, true)?;

@@ -1,10 +1,11 @@
 //! Producers: the tracks that a client sends.
 
 use super::app_data::{self, ProducerRecord};
-use super::lookup::{check_permission, own_producer, own_transport, wrong_answer};
+use super::lookup::{check_publish, own_producer, own_transport, wrong_answer};
 use super::reservation::Reservation;
 use super::state::{PeerId, Producer, State};
 use super::{Rooms, hints, random_id};
+use crate::auth::token::check_source;
 use crate::limits;
 use crate::ortc::{self, Produced};
 use crate::proto::{
@@ -56,15 +57,8 @@ impl Rooms {
         let kind = ortc::kind(&produce.kind)?;
         let parameters =
             produce.rtp_parameters.ok_or_else(|| RequestError::bad("ProduceMedia needs rtpParameters"))?;
-        if produce.source.chars().count() > limits::SOURCE_LEN_MAX
-            || produce.source.chars().any(char::is_control)
-        {
-            let text = format!(
-                "source must be at most {} characters, none of them a control character",
-                limits::SOURCE_LEN_MAX
-            );
-            return Err(RequestError::bad(text));
-        }
+        check_source(&produce.source)
+            .map_err(|wanted| RequestError::bad(format!("source must be {wanted}")))?;
         let content_hint = hints::content_hint(&produce.content_hint, &produce.source)?;
         let produced = Produced::new(kind, &parameters)?;
         produced.check(&self.media)?;
@@ -89,7 +83,7 @@ impl Rooms {
         let producer = ProducerId(random_id());
         let mut state = self.state();
         let (transport, worker) = own_transport(&state, peer, &produce.transport_id)?;
-        check_permission(state.peers[&peer].permissions, true)?;
+        check_publish(&state.peers[&peer].permissions, &source)?;
         let on = &state.transports[&transport];
         if !on.sends {
             return Err(RequestError::new(

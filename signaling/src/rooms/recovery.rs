@@ -8,7 +8,7 @@ use super::room_key::RoomKey;
 use super::state::{
     BEFORE_THIS_PROCESS, Consumer, Media, Peer, PeerId, Producer, Room, Router, State, Transport,
 };
-use crate::auth::token::Permissions;
+use crate::auth::session::TokenInfo;
 use crate::media_node::Worker;
 use crate::ortc::Produced;
 use crate::proto::RtpParameters;
@@ -155,11 +155,7 @@ impl Rooms {
         let state = &mut *guard;
         let room = state.rooms.get_mut(key)?;
         let peer = PeerId(record.peer);
-        let permissions = Permissions {
-            can_publish: record.can_publish,
-            can_subscribe: record.can_subscribe,
-            can_use_plain_transports: record.can_use_plain_transports,
-        };
+        let permissions = record.permissions();
         if room.peers.insert(peer) {
             let entry = Peer {
                 room: key.clone(),
@@ -167,6 +163,7 @@ impl Rooms {
                 display_name: record.display_name,
                 secret_hash: record.secret_hash,
                 permissions,
+                token: record.token.map(TokenInfo::from),
                 socket: None,
                 away_since: Instant::now(),
                 absences: 0,
@@ -177,7 +174,7 @@ impl Rooms {
         } else if let Some(known) = state.peers.get_mut(&peer) {
             // The records differ if a process ended while it changed the permissions: the peer gets what all
             // of them permit.
-            known.permissions = known.permissions.and(permissions);
+            known.permissions = known.permissions.clone().and(permissions);
         }
         let mut transport = Transport::new(peer, worker, record.sends, is_plain);
         transport.created_by = Some(BEFORE_THIS_PROCESS);

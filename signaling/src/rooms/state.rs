@@ -5,6 +5,7 @@
 
 use super::outbox::{ConnectionId, Outbox};
 use super::room_key::RoomKey;
+use crate::auth::session::TokenInfo;
 use crate::auth::token::Permissions;
 use crate::media_node::Worker;
 use crate::ortc::{self, Produced};
@@ -113,6 +114,8 @@ pub(super) struct Peer {
     pub(super) display_name: String,
     pub(super) secret_hash: Vec<u8>,
     pub(super) permissions: Permissions,
+    /// Of the token that admitted it; `None` in development mode.
+    pub(super) token: Option<TokenInfo>,
     /// `None` while it is away.
     pub(super) socket: Option<(ConnectionId, Outbox)>,
     /// Start of its last absence; before the first, the time of the join.
@@ -236,6 +239,11 @@ impl State {
             producers,
             away: peer.socket.is_none(),
         })
+    }
+
+    /// Whether the other peers of the room know of this one.
+    pub(super) fn is_visible(&self, id: PeerId) -> bool {
+        self.peers.get(&id).is_some_and(|peer| !peer.permissions.hidden)
     }
 
     /// A producer, for the other peers; `None` for a backup, and before the engine confirmed it.
@@ -389,7 +397,9 @@ impl State {
                 routers = self.rooms.remove(&peer.room).map_or_else(Vec::new, |room| room.routers());
             }
         }
-        self.broadcast(&peer.room, None, Payload::PeerLeft(proto::PeerLeft { peer_id: id.to_string() }));
+        if !peer.permissions.hidden {
+            self.broadcast(&peer.room, None, Payload::PeerLeft(proto::PeerLeft { peer_id: id.to_string() }));
+        }
         Some(RemovedPeer { peer, transports: closed, routers })
     }
 

@@ -1,6 +1,6 @@
 //! Transports: one to send and one to receive media for each peer.
 
-use super::app_data::{self, TransportRecord};
+use super::app_data::{self, TokenRecord, TransportRecord};
 use super::lookup::{gone, not_joined, own_transport, sends, wrong_answer};
 use super::reservation::Reservation;
 use super::state::{PeerId, State, Transport};
@@ -108,16 +108,17 @@ impl Rooms {
 
 fn transport_record(state: &State, id: PeerId, sends: bool) -> Result<TransportRecord, RequestError> {
     let peer = state.peers.get(&id).ok_or_else(not_joined)?;
-    Ok(TransportRecord {
+    let mut record = TransportRecord {
         peer: id.0,
         user: peer.user.clone(),
         display_name: peer.display_name.clone(),
         secret_hash: peer.secret_hash.clone(),
-        can_publish: peer.permissions.can_publish,
-        can_subscribe: peer.permissions.can_subscribe,
         sends,
-        can_use_plain_transports: peer.permissions.can_use_plain_transports,
-    })
+        token: peer.token.as_ref().map(TokenRecord::from),
+        ..TransportRecord::default()
+    };
+    record.set_permissions(&peer.permissions);
+    Ok(record)
 }
 
 /// The commands that store the changed permissions of a peer with each of its transports.

@@ -244,6 +244,17 @@ pub(super) fn signaling_arguments(
     if let Some(path) = &options.key.public_key_file {
         push("--public-key-file", path.into());
     }
+    for cli::TokenKey { id, path } in &options.key.token_keys {
+        let mut value = OsString::from(format!("{id}="));
+        value.push(path);
+        push("--token-key", value);
+    }
+    if let Some(audience) = &options.key.token_audience {
+        push("--token-audience", audience.into());
+    }
+    if let Some(issuer) = &options.key.token_issuer {
+        push("--token-issuer", issuer.into());
+    }
     if let Some(path) = &options.media.media {
         push("--media", path.into());
     }
