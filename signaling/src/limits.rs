@@ -279,3 +279,25 @@ pub const TURN_URLS_MAX: usize = 8;
 
 /// Bytes that are read from a file with a password: the longest password and its end of line.
 pub const PASSWORD_FILE_BYTES_MAX: u64 = stores::accounts::limits::PASSWORD_BYTES_MAX as u64 + 2;
+
+/// Bytes of the body of a request to `/api/v1`: the longest names and password, each byte of which may take six
+/// in JSON. A longer one gets status 413.
+pub const API_BODY_BYTES_MAX: usize = 16 * 1024;
+/// Logins per second from one IPv4 address or IPv6 /64. Above it, they get status 429.
+pub const LOGINS_PER_ADDRESS_PER_SECOND: f64 = 2.0;
+/// Logins at once from one address, before the rate applies: a class behind one address begins a lesson.
+pub const LOGINS_PER_ADDRESS_BURST: f64 = 100.0;
+/// Logins per second of one account, from all addresses: 8,640 guesses of a password in a day. Above it, they
+/// get status 429, also with the right password.
+pub const LOGINS_PER_ACCOUNT_PER_SECOND: f64 = 0.1;
+/// Logins at once of one account, before the rate applies: typing errors, and several devices.
+pub const LOGINS_PER_ACCOUNT_BURST: f64 = 10.0;
+/// Lifetime of the session of a user who logged in: a working day. Afterwards the user logs in again.
+pub const SESSION_TTL: Duration = Duration::from_secs(12 * 3_600);
+/// Lifetime of a token for a room: it is needed to join, and to resume after a restart of the client.
+pub const ROOM_TOKEN_TTL: Duration = Duration::from_secs(3_600);
+/// Interval at which the API keys of the database are read: the time until a new key is accepted or a revoked
+/// one refused.
+pub const API_KEYS_INTERVAL: Duration = Duration::from_secs(3);
+/// Interval at which old entries of the audit log are deleted, if a retention time is configured.
+pub const AUDIT_RETENTION_INTERVAL: Duration = Duration::from_secs(3_600);

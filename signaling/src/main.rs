@@ -5,8 +5,10 @@
 
 use anyhow::Context;
 use leat_log::Format;
+use signaling::api::accounts::AccountsApi;
+use signaling::api::stored_keys;
 use signaling::config::cli;
-use signaling::config::{Config, ConfigError};
+use signaling::config::{AccountSettings, Config, ConfigError};
 use signaling::engine::{self, Engine};
 use signaling::ortc::media_config::LOW_PRIORITY_MAX;
 use signaling::rooms::{self, Admission, Rooms, Timeouts};
@@ -16,6 +18,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use stores::accounts::Accounts;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
@@ -64,6 +67,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     if matches!(config.admission, Admission::Development { .. }) {
         tracing::warn!("development mode: no key is configured; clients on this machine need no token");
     }
+    let accounts = accounts(&config.accounts)?;
     let engine = Engine::new();
     let settings = rooms::RoomSettings {
         admission: config.admission,
@@ -78,6 +82,15 @@ async fn run(config: Config) -> anyhow::Result<()> {
     engine::start(engine, config.control_socket, sender).context("cannot start a thread")?;
     tokio::spawn(rooms.clone().follow(events));
     let mut settings = config.http_settings;
+    if let Some(accounts) = accounts {
+        let AccountSettings { audit_retention, parties, .. } = config.accounts;
+        let api = AccountsApi::start(accounts.clone(), parties).context("cannot start a thread")?;
+        settings.api = Arc::new(api).router();
+        tokio::spawn(stored_keys::follow_api_keys(accounts.clone(), rooms.clone()));
+        if let Some(retention) = audit_retention {
+            tokio::spawn(stored_keys::delete_old_audit_entries(accounts, retention));
+        }
+    }
     settings.edge.connections = edge::allow_descriptors(settings.edge.connections);
     tracing::info!(address = %listener.local_addr()?, "listening");
     let serving = http::serve(listener, rooms.clone(), settings);
@@ -94,6 +107,23 @@ async fn run(config: Config) -> anyhow::Result<()> {
         () = drain(&rooms) => {}
     }
     Ok(())
+}
+
+/// Opens the store of accounts, without waiting for its database. Calls work without it, so only a database
+/// that the operator has chosen is an error.
+fn accounts(settings: &AccountSettings) -> Result<Option<Accounts>, ConfigError> {
+    let Some(database) = &settings.database else {
+        tracing::warn!("accounts are off: {}", ConfigError::NoDataDir);
+        return Ok(None);
+    };
+    match Accounts::open(database) {
+        Ok(accounts) => Ok(Some(accounts)),
+        Err(error) if settings.is_chosen => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "accounts are off");
+            Ok(None)
+        }
+    }
 }
 
 /// Notifies the clients that this process ends, and waits until they have read it.

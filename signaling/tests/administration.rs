@@ -1,9 +1,11 @@
 //! `leat users`, `projects`, `keys`, `stream-keys`, `audit`, `backup` and `restore`, from the command line.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 /// A folder for one test, with a database.
 struct Machine {
@@ -272,4 +274,111 @@ fn commands_of_the_documentation_work() {
     let restored = text.rsplit("restored: ").next().expect("the last commands");
     assert!(restored.starts_with("2 projects, 1 users, 2 API keys, 1 stream keys"), "{text}");
     assert!(restored.contains("ada\tyes"), "the list of the restored database: {text}");
+}
+
+/// A signaling process without an engine. It is killed at the end.
+struct Server {
+    process: Child,
+    address: String,
+    _log: BufReader<ChildStderr>,
+}
+
+impl Server {
+    fn start(machine: &Machine, arguments: &[&str]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_leat-signaling"))
+            .args(["--http", "127.0.0.1:0", "--control-socket", "/nonexistent/control.sock", "--log", "json"])
+            .arg("--require-token")
+            .args(arguments)
+            .env("XDG_STATE_HOME", &machine.dir)
+            .env_remove("LEAT_DATABASE")
+            .env_remove("LEAT_SECRET")
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let mut log = BufReader::new(process.stderr.take().expect("piped"));
+        let mut line = String::new();
+        while !line.contains("\"listening\"") {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).expect("text"), 0, "it ended");
+        }
+        let address = line.split("127.0.0.1:").nth(1).expect("an address");
+        let port: String = address.chars().take_while(char::is_ascii_digit).collect();
+        Self { process, address: format!("127.0.0.1:{port}"), _log: log }
+    }
+
+    /// The answer to a login.
+    fn login(&self, user: &str, password: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        let body = format!("{{\"user\":\"{user}\",\"password\":\"{password}\"}}");
+        let length = body.len();
+        let head = format!("POST /api/v1/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n");
+        write!(stream, "{head}Connection: close\r\n\r\n{body}").expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // SIGKILL.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn killed_server_has_recorded_every_acknowledged_login() {
+    let machine = Machine::new("server");
+    let mut logins = 0;
+    for round in 0..3 {
+        let server = Server::start(&machine, &[]);
+        // While the server uses the database.
+        let user = format!("user-{round}");
+        let password = value(&machine.leat(&format!("users add {user}")), "password");
+        for _ in 0..=round {
+            let answer = server.login(&user, &password);
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            logins += 1;
+        }
+        drop(server);
+        let audit = machine.leat("audit");
+        assert_eq!(rows(&audit).iter().filter(|row| row[2] == "user.login").count(), logins, "{audit}");
+    }
+}
+
+#[test]
+fn server_deletes_audit_entries_after_the_retention_time() {
+    let machine = Machine::new("retention");
+    machine.leat("users add ada");
+    // Entries of the present are older than a second when it has passed.
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    let _server = Server::start(&machine, &["--audit-retention", "1s"]);
+    let start = std::time::Instant::now();
+    while machine.leat("audit").contains("user.add") {
+        assert!(start.elapsed().as_secs() < 60, "the entry was not deleted");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let audit = machine.leat("audit");
+    assert!(rows(&audit).iter().any(|row| row[1] == "system" && row[2] == "audit.delete"), "{audit}");
+}
+
+#[test]
+fn server_refuses_a_database_that_cannot_be_used_and_works_without_the_default_one() {
+    let machine = Machine::new("unusable");
+    let file = machine.path("file");
+    fs::write(&file, "").expect("a file");
+    for (option, value) in [("--data-dir", file.as_str()), ("--database", "mysql://user:secret@host/db")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_leat-signaling"))
+            .args(["--http", "127.0.0.1:0", option, value])
+            .output()
+            .expect("the program runs");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(option) && !text.contains("secret"), "{text}");
+    }
+    let elsewhere = Machine { dir: PathBuf::from(&file) };
+    let server = Server::start(&elsewhere, &[]);
+    assert!(server.login("ada", "correct horse").starts_with("HTTP/1.1 405"), "there are no accounts");
+    std::mem::forget(elsewhere);
 }

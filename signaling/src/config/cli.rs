@@ -1,6 +1,6 @@
 //! The command lines of both binaries. [`super`] checks how their values combine.
 
-use super::store::AdminCommand;
+use super::store::{AdminCommand, StoreOptions};
 use crate::auth::key;
 use crate::auth::token;
 use crate::auth::turn;
@@ -38,6 +38,9 @@ pub struct SignalingOptions {
     /// Size and placement of rooms.
     #[command(flatten)]
     pub rooms: RoomOptions,
+    /// Accounts.
+    #[command(flatten)]
+    pub accounts: AccountOptions,
     /// The engine's control socket [default: $XDG_RUNTIME_DIR/leat/control.sock, or
     /// /tmp/leat-UID/control.sock]
     #[arg(long, value_name = "PATH")]
@@ -99,6 +102,21 @@ pub struct RoomOptions {
     /// connection, or is refused
     #[arg(long, value_name = "COUNT", default_value_t = limits::PEERS_PER_USER as u32, value_parser = clap::value_parser!(u32).range(1..))]
     pub peers_per_user: u32,
+}
+
+/// Accounts and API keys.
+#[derive(Clone, Debug, Args)]
+pub struct AccountOptions {
+    /// The database of accounts.
+    #[command(flatten)]
+    pub store: StoreOptions,
+    /// Time after which entries of the audit log are deleted: a number and s, m, h or d, for example 400d
+    /// [default: never]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub audit_retention: Option<Duration>,
+    /// Every client needs a token, of a login or of an API key in the database, also if no other key is given
+    #[arg(long)]
+    pub require_token: bool,
 }
 
 /// The TURN server that is announced to clients; none without URLs.
@@ -231,6 +249,9 @@ pub struct UpOptions {
     /// Size and placement of rooms.
     #[command(flatten)]
     pub rooms: RoomOptions,
+    /// Accounts.
+    #[command(flatten)]
+    pub accounts: AccountOptions,
     /// First UDP port for media; worker N uses this plus N
     #[arg(long, value_name = "PORT", default_value_t = 7000)]
     pub rtc_port: u16,

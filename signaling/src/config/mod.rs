@@ -8,6 +8,7 @@ pub mod store;
 pub use addresses::{default_listen_ips, own_address};
 pub use paths::control_socket;
 
+use crate::api::accounts::TokenParties;
 use crate::auth::dev_key;
 use crate::auth::key::{self, KeyError};
 use crate::auth::keyring::Keyring;
@@ -22,6 +23,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use stores::accounts::{AccountError, Database};
 
 /// Tolerated difference between the clocks of the issuer of a token and this server.
 pub const LEEWAY: Duration = Duration::from_secs(30);
@@ -68,8 +70,8 @@ pub enum ConfigError {
     Turn(#[from] TurnServerError),
     /// Development mode on an address that other hosts can reach.
     #[error(
-        "--http {0}: without a key, only a loopback address such as {default} is allowed; give --secret-file to listen \
-         on others",
+        "--http {0}: without a key, only a loopback address such as {default} is allowed; give --secret-file or \
+         --require-token to listen on others",
         default = cli::HTTP_DEFAULT
     )]
     DevelopmentModeInPublic(SocketAddr),
@@ -86,6 +88,9 @@ pub enum ConfigError {
         "no directory for the database of accounts: neither XDG_STATE_HOME nor HOME is an absolute path; give --data-dir or --database"
     )]
     NoDataDir,
+    /// The chosen database of accounts cannot be used.
+    #[error(transparent)]
+    Accounts(#[from] AccountError),
     /// Two keys, one by option and one by the environment.
     #[error(
         "the environment variable LEAT_SECRET is set, and {option} is given too: unset LEAT_SECRET, or omit {option}"
@@ -134,12 +139,27 @@ pub struct Config {
     pub spread_above: usize,
     /// Maximum number of peers of one user in one room.
     pub peers_per_user: usize,
+    /// The store of accounts.
+    pub accounts: AccountSettings,
     /// The control socket of the engine.
     pub control_socket: PathBuf,
     /// Whether this process ends with its parent.
     pub die_with_parent: bool,
     /// Increment of the niceness.
     pub nice: u8,
+}
+
+/// The store of accounts.
+#[derive(Clone, Debug)]
+pub struct AccountSettings {
+    /// The database; `None` if there is no place for the default one.
+    pub database: Option<Database>,
+    /// Whether the operator has chosen it. Otherwise the server also works without.
+    pub is_chosen: bool,
+    /// Time after which entries of the audit log are deleted.
+    pub audit_retention: Option<Duration>,
+    /// What tokens of logins contain beside the user.
+    pub parties: TokenParties,
 }
 
 impl TryFrom<cli::SignalingOptions> for Config {
@@ -157,7 +177,7 @@ impl TryFrom<cli::SignalingOptions> for Config {
                 warn_if_open("--token-key", path);
             }
         }
-        let admission = admission(&cli.key)?;
+        let admission = admission(&cli.key, cli.accounts.require_token)?;
         if matches!(admission, Admission::Development { .. }) && !http.ip().is_loopback() {
             return Err(ConfigError::DevelopmentModeInPublic(http));
         }
@@ -169,6 +189,12 @@ impl TryFrom<cli::SignalingOptions> for Config {
             turn: turn(cli.turn)?,
             spread_above: cli.rooms.spread_above,
             peers_per_user: cli.rooms.peers_per_user as usize,
+            accounts: AccountSettings {
+                database: cli.accounts.store.database().ok(),
+                is_chosen: cli.accounts.store.is_chosen(),
+                audit_retention: cli.accounts.audit_retention,
+                parties: TokenParties { audience: cli.key.token_audience, issuer: cli.key.token_issuer },
+            },
             control_socket: cli.control_socket.unwrap_or_else(control_socket),
             die_with_parent: cli.die_with_parent,
             nice: cli.nice,
@@ -207,8 +233,8 @@ fn turn(cli: cli::TurnOptions) -> Result<Option<TurnServer>, ConfigError> {
     Ok(Some(TurnServer::new(cli.turn_url, &secret, cli.turn_ttl)?))
 }
 
-/// Who may join with these keys.
-pub fn admission(keys: &cli::KeyOptions) -> Result<Admission, ConfigError> {
+/// Who may join with these keys. With `require_token`, keys of the database are sufficient.
+pub fn admission(keys: &cli::KeyOptions, require_token: bool) -> Result<Admission, ConfigError> {
     check_one(keys)?;
     let unnamed = match &keys.public_key_file {
         Some(path) => {
@@ -224,7 +250,7 @@ pub fn admission(keys: &cli::KeyOptions) -> Result<Admission, ConfigError> {
             None => None,
         },
     };
-    if unnamed.is_none() && keys.token_keys.is_empty() {
+    if unnamed.is_none() && keys.token_keys.is_empty() && !require_token {
         let development = dev_key::secret(&dev_key::path(&control_socket())).ok();
         let verifier = development.and_then(|secret| Keyring::with_secret(&secret, LEEWAY).ok());
         return Ok(Admission::Development { verifier });

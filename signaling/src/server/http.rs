@@ -1,5 +1,6 @@
 //! The HTTP server: Socket.IO, the web app, leave beacons of closed pages, and the health check.
 
+use crate::api::accounts::ClientAddress;
 use crate::limits;
 use crate::proto::ErrorCode;
 use crate::request_error::RequestError;
@@ -9,9 +10,9 @@ use crate::server::edge::{self, Client};
 use crate::server::socket::{self, Sessions};
 use crate::server::{origin_check, web};
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
@@ -53,6 +54,8 @@ pub struct HttpSettings {
     pub sessions: usize,
     /// Additional origins whose pages may use this server.
     pub allowed_origins: Vec<cors::AllowedOrigin>,
+    /// Further routes, under `/api/`.
+    pub api: Router,
 }
 
 impl Default for HttpSettings {
@@ -61,6 +64,7 @@ impl Default for HttpSettings {
             edge: edge::EdgeSettings::default(),
             sessions: limits::SESSIONS_MAX,
             allowed_origins: Vec::new(),
+            api: Router::new(),
         }
     }
 }
@@ -68,14 +72,15 @@ impl Default for HttpSettings {
 /// Serves clients until the process ends.
 pub async fn serve(listener: TcpListener, rooms: Arc<Rooms>, settings: HttpSettings) {
     let is_development_mode = rooms.is_development_mode();
-    let HttpSettings { edge, sessions, allowed_origins } = settings;
+    let HttpSettings { edge, sessions, allowed_origins, api } = settings;
     let sessions = Sessions::new(sessions, edge.connections_per_address);
     let origins = Arc::new(AllowedOrigins::new(allowed_origins, is_development_mode));
     let app = Router::new()
         .route(edge::HEALTH, get(healthz))
         .route(edge::LEAVE, post(leave).layer(DefaultBodyLimit::max(limits::LEAVE_BEACON_BYTES_MAX)))
         .fallback(get(web::serve))
-        .with_state(rooms.clone());
+        .with_state(rooms.clone())
+        .merge(api.layer(from_fn(with_address)));
     // A request passes the last layer first.
     let mut router = Router::new()
         .fallback_service(socket::service(rooms, sessions.clone(), app))
@@ -86,6 +91,15 @@ pub async fn serve(listener: TcpListener, rooms: Arc<Rooms>, settings: HttpSetti
         router = router.layer(from_fn(origin_check::only_local_pages));
     }
     edge::serve(listener, router, edge).await;
+}
+
+/// Passes the address of the client on to the API, which knows nothing else of the edge.
+async fn with_address(mut request: Request, next: Next) -> Response {
+    if let Some(client) = request.extensions().get::<Client>() {
+        let address = ClientAddress(client.address);
+        request.extensions_mut().insert(address);
+    }
+    next.run(request).await
 }
 
 /// Status 200 while this process serves requests; `engine` is "ready" if media is available.

@@ -258,6 +258,12 @@ pub(super) fn signaling_arguments(
     if let Some(path) = &options.media.media {
         push("--media", path.into());
     }
+    if let Some(dir) = &options.accounts.store.data_dir {
+        push("--data-dir", dir.into());
+    }
+    if let Some(retention) = options.accounts.audit_retention {
+        push("--audit-retention", format!("{}s", retention.as_secs()).into());
+    }
     push("--spread-above", options.rooms.spread_above.to_string().into());
     push("--peers-per-user", options.rooms.peers_per_user.to_string().into());
     push("--connections-per-address", options.edge.connections_per_address.to_string().into());
@@ -265,6 +271,9 @@ pub(super) fn signaling_arguments(
     options.edge.allow_origin.iter().for_each(|it| push("--allow-origin", it.to_string().into()));
     for url in turn.into_iter().flat_map(|addresses| turn_urls(options, addresses)) {
         push("--turn-url", url.into());
+    }
+    if options.accounts.require_token {
+        arguments.push("--require-token".into());
     }
     arguments.push("--die-with-parent".into());
     arguments

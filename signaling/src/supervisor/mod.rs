@@ -10,6 +10,7 @@ mod process;
 pub use process::{die_with_parent, termination};
 
 use crate::auth::dev_key::private_dir;
+use crate::config::store::DATABASE_VARIABLE;
 use crate::config::{self, ConfigError, cli};
 use crate::rooms::Admission;
 use anyhow::Context;
@@ -41,7 +42,7 @@ pub fn run(options: cli::UpOptions, format: Format) -> anyhow::Result<u8> {
 fn check(options: &cli::UpOptions) -> Result<(), ConfigError> {
     let http = options.http.http;
     config::media(&options.media)?;
-    let admission = config::admission(&options.key)?;
+    let admission = config::admission(&options.key, options.accounts.require_token)?;
     if matches!(admission, Admission::Development { .. }) && !http.ip().is_loopback() {
         return Err(ConfigError::DevelopmentModeInPublic(http));
     }
@@ -78,6 +79,9 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
     if let Some(secret) = options.key.secret.as_ref().or(options.key.secret_of_environment.as_ref()) {
         // As an argument, every user of the machine could read it.
         signaling.environment.push((cli::SECRET_VARIABLE.into(), secret.into()));
+    }
+    if let Some(url) = options.accounts.store.url() {
+        signaling.environment.push((DATABASE_VARIABLE.into(), url.into()));
     }
     let mut turn = match &turn_addresses {
         None => None,

@@ -2,6 +2,7 @@
 
 use super::TURN_SECRET_VARIABLE;
 use crate::config::cli::SECRET_VARIABLE;
+use crate::config::store::DATABASE_VARIABLE;
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
@@ -79,6 +80,7 @@ impl Supervised {
         command
             .args(&self.arguments)
             .env_remove(SECRET_VARIABLE)
+            .env_remove(DATABASE_VARIABLE)
             .env_remove(TURN_SECRET_VARIABLE)
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())

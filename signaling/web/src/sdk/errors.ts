@@ -46,6 +46,7 @@ export function isFinal(error: unknown): boolean {
   switch (error.code) {
     case ErrorCode.INTERNAL:
     case ErrorCode.DRAINING:
+    case ErrorCode.STORE_UNAVAILABLE:
     case ErrorCode.ENGINE_UNAVAILABLE:
     case ErrorCode.ENGINE_REFUSED:
       return false;

@@ -1,0 +1,7 @@
+//! The HTTP API under `/api/v1`. Bodies are JSON; an error is an object with `code` and `message`.
+
+pub mod accounts;
+mod api_error;
+pub mod stored_keys;
+
+pub use api_error::ApiError;

@@ -1,0 +1,79 @@
+//! What the server does with the store of accounts besides requests: it reads API keys into the keyring, and
+//! deletes old entries of the audit log.
+
+use crate::auth::keyring::{ApiKey, Keyring};
+use crate::limits;
+use crate::rooms::Rooms;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use stores::accounts::{AccountError, Accounts, Actor, DEFAULT_PROJECT};
+use tokio::time::sleep;
+
+/// Reads the API keys again and again. While the database is away, the keyring keeps those that it has.
+pub async fn follow_api_keys(accounts: Accounts, rooms: Arc<Rooms>) {
+    let Some(keyring) = rooms.keyring() else { return };
+    // So that the first login needs not wait until the key that signs its tokens is read.
+    let _ = accounts.server_key(DEFAULT_PROJECT).await;
+    let mut known = None;
+    let mut outage = Outage::default();
+    loop {
+        let read = accounts.valid_api_keys().await;
+        outage.log(read.as_ref().err(), "API keys cannot be read; those that are known stay valid");
+        if let Ok(keys) = read
+            && known.as_ref() != Some(&keys)
+        {
+            set_api_keys(keyring, &keys);
+            known = Some(keys);
+        }
+        sleep(limits::API_KEYS_INTERVAL).await;
+    }
+}
+
+fn set_api_keys(keyring: &Keyring, keys: &[stores::accounts::ApiKey]) {
+    let keys = keys.iter().map(|key| ApiKey {
+        id: key.id.clone(),
+        project: key.project.clone(),
+        secret: key.secret.clone().into_bytes(),
+    });
+    for (id, error) in keyring.set_api_keys(keys.collect()) {
+        tracing::warn!(key = id, %error, "a stored API key cannot be used");
+    }
+}
+
+/// Deletes entries of the audit log that are older than `retention`, once an hour.
+pub async fn delete_old_audit_entries(accounts: Accounts, retention: Duration) {
+    let mut outage = Outage::default();
+    loop {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let keep_from = i64::try_from(now.saturating_sub(retention).as_millis()).unwrap_or(0);
+        let deleted = accounts.delete_audit_before(&Actor::System, keep_from).await;
+        outage.log(deleted.as_ref().err(), "old entries of the audit log cannot be deleted");
+        if let Ok(count @ 1..) = deleted {
+            tracing::info!(count, "deleted old entries of the audit log");
+        }
+        sleep(limits::AUDIT_RETENTION_INTERVAL).await;
+    }
+}
+
+/// One line in the log when the database stops answering, and one when it answers again.
+#[derive(Default)]
+struct Outage {
+    is_logged: bool,
+}
+
+impl Outage {
+    fn log(&mut self, error: Option<&AccountError>, consequence: &str) {
+        match error {
+            Some(error) if !self.is_logged => {
+                tracing::warn!(error = error as &dyn Error, "{consequence}");
+                self.is_logged = true;
+            }
+            None if self.is_logged => {
+                tracing::info!("the database of accounts answers again");
+                self.is_logged = false;
+            }
+            _ => {}
+        }
+    }
+}
