@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use anyhow::Context;
+use bus::Bus;
 use leat_log::Format;
 use signaling::api::accounts::AccountsApi;
 use signaling::api::stored_keys;
@@ -68,16 +69,25 @@ async fn run(config: Config) -> anyhow::Result<()> {
         tracing::warn!("development mode: no key is configured; clients on this machine need no token");
     }
     let accounts = accounts(&config.accounts)?;
+    let bus = match &config.nats {
+        Some(options) => Bus::nats(options).await.map_err(ConfigError::Nats)?,
+        None => Bus::in_process(),
+    };
+    let turn = config.turn.map(|mut turn| {
+        turn.use_bus(&bus, config.region);
+        turn
+    });
     let engine = Engine::new();
     let settings = rooms::RoomSettings {
         admission: config.admission,
         media: config.media,
-        turn: config.turn,
+        turn,
         timeouts: Timeouts::default(),
         spread_above: config.spread_above,
         peers_per_user: config.peers_per_user,
     };
     let rooms = Rooms::new(Arc::new(engine.clone()), settings);
+    rooms.publish_events(bus.clone());
     let (sender, events) = mpsc::channel(limits::NODE_EVENTS_LEN);
     engine::start(engine, config.control_socket, sender).context("cannot start a thread")?;
     tokio::spawn(rooms.clone().follow(events));
@@ -106,6 +116,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         () = serving => {}
         () = drain(&rooms) => {}
     }
+    bus.flush().await;
     Ok(())
 }
 

@@ -86,11 +86,13 @@ pub const PLAN: &[CrateRule] = &[
             "leat-shm",
         ],
     ),
-    top("leat-signaling", "signaling", &["leat-control", "leat-log", "leat-shm"]),
+    top("leat-bus", "signaling/bus", &[]),
+    top("leat-stores", "signaling/stores", &[]),
+    top("leat-signaling", "signaling", &["leat-bus", "leat-control", "leat-log", "leat-shm", "leat-stores"]),
     top(
         "leat-turn",
         "turn",
-        &["leat-dtls", "leat-host", "leat-log", "leat-machine", "leat-relay", "leat-runtime"],
+        &["leat-bus", "leat-dtls", "leat-host", "leat-log", "leat-machine", "leat-relay", "leat-runtime"],
     ),
     // Measurements and tests may use everything below.
     // The load generator shares no code with the measured programs, so that no bug cancels itself out; the
@@ -103,6 +105,7 @@ pub const PLAN: &[CrateRule] = &[
 
 const EVERYTHING: &[&str] = &[
     "leat-bench",
+    "leat-bus",
     "leat-control",
     "leat-dtls",
     "leat-engine",
@@ -119,6 +122,7 @@ const EVERYTHING: &[&str] = &[
     "leat-signaling",
     "leat-srtp",
     "leat-ssl",
+    "leat-stores",
     "leat-stun",
     "leat-tests",
     "leat-turn",

@@ -48,7 +48,7 @@ pub const FLOORS: &[Floors] = &[
         floors: &[
             &["base64", "bucket", "counters", "limits", "request_attributes", "sorted", "table"],
             &["credentials", "nonce", "policy", "relay_sockets", "throttle"],
-            &["allocation", "quota", "request_context"],
+            &["allocation", "quota", "request_context", "revoked"],
             &["peer_streams", "settings"],
             &["events"],
             &["allocations", "call"],
@@ -118,8 +118,19 @@ pub const FLOORS: &[Floors] = &[
             &["limits"],
             &["certificates", "cli", "ledger", "wall_clock"],
             &["config_file", "control"],
-            &["config", "interfaces", "metrics"],
+            &["bus_thread", "interfaces", "metrics"],
+            &["config"],
             &["server"],
+        ],
+    },
+    Floors {
+        sources: "signaling/bus/src",
+        floors: &[
+            &["limits", "subject"],
+            &["event", "message", "turn_url"],
+            &["in_process", "nats"],
+            &["transport"],
+            &["revocations", "turn_register"],
         ],
     },
     Floors {

@@ -1,5 +1,6 @@
 //! The options, typed. [`config`](crate::config) checks their combination.
 
+use bus::{Region, TurnUrl};
 use clap::Parser;
 use host::PortRange;
 use leat_log::Format;
@@ -137,6 +138,25 @@ pub struct Cli {
     /// Address for Prometheus metrics over HTTP: GET /metrics. Without it there are none.
     #[arg(long, value_name = "IP:PORT")]
     pub metrics: Option<SocketAddr>,
+
+    /// NATS server, nats://HOST:PORT, or tls://HOST:PORT for TLS; may be repeated for the servers of a cluster.
+    /// The server learns revoked credentials from it, and registers there if --announce is given. LEAT_NATS can
+    /// be used instead, with commas between several.
+    #[arg(long, value_name = "URL", env = "LEAT_NATS", hide_env_values = true, value_delimiter = ',')]
+    pub nats: Vec<String>,
+
+    /// File with the credentials for NATS (.creds).
+    #[arg(long, value_name = "PATH", env = "LEAT_NATS_CREDENTIALS")]
+    pub nats_credentials: Option<PathBuf>,
+
+    /// Region of this server: signaling prefers servers of its own region.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub region: Region,
+
+    /// URL of this server for clients, such as turn:turn.example.org:3478?transport=udp, which the server
+    /// registers in NATS; may be repeated. Needs --nats and --secret-file.
+    #[arg(long, value_name = "URL")]
+    pub announce: Vec<TurnUrl>,
 
     /// Seconds that SIGTERM waits for existing allocations to end, while no new ones are created.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]

@@ -1,8 +1,10 @@
 //! The combination of the options, checked before anything starts.
 
+use crate::bus_thread::BusSettings;
 use crate::cli::Cli;
 use crate::config_file::{self, BadFile};
 use crate::wall_clock::SystemClock;
+use bus::{BusError, NatsOptions};
 use clap::Parser;
 use host::{BadPorts, GivenTwice, check_once, check_ports, loopback, port_shares, same_family};
 use leat_log::Format;
@@ -28,6 +30,8 @@ pub struct Config {
     pub certificate: Option<(PathBuf, PathBuf)>,
     /// The address for metrics.
     pub metrics: Option<SocketAddr>,
+    /// The connection to NATS.
+    pub bus: Option<BusSettings>,
     /// How long SIGTERM waits for the last allocation.
     pub drain_deadline: Duration,
 }
@@ -115,6 +119,15 @@ pub enum BadConfig {
         "--allowed-peers-only without --allow-peer leaves no peer that clients may reach: add --allow-peer"
     )]
     NoPeers,
+    /// NATS cannot be used.
+    #[error("--nats")]
+    Nats(#[from] BusError),
+    /// The server cannot be registered.
+    #[error("--announce needs {0} too, here or in the file of --config")]
+    CannotAnnounce(&'static str),
+    /// A browser tries each URL.
+    #[error("{0} times --announce: at most {max} are possible", max = bus::limits::TURN_URLS_MAX)]
+    TooManyUrls(usize),
     /// More exceptions than the server checks.
     #[error("{0} times --allow-peer: at most {max} are possible; use networks instead of addresses", max = relay::limits::ALLOWED_MAX)]
     TooManyAllowed(usize),
@@ -159,10 +172,20 @@ impl Config {
             listen_tls: if certificate.is_some() { at(cli.tls_port + index) } else { Vec::new() },
             relay: PortPool { ips: relay_ips.clone(), ports },
         });
-        let own = [&listen, &relay_ips, &cli.announced_ip].into_iter().flatten().copied();
+        let bus = bus_settings(cli)?;
+        // No client reaches the bus through the relay.
+        let of_bus = bus.iter().flat_map(|bus| bus.nats.ips());
+        let own = [&listen, &relay_ips, &cli.announced_ip].into_iter().flatten().copied().chain(of_bus);
+        let settings = settings(cli, own.collect(), &relay_ips)?;
+        if bus.as_ref().is_some_and(|bus| !bus.urls.is_empty())
+            && settings.credentials.secret_ids().is_empty()
+        {
+            return Err(BadConfig::CannotAnnounce("--secret-file"));
+        }
         Ok(Self {
             workers: workers.collect(),
-            settings: settings(cli, own.collect(), &relay_ips)?,
+            settings,
+            bus,
             certificate,
             metrics: cli.metrics,
             drain_deadline: Duration::from_secs(cli.drain_deadline),
@@ -204,6 +227,20 @@ fn settings(cli: &Cli, own: Vec<IpAddr>, relay_ips: &[IpAddr]) -> Result<Setting
         tcp_peers: !cli.allowed_peers_only,
         wall_clock: Arc::new(SystemClock),
     })
+}
+
+/// The connection to NATS, if there is one.
+fn bus_settings(cli: &Cli) -> Result<Option<BusSettings>, BadConfig> {
+    if cli.announce.len() > bus::limits::TURN_URLS_MAX {
+        return Err(BadConfig::TooManyUrls(cli.announce.len()));
+    }
+    if cli.nats.is_empty() {
+        return if cli.announce.is_empty() { Ok(None) } else { Err(BadConfig::CannotAnnounce("--nats")) };
+    }
+    let (servers, credentials) = (cli.nats.clone(), cli.nats_credentials.clone());
+    let nats = NatsOptions { servers, credentials, name: "leat-turn".to_owned() };
+    nats.check()?;
+    Ok(Some(BusSettings { nats, region: cli.region.clone(), urls: cli.announce.clone() }))
 }
 
 /// Certificate and key, or neither: each may be given on the command line or in the file.
@@ -287,55 +324,4 @@ fn one_of_each(option: &'static str, ips: &[IpAddr]) -> Result<(), BadConfig> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(options: &str) -> Result<Config, BadConfig> {
-        let arguments = format!("leat-turn --user a:b {options}");
-        Config::read(&arguments.split_whitespace().map(OsString::from).collect::<Vec<_>>())
-    }
-
-    #[test]
-    fn each_worker_has_its_own_ports() {
-        let config =
-            config("--workers 2 --listen-ip 127.0.0.1 --port 4000 --relay-ports 5001-5010").expect("valid");
-        let [first, second] = &config.workers[..] else { panic!("two workers") };
-        assert_eq!(first.listen, ["127.0.0.1:4000".parse().expect("an address")]);
-        assert_eq!(second.listen, ["127.0.0.1:4001".parse().expect("an address")]);
-        assert_eq!((first.relay.ports.clone(), second.relay.ports.clone()), (5002..=5005, 5006..=5009));
-        assert!(first.listen_tls.is_empty(), "there is no certificate");
-        assert_eq!(config.settings.families, [true, false]);
-        assert_eq!(config.settings.policy.own, ["127.0.0.1".parse::<IpAddr>().expect("an address"); 2]);
-    }
-
-    #[test]
-    fn invalid_options_are_reported_with_the_expected_value() {
-        for (options, wanted) in [
-            (
-                "--listen-ip 0.0.0.0",
-                "--listen-ip 0.0.0.0 is not an address a peer can send to: give --relay-ip",
-            ),
-            ("--listen-ip 127.0.0.1 --listen-ip 127.0.0.1", "--listen-ip 127.0.0.1 is given twice"),
-            (
-                "--relay-ip 127.0.0.1 --relay-ip 127.0.0.2",
-                "--relay-ip has two addresses of the family of 127.0.0.2",
-            ),
-            ("--listen-ip 127.0.0.1 --announced-ip 2001:db8::1", "needs a --relay-ip of the same family"),
-            ("--workers 3 --port 65534", "the last needs port 65536"),
-            ("--workers 2 --relay-ports 5000-5002", "too few for 2 workers"),
-            ("--allowed-peers-only", "add --allow-peer"),
-            ("--certificate x.pem", "--certificate needs --private-key too"),
-            ("--private-key x.pem", "--private-key needs --certificate too"),
-            ("--secret-file /nowhere", "--secret-file /nowhere: cannot read it"),
-            ("--config /nowhere", "--config /nowhere"),
-            ("--relay-ports 9", "a range is two ports"),
-            ("--user ab", "a user is a name and a password"),
-            ("--lifetime-max 10", "10 is not in 600..=3600"),
-        ] {
-            let error = leat_log::chain(&config(options).expect_err(options));
-            assert!(error.contains(wanted), "{options}: {error}");
-        }
-        let none = Config::read(&["leat-turn".into()]).expect_err("none").to_string();
-        assert!(none.contains("no credentials configured"), "{none}");
-    }
-}
+mod tests;

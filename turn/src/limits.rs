@@ -28,5 +28,9 @@ pub const INTERFACES_READ_EVERY: Duration = Duration::from_secs(30);
 /// The interval if the kernel cannot report changes, and after a failed read.
 pub const INTERFACES_RETRY: Duration = Duration::from_secs(1);
 
+/// Revocations in one message to a worker: the worker enters them, and looks once through its allocations, in
+/// one turn.
+pub const REVOCATIONS_PER_ORDER: usize = 256;
+
 /// Descriptors in addition to those of relay sockets and TCP connections.
 pub const OTHER_DESCRIPTORS: usize = 1024;

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bus_thread;
 mod certificates;
 mod cli;
 mod config;

@@ -1,5 +1,6 @@
 //! The server as a whole: opens everything, starts a thread per worker, then waits for signals.
 
+use crate::bus_thread::{BusThread, WorkerAccess};
 use crate::certificates::{BadCertificate, Certificates};
 use crate::config::{Config, WorkerConfig};
 use crate::control::{self, Board, Endpoint, Order};
@@ -77,6 +78,14 @@ pub fn run(config: Config, arguments: &[OsString]) -> Result<(), ServerError> {
         let serve = metrics::serve(address, boards.clone());
         serve.map_err(|source| ServerError::Metrics { address, source })?;
     }
+    let bus = match config.bus.clone() {
+        None => None,
+        Some(settings) => {
+            let access = WorkerAccess { boards: boards.clone(), senders: workers.senders() };
+            let bus = BusThread::start(settings, host::rng()?.next_u64(), &config.settings, access);
+            Some(bus.map_err(system("start a thread"))?)
+        }
+    };
     tracing::info!(
         workers = workers.len(),
         port = config.workers[0].listen[0].port(),
@@ -88,15 +97,18 @@ pub fn run(config: Config, arguments: &[OsString]) -> Result<(), ServerError> {
         let signals = main.wait(None)?;
         if signals.contains(&SIGHUP) {
             reload(&mut config, arguments, &workers, certificates.as_deref());
+            bus.iter().for_each(|bus| bus.reload(&config.settings));
         }
         if let Some(signal) = signals.into_iter().find(is_end) {
             if signal == SIGTERM {
+                bus.iter().for_each(BusThread::drain);
                 drain(&workers, &boards, config.drain_deadline, &mut main)?;
             }
             break;
         }
     }
     tracing::info!("TURN server is stopping");
+    bus.into_iter().for_each(BusThread::end);
     Ok(workers.stop(|| Order::Stop)?)
 }
 

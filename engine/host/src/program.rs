@@ -5,6 +5,10 @@ use leat_log::Format;
 use std::error::Error;
 use std::process::ExitCode;
 
+/// What is logged without `LEAT_LOG`. The client of NATS reports every event at level info; our own messages
+/// are about the same events.
+const LOG_FILTER: &str = "info,async_nats=warn";
+
 /// Exit code when the system cannot provide a requested resource, such as a port in use.
 const EXIT_FAILURE: u8 = 1;
 
@@ -18,7 +22,7 @@ pub struct Program {
 impl Program {
     /// Starts the log. From now on panics are logged.
     pub fn start(name: &'static str, log: Format) -> Self {
-        leat_log::start(log, "info");
+        leat_log::start(log, LOG_FILTER);
         // After the log's own hook, which it replaces: it logs by the same formatter.
         panics::install_hook();
         Self { name, log }

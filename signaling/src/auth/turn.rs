@@ -1,22 +1,38 @@
-//! The TURN server that is announced to clients: its URLs, and short-lived credentials.
+//! The TURN servers that are announced to clients: their URLs, and short-lived credentials.
+//!
+//! The URLs are those of the options, and those of the least loaded server in the register on the bus.
 //!
 //! A credential is derived from a secret that the TURN server also has (coturn's `use-auth-secret`, "TURN
 //! REST API"): the user name contains the expiry time and the user, the password is an HMAC of it. Neither
 //! side stores credentials.
 
+use super::DEFAULT_PROJECT;
 use crate::limits::TURN_URLS_MAX;
 use crate::proto::IceServer;
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use bus::{Bus, Region, Revocations, TurnRegister, TurnUrl};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The TURN server that is announced to clients.
+pub use bus::url_host as host;
+
+/// The TURN servers that are announced to clients.
 pub struct TurnServer {
     urls: Vec<String>,
     key: hmac::Key,
+    secret_id: String,
     ttl: Duration,
+    on_bus: Option<OnBus>,
+}
+
+/// The TURN servers that are known by the bus.
+struct OnBus {
+    register: Arc<Mutex<TurnRegister>>,
+    /// Where this process is.
+    region: Option<Region>,
+    revocations: Revocations,
 }
 
 /// An invalid TURN configuration.
@@ -46,70 +62,71 @@ impl TurnServer {
         if urls.len() > TURN_URLS_MAX {
             return Err(TurnServerError::TooMany(urls.len()));
         }
-        if let Some(url) = urls.iter().find(|url| !is_turn(url)) {
+        if let Some(url) = urls.iter().find(|url| url.parse::<TurnUrl>().is_err()) {
             return Err(TurnServerError::Url(url.clone()));
         }
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
-        Ok(Self { urls, key, ttl })
+        Ok(Self { urls, key, secret_id: secret_id(secret), ttl, on_bus: None })
     }
 
-    /// The URLs and a new credential for this user; `now` is the time since 1970.
-    pub fn ice_server(&self, user: &str, now: Duration) -> IceServer {
+    /// Uses the register of TURN servers on this bus, and revokes credentials there. `region` is where this
+    /// process is.
+    pub fn use_bus(&mut self, bus: &Bus, region: Option<Region>) {
+        let register = Arc::<Mutex<TurnRegister>>::default();
+        tokio::spawn(bus::follow_turn_servers(bus.clone(), register.clone()));
+        let revocations = Revocations::start(bus.clone(), self.ttl);
+        self.on_bus = Some(OnBus { register, region, revocations });
+    }
+
+    /// The URLs, each group with a new credential for this user; `now` is the time since 1970. A registered
+    /// server in front: a browser tries all, and prefers none.
+    pub fn ice_servers(&self, user: &str, now: Duration) -> Vec<IceServer> {
+        let of_options = (!self.urls.is_empty()).then(|| self.urls.clone());
+        let groups = self.registered().into_iter().chain(of_options);
+        groups.map(|urls| self.ice_server(urls, user, now)).collect()
+    }
+
+    fn ice_server(&self, urls: Vec<String>, user: &str, now: Duration) -> IceServer {
         let username = format!("{}:{user}", (now + self.ttl).as_secs());
         let credential = STANDARD.encode(hmac::sign(&self.key, username.as_bytes()));
-        IceServer { urls: self.urls.clone(), username, credential }
+        IceServer { urls, username, credential }
+    }
+
+    /// The id by which TURN servers that accept our credentials are known in the register.
+    pub fn secret_id(&self) -> &str {
+        &self.secret_id
+    }
+
+    /// The URLs of the registered server for the next client.
+    fn registered(&self) -> Option<Vec<String>> {
+        let OnBus { register, region, .. } = self.on_bus.as_ref()?;
+        let mut register = register.lock().unwrap_or_else(PoisonError::into_inner);
+        register.choose(region.as_ref(), &self.secret_id)
+    }
+
+    /// Revokes all credentials of this user that were minted until `now` (since 1970). Without a bus, TURN
+    /// servers do not learn it, and the credentials end with their lifetime.
+    pub fn revoke(&self, user: &str, now: Duration) {
+        if let Some(on_bus) = &self.on_bus {
+            on_bus.revocations.revoke(user, now);
+        }
     }
 }
 
-/// Whether a URL conforms to RFC 7065 §3.1, with a valid host and port.
-fn is_turn(url: &str) -> bool {
-    let Some((scheme, rest)) = url.split_once(':') else { return false };
-    let (place, transport) = rest.split_once("?transport=").unwrap_or((rest, "udp"));
-    let is_secure = scheme == "turns";
-    // After the brackets of an IPv6 address, the first colon separates the port.
-    let after_brackets = place.find(']').map_or(0, |end| end + 1);
-    let (host, port) = match place[after_brackets..].find(':') {
-        Some(colon) => (&place[..after_brackets + colon], Some(&place[after_brackets + colon + 1..])),
-        None => (place, None),
-    };
-    host_of_url(host)
-        && port.is_none_or(is_port)
-        && (scheme == "turn" || is_secure)
-        && (transport == "tcp" || transport == "udp" && !(is_secure && rest.contains("?transport")))
-}
-
-fn is_port(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port != 0)
-}
-
-/// An IPv6 address in brackets, an IPv4 address, or a name.
-fn host_of_url(text: &str) -> bool {
-    match text.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']').is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok()),
-        None => text.parse::<Ipv4Addr>().is_ok() || is_host_name(text),
+/// The user in a credential: users of different projects are different, also if they have the same name. A
+/// project has no slash in its name.
+pub fn user_name(project: &str, user: &str) -> String {
+    if project == DEFAULT_PROJECT && !user.contains('/') {
+        user.to_owned()
+    } else {
+        format!("{project}/{user}")
     }
 }
 
-/// A DNS host name (RFC 1123 §2.1). A name whose last label is a number would be an address.
-fn is_host_name(text: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    let last = text.rsplit('.').next().unwrap_or_default();
-    text.len() <= 253 && text.split('.').all(is_label) && !last.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// Parses a `--turn-host`: a name or an address, in the form for a URL.
-pub fn host(text: &str) -> Result<String, &'static str> {
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    match bare.parse::<Ipv6Addr>() {
-        Ok(ip) => Ok(format!("[{ip}]")),
-        Err(_) if host_of_url(text) => Ok(text.to_owned()),
-        Err(_) => Err("expected a host name or an IP address, without a port"),
-    }
+/// The id of a secret in the register; `leat-turn` computes the same.
+fn secret_id(secret: &str) -> String {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), b"leat.turn.v1");
+    tag.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::auth::turn;
 use crate::limits;
 use crate::server::cors::AllowedOrigin;
 use crate::server::edge::Network;
+use bus::Region;
 use clap::{Args, Parser, Subcommand};
 use leat_log::Format;
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +36,9 @@ pub struct SignalingOptions {
     /// The TURN server that is announced to clients.
     #[command(flatten)]
     pub turn: TurnOptions,
+    /// Events, and the register of TURN servers.
+    #[command(flatten)]
+    pub bus: BusOptions,
     /// Size and placement of rooms.
     #[command(flatten)]
     pub rooms: RoomOptions,
@@ -119,10 +123,40 @@ pub struct AccountOptions {
     pub require_token: bool,
 }
 
-/// The TURN server that is announced to clients; none without URLs.
+/// The environment variable with the URLs of NATS.
+pub const NATS_VARIABLE: &str = "LEAT_NATS";
+/// The environment variable with the file of credentials for NATS.
+pub const NATS_CREDENTIALS_VARIABLE: &str = "LEAT_NATS_CREDENTIALS";
+
+/// Events for other processes, the register of TURN servers, and revoked TURN credentials. Without NATS,
+/// events stay in this process.
+#[derive(Clone, Default, Args)]
+pub struct BusOptions {
+    /// NATS server: nats://HOST:PORT, or tls://HOST:PORT for TLS. May be given several times for the servers of
+    /// a cluster. A password in it is visible in the process list: use the variable, with commas between
+    /// several, or --nats-credentials
+    #[arg(long, value_name = "URL", env = NATS_VARIABLE, hide_env_values = true, value_delimiter = ',')]
+    pub nats: Vec<String>,
+    /// File with the credentials for NATS (.creds)
+    #[arg(long, value_name = "PATH", env = NATS_CREDENTIALS_VARIABLE, requires = "nats")]
+    pub nats_credentials: Option<PathBuf>,
+    /// Region of this process: clients get a TURN server of the same region, if one has registered
+    #[arg(long, value_name = "NAME")]
+    pub region: Option<Region>,
+}
+
+impl std::fmt::Debug for BusOptions {
+    /// Without the URLs, which may contain a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BusOptions").field("nats", &self.nats.len()).field("region", &self.region).finish()
+    }
+}
+
+/// The TURN server that is announced to clients; none without URLs or a register.
 #[derive(Clone, Default, Args)]
 pub struct TurnOptions {
-    /// URL of the TURN server, for example turn:192.0.2.1:3478?transport=udp. May be given several times
+    /// URL of the TURN server, for example turn:192.0.2.1:3478?transport=udp. May be given several times. Servers
+    /// that register in NATS need none
     #[arg(long, value_name = "URL")]
     pub turn_url: Vec<String>,
     /// File whose first line is the shared secret for TURN credentials: the same as --secret-file of
@@ -246,6 +280,9 @@ pub struct UpOptions {
     /// Codecs, and how clients encode.
     #[command(flatten)]
     pub media: MediaOptions,
+    /// Events, and the register of TURN servers.
+    #[command(flatten)]
+    pub bus: BusOptions,
     /// Size and placement of rooms.
     #[command(flatten)]
     pub rooms: RoomOptions,

@@ -17,6 +17,7 @@ use crate::ortc::media_config::{MediaConfig, MediaFileError};
 use crate::rooms::Admission;
 use crate::server::edge::{self, address::TrustedProxies};
 use crate::server::http;
+use bus::{BusError, NatsOptions, Region};
 use paths::read;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -68,6 +69,9 @@ pub enum ConfigError {
     /// The TURN server cannot be announced to clients.
     #[error(transparent)]
     Turn(#[from] TurnServerError),
+    /// NATS cannot be used.
+    #[error("--nats")]
+    Nats(#[from] BusError),
     /// Development mode on an address that other hosts can reach.
     #[error(
         "--http {0}: without a key, only a loopback address such as {default} is allowed; give --secret-file or \
@@ -135,6 +139,10 @@ pub struct Config {
     pub media: MediaConfig,
     /// The TURN server that is announced to clients.
     pub turn: Option<TurnServer>,
+    /// How to reach NATS; without it, events stay in this process.
+    pub nats: Option<NatsOptions>,
+    /// Where this process is.
+    pub region: Option<Region>,
     /// Number of peers of a room above which further peers are placed on other workers.
     pub spread_above: usize,
     /// Maximum number of peers of one user in one room.
@@ -181,12 +189,15 @@ impl TryFrom<cli::SignalingOptions> for Config {
         if matches!(admission, Admission::Development { .. }) && !http.ip().is_loopback() {
             return Err(ConfigError::DevelopmentModeInPublic(http));
         }
+        let nats = nats(&cli.bus)?;
         Ok(Self {
             http,
             http_settings: http_settings(cli.edge),
             admission,
             media: media(&cli.media)?,
-            turn: turn(cli.turn)?,
+            turn: turn(cli.turn, nats.is_some())?,
+            nats,
+            region: cli.bus.region,
             spread_above: cli.rooms.spread_above,
             peers_per_user: cli.rooms.peers_per_user as usize,
             accounts: AccountSettings {
@@ -221,9 +232,21 @@ pub fn media(cli: &cli::MediaOptions) -> Result<MediaConfig, ConfigError> {
     MediaConfig::read(path).map_err(|source| ConfigError::Media { path: path.clone(), source })
 }
 
-/// The TURN server, if URLs are given.
-fn turn(cli: cli::TurnOptions) -> Result<Option<TurnServer>, ConfigError> {
-    if cli.turn_url.is_empty() {
+/// How to reach NATS, if it is given.
+pub fn nats(cli: &cli::BusOptions) -> Result<Option<NatsOptions>, ConfigError> {
+    if cli.nats.is_empty() {
+        return Ok(None);
+    }
+    let (servers, credentials) = (cli.nats.clone(), cli.nats_credentials.clone());
+    let options = NatsOptions { servers, credentials, name: "leat-signaling".to_owned() };
+    options.check()?;
+    Ok(Some(options))
+}
+
+/// The TURN servers, if there are URLs, or a register and a secret for credentials.
+fn turn(cli: cli::TurnOptions, has_register: bool) -> Result<Option<TurnServer>, ConfigError> {
+    let has_secret = cli.turn_secret_file.is_some() || cli.turn_secret.is_some();
+    if cli.turn_url.is_empty() && !(has_register && has_secret) {
         return Ok(None);
     }
     let secret = match &cli.turn_secret_file {

@@ -1,6 +1,6 @@
 //! Joining, resuming, disconnecting and leaving.
 
-use super::lookup::permitted;
+use super::lookup::{permitted, turn_user};
 use super::room_key::RoomKey;
 use super::state::{Peer, PeerId, RemovedPeer, State};
 use super::{Admission, Connection, Rooms, random_id};
@@ -160,7 +160,7 @@ impl Rooms {
     /// The answer to a join: the peer, its room, and what it keeps.
     fn joined(&self, state: &State, id: PeerId, secret: Vec<u8>, resumed: bool, kept: KeptObjects) -> Joined {
         let peer = &state.peers[&id];
-        let ice_servers = self.ice_servers(&peer.user);
+        let ice_servers = self.ice_servers(&turn_user(peer));
         let others =
             state.rooms[&peer.room].peers.iter().filter(|other| **other != id && state.is_visible(**other));
         Joined {
@@ -185,9 +185,9 @@ impl Rooms {
         }
     }
 
-    /// The TURN server with a new credential for this user.
+    /// The TURN servers with a new credential for this [user](turn_user).
     pub(super) fn ice_servers(&self, user: &str) -> Vec<IceServer> {
-        self.turn.iter().map(|turn| turn.ice_server(user, since_1970())).collect()
+        self.turn.iter().flat_map(|turn| turn.ice_servers(user, since_1970())).collect()
     }
 
     /// Checks the token of a join.
@@ -539,6 +539,7 @@ fn add_peer(
         absences: 0,
         transports: Default::default(),
     };
+    state.publish_joined(id, &peer);
     state.peers.insert(id, peer);
     state.rooms.entry(room.clone()).or_default().peers.insert(id);
     if state.is_visible(id) {

@@ -1,7 +1,8 @@
 //! Finds the objects that a request names, and checks that the client may use them.
 
-use super::state::{PeerId, State};
+use super::state::{Peer, PeerId, State};
 use crate::auth::token::Permissions;
+use crate::auth::turn;
 use crate::media_node::Worker;
 use crate::proto::ErrorCode;
 use crate::request_error::RequestError;
@@ -11,6 +12,11 @@ use control::{ConsumerId, Event, ProducerId, TransportId};
 pub(super) fn parse_id(id: &str) -> Option<u64> {
     let is_ours = id.len() == 16 && id.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c));
     if is_ours { u64::from_str_radix(id, 16).ok() } else { None }
+}
+
+/// The user in the TURN credentials of a peer.
+pub(super) fn turn_user(peer: &Peer) -> String {
+    turn::user_name(&peer.room.project, &peer.user)
 }
 
 /// Parses a direction, from the client's point of view: whether the client sends.

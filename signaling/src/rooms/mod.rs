@@ -8,11 +8,13 @@ pub mod app_data;
 mod backups;
 mod consumers;
 mod engine_events;
+mod events;
 mod hints;
 mod join;
 mod layers;
 mod lookup;
 mod object;
+mod observer;
 mod outbox;
 mod placement;
 mod plain;
@@ -29,7 +31,7 @@ pub use room_key::RoomKey;
 pub use state::PeerId;
 
 use crate::auth::keyring::Keyring;
-use crate::auth::turn::TurnServer;
+use crate::auth::turn::{self, TurnServer};
 use crate::limits;
 use crate::media_node::{AskError, MediaNode};
 use crate::ortc::capabilities;
@@ -38,12 +40,14 @@ use crate::proto::{Ack, ErrorCode, RouterCapabilities, signal::Payload};
 use crate::protocol::{self, Request, encode};
 use crate::request_error::RequestError;
 use crate::token_bucket::{TokenBucket, TokenBuckets};
+use bus::Bus;
 use bytes::Bytes;
+use observer::Observer;
 use state::State;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 
 /// Who may join.
@@ -184,6 +188,18 @@ impl Rooms {
             waiting.settled.send_replace(true);
         });
         rooms
+    }
+
+    /// Publishes what happens in the rooms on this bus, from now on.
+    pub fn publish_events(&self, bus: Bus) {
+        self.state().observer = Observer::new(bus);
+    }
+
+    /// Revokes the TURN credentials that this user of a project has got so far, and ends its allocations.
+    pub fn revoke_turn(&self, project: &str, user: &str) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let user = turn::user_name(project, user);
+        self.turn.iter().for_each(|turn| turn.revoke(&user, now));
     }
 
     /// Opens the connection of a client, and the queue of messages to it.

@@ -49,6 +49,7 @@ impl Rooms {
             let new = NewProducer { peer_id: peer.to_string(), producer: info };
             state.broadcast(room, Some(peer), Payload::NewProducer(new));
         }
+        state.publish_track(producer);
         Ok(Payload::ProducerCreated(ProducerCreated { id: producer.to_string() }))
     }
 

@@ -3,6 +3,7 @@
 //! All of it is guarded by one lock, and nothing here waits: a message to a client is put into its outbox.
 //! The commands for the media node are the caller's task.
 
+use super::observer::Observer;
 use super::outbox::{ConnectionId, Outbox};
 use super::room_key::RoomKey;
 use crate::auth::session::TokenInfo;
@@ -39,6 +40,8 @@ pub(super) struct State {
     pub(super) consumers: HashMap<ConsumerId, Consumer>,
     /// Copies: producers that can be consumed on workers other than their own.
     pub(super) piped: BTreeSet<(ProducerId, Worker)>,
+    /// Gets the events of the rooms.
+    pub(super) observer: Observer,
 }
 
 /// The state of the media node.
@@ -355,6 +358,7 @@ impl State {
             let closed =
                 proto::ProducerClosed { peer_id: producer.peer.to_string(), producer_id: id.to_string() };
             self.broadcast(&peer.room, Some(producer.peer), Payload::ProducerClosed(closed));
+            self.publish_track_ended(id, &producer);
         }
         Some(producer)
     }
@@ -391,9 +395,11 @@ impl State {
         let closed =
             transports.into_iter().filter_map(|id| Some((id, self.remove_transport(id)?.worker))).collect();
         let mut routers = Vec::new();
+        self.publish_left(id, &peer);
         if let Some(room) = self.rooms.get_mut(&peer.room) {
             room.peers.remove(&id);
             if room.peers.is_empty() {
+                self.publish_room_closed(&peer.room);
                 routers = self.rooms.remove(&peer.room).map_or_else(Vec::new, |room| room.routers());
             }
         }
@@ -406,6 +412,7 @@ impl State {
     /// Removes all objects: the engine is gone.
     pub(super) fn lose_media(&mut self) {
         self.media = Media::Away;
+        self.publish_tracks_ended();
         self.transports.clear();
         self.producers.clear();
         self.consumers.clear();

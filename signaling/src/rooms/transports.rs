@@ -1,7 +1,7 @@
 //! Transports: one to send and one to receive media for each peer.
 
 use super::app_data::{self, TokenRecord, TransportRecord};
-use super::lookup::{gone, not_joined, own_transport, sends, wrong_answer};
+use super::lookup::{gone, not_joined, own_transport, sends, turn_user, wrong_answer};
 use super::reservation::Reservation;
 use super::state::{PeerId, State, Transport};
 use super::{Rooms, random_id};
@@ -32,7 +32,7 @@ impl Rooms {
             return Err(wrong_answer(&answer));
         };
         reservation.commit(&mut self.state(), request)?;
-        let user = self.state().peers.get(&peer).ok_or_else(gone)?.user.clone();
+        let user = turn_user(self.state().peers.get(&peer).ok_or_else(gone)?);
         let ice_servers = self.ice_servers(&user);
         Ok(Payload::TransportCreated(TransportCreated {
             id: transport.to_string(),
@@ -86,7 +86,7 @@ impl Rooms {
         let (transport, worker, user) = {
             let state = self.state();
             let (transport, worker) = own_transport(&state, peer, &restart.transport_id)?;
-            (transport, worker, state.peers[&peer].user.clone())
+            (transport, worker, turn_user(&state.peers[&peer]))
         };
         let ice_servers = self.ice_servers(&user);
         match self.node.ask(worker, Command::RestartIce { transport }).await? {

@@ -47,6 +47,7 @@ fn check(options: &cli::UpOptions) -> Result<(), ConfigError> {
         return Err(ConfigError::DevelopmentModeInPublic(http));
     }
     check_relay_ips(options)?;
+    config::nats(&options.bus)?;
     if http.port() == 0 { Err(ConfigError::NoPort(http)) } else { Ok(()) }
 }
 
@@ -83,6 +84,8 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
     if let Some(url) = options.accounts.store.url() {
         signaling.environment.push((DATABASE_VARIABLE.into(), url.into()));
     }
+    let of_bus = bus_environment(&options.bus);
+    signaling.environment.extend(of_bus.clone());
     let mut turn = match &turn_addresses {
         None => None,
         Some(addresses) => Some(Supervised::new("leat-turn", turn_arguments(&options, addresses, format))?),
@@ -92,6 +95,7 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
         // restarted.
         let secret: OsString = random_secret().context("the system provides no random numbers")?.into();
         turn.environment.push((TURN_SECRET_VARIABLE.into(), secret.clone()));
+        turn.environment.extend(of_bus);
         signaling.environment.push((TURN_SECRET_VARIABLE.into(), secret));
         turn.start()?;
     }
@@ -143,6 +147,14 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
     };
     tokio::join!(engine.end(), signaling.end(), end_turn);
     Ok(code)
+}
+
+/// How the processes reach NATS. As arguments, every user of the machine could read a password in a URL.
+fn bus_environment(options: &cli::BusOptions) -> Vec<(OsString, OsString)> {
+    let urls = (!options.nats.is_empty()).then(|| (cli::NATS_VARIABLE.into(), options.nats.join(",").into()));
+    let credentials = options.nats_credentials.as_ref();
+    let credentials = credentials.map(|path| (cli::NATS_CREDENTIALS_VARIABLE.into(), path.into()));
+    urls.into_iter().chain(credentials).collect()
 }
 
 /// A secret for TURN credentials, in hexadecimal digits.

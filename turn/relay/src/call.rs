@@ -3,6 +3,7 @@
 use crate::counters::Counters;
 use crate::events::EventQueue;
 use crate::nonce::Nonces;
+use crate::revoked::Revoked;
 use crate::settings::Settings;
 use crate::throttle::Throttle;
 use machine::{Instant, Rng};
@@ -17,6 +18,7 @@ pub(crate) struct Call<'c, T> {
     pub is_draining: bool,
     pub rng: &'c mut Rng,
     pub nonces: &'c Nonces,
+    pub revoked: &'c Revoked,
     pub throttle: &'c mut Throttle,
     pub events: &'c mut EventQueue,
     pub counters: &'c mut Counters,

@@ -34,6 +34,7 @@ counted! {
     Sockets => "relay_sockets", "Relay sockets that are open, reserved ones too.";
     AllocationsCreated => "allocations_created", "Allocations made.";
     AllocationsExpired => "allocations_expired", "Allocations that ended because their client did not refresh them.";
+    AllocationsRevoked => "allocations_revoked", "Allocations that ended because their credential, user or secret was revoked.";
     PeerConnections => "peer_connections", "TCP connections with peers that exist.";
     PeerConnectionsMade => "peer_connections_made", "TCP connections made with peers, by either side.";
     Bindings => "bindings", "Binding requests answered.";
@@ -42,7 +43,7 @@ counted! {
     BadRequests => "bad_requests", "Requests answered with 400 or 420.";
     WrongCredentials => "wrong_credentials", "Requests answered with 441: another user's allocation.";
     Mismatches => "mismatches", "Requests answered with 437: an allocation where there should be none, or none where there should be one.";
-    ForbiddenPeers => "forbidden_peers", "Requests answered with 403: peers that the policy refuses, or a server that drains.";
+    ForbiddenPeers => "forbidden_peers", "Requests answered with 403: peers that the policy refuses, or a server that drains, and revoked credentials.";
     QuotaReached => "quota_reached", "Allocations answered with 486.";
     NoCapacity => "no_capacity", "Requests answered with 508: no port, no permission or no channel left.";
     Unsupported => "unsupported", "Requests answered with 440, 442 or 443: an address family or transport that the server does not have.";
@@ -62,6 +63,7 @@ counted! {
     Malformed => "malformed", "Datagrams that are neither STUN nor ChannelData, or malformed.";
     Unexpected => "unexpected", "Well-formed messages that no client sends to a server.";
     TxFull => "tx_full", "Datagrams not written because the send batch was full.";
+    RevocationsLost => "revocations_lost", "Users with revoked credentials that found no place in the table.";
     EventsLost => "events_lost", "Events lost because the queue was full.";
 }
 

@@ -40,6 +40,9 @@ impl Derivation {
 /// Length of the longest minted password in bytes.
 const PASSWORD_LEN_MAX: usize = encoded_len(32);
 
+/// The text whose HMAC is the id of a secret.
+const SECRET_ID_OF: &[u8] = b"leat.turn.v1";
+
 /// A minted credential: the user name and its password. `expires_at` is in seconds since 1970; `user` is the
 /// user whose quota it counts towards.
 pub fn mint(secret: &[u8], derivation: Derivation, expires_at: Duration, user: &str) -> (String, String) {
@@ -165,6 +168,16 @@ impl Credentials {
         self.users.is_empty() && self.secrets.is_empty()
     }
 
+    /// An id of each shared secret, which does not show it: 16 hexadecimal digits of an HMAC-SHA256. Signaling
+    /// compares it with that of its own secret.
+    pub fn secret_ids(&self) -> Vec<String> {
+        let id = |secret: &Secret| {
+            let tag = hmac::sign(&secret.keys[Derivation::Sha256 as usize], SECRET_ID_OF);
+            tag.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        self.secrets.iter().map(id).collect()
+    }
+
     pub(crate) fn realm(&self) -> Arc<str> {
         self.realm.clone()
     }
@@ -235,7 +248,7 @@ fn check_secret(what: &str, secret: &[u8]) -> Result<(), BadCredentials> {
 }
 
 /// The expiry of a minted name.
-fn expiry(username: &[u8]) -> Option<Duration> {
+pub(crate) fn expiry(username: &[u8]) -> Option<Duration> {
     let digits = username.split(|byte| *byte == b':').next()?;
     let seconds = str::from_utf8(digits).ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))

@@ -3,9 +3,11 @@
 use crate::counters::{Counter, Counters};
 use crate::limits::EVENTS_MAX;
 use crate::policy::Interfaces;
+use crate::revoked::RevokedUser;
 use crate::settings::Settings;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Commands of the operator.
 #[derive(Debug)]
@@ -17,6 +19,9 @@ pub enum Command {
     SetInterfaces(Interfaces),
     /// A new certificate for new clients over DTLS.
     SetCertificate(dtls::Certificate),
+    /// Users whose credentials are revoked, in addition to earlier ones. Their allocations end, and their
+    /// requests are refused. The caller sends at most a thousand at once.
+    Revoke(Arc<[RevokedUser]>),
     /// No new allocations: the response to a request is the alternate server, or an error.
     Drain,
 }
@@ -57,7 +62,7 @@ pub enum End {
     Expired,
     /// Its TCP connection is closed.
     Disconnected,
-    /// Its user or secret has been removed.
+    /// Its user or secret has been removed, or its credential is revoked.
     Revoked,
 }
 

@@ -79,6 +79,10 @@ pub const EXCESS_BYTES_PER_SECOND: u32 = 32_000;
 /// client.
 pub const EXCESS_BYTES_PER_SECOND_MIN: u32 = ANSWER_BYTES_MAX as u32;
 
+/// Users with revoked credentials of one worker, until their credentials have expired. With more, the
+/// allocations of a further user end, but the server does not refuse new ones; this is counted.
+pub const REVOKED_MAX: usize = 16_384;
+
 /// Cells of the table that counts answers to unauthenticated clients. Sources with the same hash share a cell
 /// and its bytes; because the hash is keyed, no source can choose its cell. 64 KiB.
 pub const THROTTLE_CELLS: usize = 4_096;

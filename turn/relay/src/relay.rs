@@ -8,6 +8,7 @@ use crate::limits::ALLOCATIONS_MAX;
 use crate::nonce::Nonces;
 use crate::peer_streams::FIRST_DEADLINE;
 use crate::quota::{Ledger, LedgerHandle};
+use crate::revoked::{Revoked, RevokedUser};
 use crate::settings::Settings;
 use crate::throttle::Throttle;
 use crate::{allocate, request, streams, traffic};
@@ -23,6 +24,7 @@ pub struct Relay {
     rng: Rng,
     nonces: Nonces,
     throttle: Throttle,
+    revoked: Revoked,
     allocations: Allocations,
     events: EventQueue,
     counters: Counters,
@@ -47,6 +49,7 @@ impl Relay {
             nonces: Nonces::new(settings.credentials.takes_userhash(), &mut rng),
             throttle: Throttle::new(&mut rng),
             allocations: Allocations::new(ledger, &mut rng),
+            revoked: Revoked::new(&mut rng),
             settings,
             rng,
             events: EventQueue::default(),
@@ -84,9 +87,13 @@ impl Relay {
 
     /// The tables, and the other state that a stage borrows.
     fn call<'c, T: Tx>(&'c mut self, now: Instant, tx: &'c mut T) -> (&'c mut Allocations, Call<'c, T>) {
-        let Self { settings, rng, nonces, throttle, allocations, events, counters, is_draining } = self;
+        let Self { settings, rng, nonces, throttle, revoked, allocations, events, counters, is_draining } =
+            self;
         let is_draining = *is_draining;
-        (allocations, Call { now, tx, settings, is_draining, rng, nonces, throttle, events, counters })
+        (
+            allocations,
+            Call { now, tx, settings, is_draining, rng, nonces, revoked, throttle, events, counters },
+        )
     }
 
     fn end(&mut self, index: u32, end: End) {
@@ -109,8 +116,23 @@ impl Relay {
             has_lost || !credentials.still_has(&allocation.user, allocation.origin)
         });
         let revoked: Vec<u32> = revoked.map(|(index, _)| index).collect();
-        revoked.into_iter().for_each(|index| self.end(index, End::Revoked));
+        self.end_revoked(&revoked);
         self.allocations.obey(&self.settings.policy);
+    }
+
+    /// Ends the allocations of these users. If none of them is new, nothing has to be searched.
+    fn revoke(&mut self, now: Instant, users: &[RevokedUser]) {
+        let unix = self.settings.wall_clock.since_1970(now);
+        let Some(lost) = self.revoked.enter(users, unix) else { return };
+        self.counters.add(Counter::RevocationsLost, lost as u64);
+        let covered = self.allocations.iter().filter(|(_, allocation)| self.revoked.covers(&allocation.user));
+        let covered: Vec<u32> = covered.map(|(index, _)| index).collect();
+        self.end_revoked(&covered);
+    }
+
+    fn end_revoked(&mut self, indices: &[u32]) {
+        self.counters.add(Counter::AllocationsRevoked, indices.len() as u64);
+        indices.iter().for_each(|index| self.end(*index, End::Revoked));
     }
 
     fn count_what_exists(&mut self) {
@@ -168,13 +190,14 @@ impl Machine for Relay {
         self.count_what_exists();
     }
 
-    fn on_command(&mut self, _now: Instant, command: Command, _tx: &mut impl Tx) {
+    fn on_command(&mut self, now: Instant, command: Command, _tx: &mut impl Tx) {
         match command {
             Command::Reload(settings) => self.reload(*settings),
             Command::SetInterfaces(interfaces) => {
                 self.settings.policy.interfaces = interfaces;
                 self.allocations.obey(&self.settings.policy);
             }
+            Command::Revoke(users) => self.revoke(now, &users),
             Command::Drain => self.is_draining = true,
             // For the machine around this one, which decrypts.
             Command::SetCertificate(_) => {}

@@ -78,6 +78,9 @@ fn on_request(
         Err(code @ (401 | 438)) => return challenge(call, header, code),
         Err(code) => return stranger_error(call, header, code, |_| {}),
     };
+    if call.revoked.covers(user.name.as_bytes()) {
+        return error_response(call, header, &user.key, 403);
+    }
     if let Some(unknown) = Unknown::of(message) {
         let fill = |writer: &mut Writer<'_>| _ = writer.unknown_attributes(unknown.kinds());
         return error_response_with(call, header, &user.key, 420, fill);

@@ -5,7 +5,10 @@
 
 mod client;
 mod coturn;
+#[path = "../../../signaling/bus/tests/server/mod.rs"]
+mod nats_server;
 mod operation;
+mod registered;
 mod server;
 mod streams;
 

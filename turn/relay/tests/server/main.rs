@@ -6,6 +6,7 @@ mod authenticating;
 mod peers;
 mod quotas;
 mod relaying;
+mod revoking;
 mod rig;
 mod secured;
 mod strangers;
