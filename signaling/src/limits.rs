@@ -147,6 +147,27 @@ pub const USER_BYTES_MAX: usize = 256;
 pub const SOURCE_LEN_MAX: usize = 32;
 /// Bytes of a token: an RS256 signature and many claims fit. A longer one gets `TOKEN_MALFORMED`.
 pub const TOKEN_LEN_MAX: usize = 4096;
+/// Clients that wait for one room. A further one gets `LIMIT`.
+pub const WAITING_PER_ROOM_MAX: usize = 100;
+/// Changes of the policy of a room per second. Each is sent to all peers and stored with
+/// [`ROOM_RECORD_COPIES`] transports. Above it, `SetRoom` gets `LIMIT` and the time for a retry.
+pub const ROOM_CHANGES_PER_SECOND: f64 = 1.0;
+/// Changes at once, before [`ROOM_CHANGES_PER_SECOND`] applies: an administrator sets everything one by one.
+pub const ROOM_CHANGES_BURST: f64 = 10.0;
+/// Peers with whose transports a change of a room's policy is stored, for the next signaling process; later
+/// transports have it too. A room forgets its policy over a restart only if all of them have left.
+pub const ROOM_RECORD_COPIES: usize = 32;
+/// Removed peers whose tokens stay revoked after a restart of signaling, per room: the latest ones.
+pub const KICKS_REMEMBERED: usize = 32;
+/// Least time for which all tokens of a removed user are revoked: longer than tokens are valid.
+pub const USER_REVOCATION_TIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// Characters of a reason that an administrator gives; a longer one gets `BAD_MESSAGE`.
+pub const REASON_LEN_MAX: usize = 256;
+/// Users that a peer names as subscribers, for all its producers together; the engine stores 16 bytes of
+/// each. More get `LIMIT`.
+pub const SUBSCRIBERS_NAMED_MAX: usize = 256;
+/// Bytes of the metadata of a peer, which all other peers get; more get `BAD_MESSAGE`.
+pub const METADATA_BYTES_MAX: usize = 1_024;
 /// Bytes of the id of a token (`jti`); a longer one gets `TOKEN_MALFORMED`.
 pub const TOKEN_ID_LEN_MAX: usize = 128;
 /// Bytes of the id of a key (`kid`) and of the name of a project; a longer one is refused where it is

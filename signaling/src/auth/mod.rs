@@ -9,5 +9,12 @@ pub mod session;
 pub mod token;
 pub mod turn;
 
+use std::time::{Duration, SystemTime};
+
 /// The project of keys that are given to the server as options, and of development mode.
 pub const DEFAULT_PROJECT: &str = "default";
+
+/// The time since 1970 by the clock of this host: that of tokens.
+pub fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}

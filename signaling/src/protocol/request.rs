@@ -1,10 +1,11 @@
 //! The requests of the object flow.
 
 use crate::proto::{
-    CloseConsumer, CloseProducer, CloseTransport, ConnectPlainTransport, ConnectTransport, ConsumeMedia,
-    CreatePlainTransport, CreateTransport, ErrorCode, GetStats, JoinRoom, PauseConsumer, PauseProducer,
-    ProduceMedia, RestartIce, ResumeConsumer, ResumeProducer, SetBitrates, SetPreferredLayers, SetPriority,
-    signal::Payload,
+    AdmitPeer, CloseConsumer, CloseProducer, CloseTransport, ConnectPlainTransport, ConnectTransport,
+    ConsumeMedia, CreatePlainTransport, CreateTransport, DenyPeer, ErrorCode, GetStats, JoinRoom, Kick,
+    MutePeer, MuteProducer, PauseConsumer, PauseProducer, ProduceMedia, RefreshToken, RestartIce,
+    ResumeConsumer, ResumeProducer, SetBitrates, SetMetadata, SetPreferredLayers, SetPriority, SetRoom,
+    SetSubscribers, signal::Payload,
 };
 use crate::request_error::RequestError;
 
@@ -33,6 +34,15 @@ pub enum Request {
     SetPreferredLayers(SetPreferredLayers),
     SetPriority(SetPriority),
     GetStats(GetStats),
+    RefreshToken(RefreshToken),
+    Kick(Kick),
+    MutePeer(MutePeer),
+    MuteProducer(MuteProducer),
+    SetRoom(SetRoom),
+    AdmitPeer(AdmitPeer),
+    DenyPeer(DenyPeer),
+    SetSubscribers(SetSubscribers),
+    SetMetadata(SetMetadata),
 }
 
 impl TryFrom<Payload> for Request {
@@ -62,6 +72,15 @@ impl TryFrom<Payload> for Request {
             Payload::SetPreferredLayers(set) => Self::SetPreferredLayers(set),
             Payload::SetPriority(set) => Self::SetPriority(set),
             Payload::GetStats(get) => Self::GetStats(get),
+            Payload::RefreshToken(refresh) => Self::RefreshToken(refresh),
+            Payload::Kick(kick) => Self::Kick(kick),
+            Payload::MutePeer(mute) => Self::MutePeer(mute),
+            Payload::MuteProducer(mute) => Self::MuteProducer(mute),
+            Payload::SetRoom(set) => Self::SetRoom(set),
+            Payload::AdmitPeer(admit) => Self::AdmitPeer(admit),
+            Payload::DenyPeer(deny) => Self::DenyPeer(deny),
+            Payload::SetSubscribers(set) => Self::SetSubscribers(set),
+            Payload::SetMetadata(set) => Self::SetMetadata(set),
             Payload::Offer(_) | Payload::Answer(_) | Payload::Candidate(_) => {
                 return Err(RequestError::new(
                     ErrorCode::SdpFlowUnsupported,

@@ -87,6 +87,77 @@ pub struct TransportRecord {
     /// The token that admitted the peer; absent in development mode.
     #[prost(message, optional, tag = "14")]
     pub token: Option<TokenRecord>,
+    /// The metadata of the peer.
+    #[prost(string, tag = "15")]
+    pub metadata: String,
+    /// Whether an administrator muted all audio of the peer.
+    #[prost(bool, tag = "16")]
+    pub muted_audio: bool,
+    /// Whether an administrator muted all video of the peer.
+    #[prost(bool, tag = "17")]
+    pub muted_video: bool,
+    /// Single producers that an administrator muted.
+    #[prost(fixed64, repeated, tag = "18")]
+    pub muted_producers: Vec<u64>,
+    /// Producers that not everyone may consume.
+    #[prost(message, repeated, tag = "19")]
+    pub subscribers: Vec<SubscribersRecord>,
+    /// What was changed of the room; absent if nothing was.
+    #[prost(message, optional, tag = "20")]
+    pub room: Option<RoomRecord>,
+}
+
+/// Who may consume a producer.
+#[derive(Clone, PartialEq, Message)]
+pub struct SubscribersRecord {
+    /// The producer.
+    #[prost(fixed64, tag = "1")]
+    pub producer: u64,
+    /// Hashes of the users.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub users: Vec<Vec<u8>>,
+}
+
+/// What administrators changed of a room.
+#[derive(Clone, PartialEq, Message)]
+pub struct RoomRecord {
+    /// The policy.
+    #[prost(message, optional, tag = "1")]
+    pub policy: Option<PolicyRecord>,
+    /// Tokens of removed peers.
+    #[prost(message, repeated, tag = "2")]
+    pub kicked: Vec<KickedRecord>,
+}
+
+/// The policy of a room.
+#[derive(Clone, PartialEq, Message)]
+pub struct PolicyRecord {
+    /// Maximum number of peers; 0: that of the server.
+    #[prost(uint32, tag = "1")]
+    pub peers_max: u32,
+    /// Whether only administrators may join.
+    #[prost(bool, tag = "2")]
+    pub locked: bool,
+    /// Whether other clients wait until they are admitted.
+    #[prost(bool, tag = "3")]
+    pub waiting_room: bool,
+    /// Whether only administrators may publish.
+    #[prost(bool, tag = "4")]
+    pub admins_publish: bool,
+    /// Number of changes; the highest of several records counts.
+    #[prost(uint32, tag = "5")]
+    pub revision: u32,
+}
+
+/// The token of a removed peer.
+#[derive(Clone, PartialEq, Message)]
+pub struct KickedRecord {
+    /// The id of the token.
+    #[prost(string, tag = "1")]
+    pub token: String,
+    /// Its expiry, in seconds since 1970.
+    #[prost(uint64, tag = "2")]
+    pub until: u64,
 }
 
 /// A list that can be absent.

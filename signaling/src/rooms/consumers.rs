@@ -77,6 +77,7 @@ impl Rooms {
             return Err(RequestError::limit(text));
         }
         let requested = others_producer(&state, peer, &consume.producer_id)?;
+        state.check_subscriber(requested, peer)?;
         let (producer, consumable) =
             state.choose(requested, &consume.capabilities, &self.media, Instant::now())?;
         let source = &state.producers[&producer];

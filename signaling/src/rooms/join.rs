@@ -1,11 +1,13 @@
 //! Joining, resuming, disconnecting and leaving.
 
 use super::lookup::{permitted, turn_user};
+use super::restrictions::{Mute, granted};
 use super::room_key::RoomKey;
 use super::state::{Peer, PeerId, RemovedPeer, State};
 use super::{Admission, Connection, Rooms, random_id};
 use crate::auth::DEFAULT_PROJECT;
 use crate::auth::session::Session;
+use crate::auth::since_1970;
 use crate::auth::token::{self, Permissions};
 use crate::limits;
 use crate::media_node::{AskError, Worker};
@@ -18,9 +20,10 @@ use crate::request_error::RequestError;
 use aws_lc_rs::{constant_time, digest};
 use control::Command;
 use prost::Message;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// The result of checking the token of a join.
 enum TokenCheck {
@@ -48,9 +51,15 @@ impl TokenCheck {
     }
 }
 
+/// The answer to a join, and the commands that the engine must answer before.
+struct Admitted {
+    answer: Payload,
+    updates: Vec<(Worker, Command)>,
+}
+
 /// The objects that a returning client keeps, and the commands for the others.
 #[derive(Default)]
-struct KeptObjects {
+pub(super) struct KeptObjects {
     transports: Vec<String>,
     producers: Vec<String>,
     consumers: Vec<String>,
@@ -83,14 +92,14 @@ impl Rooms {
         // engine.
         let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
 
-        let (joined, updates) = self.admit_peer(connection, &join, token)?;
+        let Admitted { answer, updates } = self.admit_peer(connection, &join, token)?;
         for (worker, command) in updates {
             // Without an engine the transports are lost as well; a busy engine gets the command again.
             if let Err(AskError::TimedOut | AskError::Busy) = self.node.ask(worker, command.clone()).await {
                 self.node.tell(worker, command);
             }
         }
-        Ok(Payload::Joined(joined))
+        Ok(answer)
     }
 
     /// Admits a new or a returning peer. Returns the answer, and the commands that the engine must answer
@@ -100,18 +109,22 @@ impl Rooms {
         connection: &Connection,
         join: &JoinRoom,
         token: TokenCheck,
-    ) -> Result<(Joined, Vec<(Worker, Command)>), RequestError> {
+    ) -> Result<Admitted, RequestError> {
         let room = RoomKey::new(token.project(), &*join.room);
         let mut state = self.state();
         match state.connections.get(&connection.id) {
-            Some(None) => {}
-            Some(Some(_)) => {
+            Some(None) if !state.waiting.contains_key(&connection.id) => {}
+            Some(_) => {
                 return Err(RequestError::new(
                     ErrorCode::AlreadyJoined,
                     "this connection has joined already; Leave first",
                 ));
             }
             None => return Err(RequestError::new(ErrorCode::NotJoined, "the connection is gone")),
+        }
+        // A token may have been revoked after its check, which did not hold this lock.
+        if let Some(session) = token.session() {
+            self.revocations.check(session, since_1970())?;
         }
         let returning = join.resume.as_ref().and_then(|resume| Some((parse_peer(&resume.peer_id)?, resume)));
         let returning = returning.filter(|(id, _)| state.peers.get(id).is_some_and(|peer| peer.room == room));
@@ -128,10 +141,21 @@ impl Rooms {
                     TokenCheck::Valid(session) => Some(session),
                     TokenCheck::Expired { error, .. } => return Err(error),
                 };
+                let permissions = permissions_of(session.as_ref());
+                let policy = state.rooms.get(&room).map(|room| room.policy.clone());
+                policy.iter().try_for_each(|policy| policy.check_entry(&permissions))?;
+                if policy.as_ref().is_some_and(|policy| policy.lets_wait(&permissions)) {
+                    let answer = self.wait(&mut state, connection, &room, join, session)?;
+                    return Ok(Admitted { answer, updates: Vec::new() });
+                }
                 if let Some(session) = &session {
                     self.make_room_for_peer(&mut state, &room, &session.user, join.take_over)?;
                 }
                 let (id, secret) = add_peer(&mut state, &room, join, socket, session)?;
+                // The room may have been empty in between, if the peer replaced its only one.
+                if let (Some(policy), Some(room)) = (policy, state.rooms.get_mut(&room)) {
+                    room.policy = policy;
+                }
                 (id, secret, None)
             }
         };
@@ -154,15 +178,24 @@ impl Rooms {
             connection.outbox.send(encode(notification));
         }
         let updates = std::mem::take(&mut kept.updates);
-        Ok((self.joined(&state, id, secret, resumed, kept), updates))
+        let answer = Payload::Joined(self.joined(&state, id, secret, resumed, kept));
+        Ok(Admitted { answer, updates })
     }
 
     /// The answer to a join: the peer, its room, and what it keeps.
-    fn joined(&self, state: &State, id: PeerId, secret: Vec<u8>, resumed: bool, kept: KeptObjects) -> Joined {
+    pub(super) fn joined(
+        &self,
+        state: &State,
+        id: PeerId,
+        secret: Vec<u8>,
+        resumed: bool,
+        kept: KeptObjects,
+    ) -> Joined {
         let peer = &state.peers[&id];
         let ice_servers = self.ice_servers(&turn_user(peer));
         let others =
             state.rooms[&peer.room].peers.iter().filter(|other| **other != id && state.is_visible(**other));
+        let muted = state.producers_of(id).filter(|producer| state.is_muted(*producer));
         Joined {
             peer_id: id.to_string(),
             resume_secret: secret,
@@ -182,6 +215,12 @@ impl Rooms {
                 opus_dtx: self.media.opus.dtx,
             }),
             ice_servers,
+            token_expires_at: peer.token.as_ref().map_or(0, |token| token.expires_at.0),
+            permissions: Some(granted(&peer.permissions)),
+            policy: state.rooms.get(&peer.room).map(|room| room.policy.message()),
+            waiting: if peer.permissions.admin { state.waiting_for(&peer.room) } else { Vec::new() },
+            muted_producers: muted.map(|producer| producer.to_string()).collect(),
+            ..Joined::default()
         }
     }
 
@@ -217,6 +256,7 @@ impl Rooms {
     pub fn disconnect(self: &Arc<Self>, connection: &Connection) {
         connection.outbox.end();
         let mut state = self.state();
+        state.remove_waiting(connection.id);
         let Some(Some(id)) = state.connections.remove(&connection.id) else { return };
         let Some(peer) = state.peers.get_mut(&id) else { return };
         if peer.socket.as_ref().is_none_or(|(current, _)| *current != connection.id) {
@@ -245,7 +285,7 @@ impl Rooms {
     /// Checks that the room takes one more peer of this user. Peers of the user that are away are replaced:
     /// all of them if the client requests a take-over, otherwise as many as necessary, the longest absent
     /// first.
-    fn make_room_for_peer(
+    pub(super) fn make_room_for_peer(
         &self,
         state: &mut State,
         room: &RoomKey,
@@ -315,7 +355,7 @@ impl Rooms {
         Ok(())
     }
 
-    fn remove(&self, state: &mut State, id: PeerId, why: &'static str) {
+    pub(super) fn remove(&self, state: &mut State, id: PeerId, why: &'static str) {
         let Some(RemovedPeer { peer, transports, routers }) = state.remove_peer(id) else { return };
         tracing::info!(roomId = %peer.room, userId = %peer.user, peerId = %id, "{why}");
         for (transport, worker) in transports {
@@ -355,15 +395,7 @@ impl State {
 /// Checks the fields of a join.
 fn check(join: &JoinRoom) -> Result<(), RequestError> {
     token::check_room(&join.room).map_err(|wanted| RequestError::bad(format!("room must be {wanted}")))?;
-    if join.display_name.chars().count() > limits::DISPLAY_NAME_LEN_MAX
-        || join.display_name.chars().any(char::is_control)
-    {
-        let text = format!(
-            "display_name must be at most {} characters, none of them a control character",
-            limits::DISPLAY_NAME_LEN_MAX
-        );
-        return Err(RequestError::bad(text));
-    }
+    check_display_name(&join.display_name)?;
     let Some(resume) = &join.resume else { return Ok(()) };
     if resume.secret.len() > limits::SECRET_BYTES_MAX {
         return Err(RequestError::bad("resume.secret is longer than the secrets of this server"));
@@ -376,6 +408,33 @@ fn check(join: &JoinRoom) -> Result<(), RequestError> {
         )));
     }
     Ok(())
+}
+
+/// Checks a display name of a client.
+pub(super) fn check_display_name(name: &str) -> Result<(), RequestError> {
+    if name.chars().count() <= limits::DISPLAY_NAME_LEN_MAX && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(RequestError::bad(format!(
+        "display_name must be at most {} characters, none of them a control character",
+        limits::DISPLAY_NAME_LEN_MAX
+    )))
+}
+
+/// The name that others see: that of the token, or the client's, or the user id.
+pub(super) fn shown_name(of_token: Option<&str>, of_client: &str, user: &str) -> String {
+    let given = of_token.into_iter().chain([of_client]).find(|name| !name.trim().is_empty());
+    let shown = given.unwrap_or(user).chars().filter(|c| !c.is_control());
+    shown.take(limits::DISPLAY_NAME_LEN_MAX).collect()
+}
+
+/// What a new client may do.
+fn permissions_of(session: Option<&Session>) -> Permissions {
+    match session {
+        Some(session) => session.permissions.clone(),
+        // In development mode, only clients of this machine can connect.
+        None => Permissions { can_use_plain_transports: true, ..Permissions::default() },
+    }
 }
 
 fn parse_peer(id: &str) -> Option<PeerId> {
@@ -431,7 +490,7 @@ fn resume_peer(
     let mut kept = keep_listed_objects(state, id, resume);
     if is_changed {
         // Otherwise a new signaling process would find the former permissions with the transports.
-        kept.updates = super::transports::permission_updates(state, id);
+        kept.updates = super::transports::peer_updates(state, id);
     }
     kept
 }
@@ -482,7 +541,7 @@ fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptOb
 }
 
 /// Adds a new peer and notifies the others.
-fn add_peer(
+pub(super) fn add_peer(
     state: &mut State,
     room: &RoomKey,
     join: &JoinRoom,
@@ -490,12 +549,7 @@ fn add_peer(
     session: Option<Session>,
 ) -> Result<(PeerId, Vec<u8>), RequestError> {
     match state.rooms.get(room) {
-        Some(found) if found.peers.len() >= limits::PEERS_PER_ROOM_MAX => {
-            return Err(RequestError::limit(format!(
-                "the room is full: {} peers",
-                limits::PEERS_PER_ROOM_MAX
-            )));
-        }
+        Some(found) => found.policy.check_size(found.peers.len())?,
         None if state.rooms.len() >= limits::ROOMS_MAX => {
             return Err(RequestError::limit(format!(
                 "this server has {} rooms, which is its limit",
@@ -511,22 +565,12 @@ fn add_peer(
     let id = PeerId(random_id());
     let mut secret = vec![0; limits::SECRET_BYTES];
     getrandom::fill(&mut secret).expect("the kernel provides random numbers");
-    let (user, name, permissions, token) = match session {
-        Some(Session { user, name, permissions, token, .. }) => (user, name, permissions, Some(token)),
-        // In development mode, only clients of this machine can connect.
-        None => {
-            let permissions = Permissions { can_use_plain_transports: true, ..Permissions::default() };
-            (format!("guest-{:04x}", id.0 >> 48), None, permissions, None)
-        }
+    let permissions = permissions_of(session.as_ref());
+    let (user, name, token) = match session {
+        Some(Session { user, name, token, .. }) => (user, name, Some(token)),
+        None => (format!("guest-{:04x}", id.0 >> 48), None, None),
     };
-    let shown =
-        [name, Some(join.display_name.clone())].into_iter().flatten().find(|name| !name.trim().is_empty());
-    let display_name = shown
-        .unwrap_or_else(|| user.clone())
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(limits::DISPLAY_NAME_LEN_MAX)
-        .collect();
+    let display_name = shown_name(name.as_deref(), &join.display_name, &user);
     let peer = Peer {
         room: room.clone(),
         user,
@@ -534,6 +578,9 @@ fn add_peer(
         secret_hash: hash(&secret),
         permissions,
         token,
+        metadata: String::new(),
+        mute: Mute::default(),
+        subscribers: BTreeMap::new(),
         socket: Some(socket),
         away_since: Instant::now(),
         absences: 0,
@@ -547,11 +594,6 @@ fn add_peer(
         state.broadcast(room, Some(id), Payload::PeerJoined(joined));
     }
     Ok((id, secret))
-}
-
-/// The time since 1970.
-pub(super) fn since_1970() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 fn is_secret_of(peer: &Peer, secret: &[u8]) -> bool {

@@ -11,26 +11,35 @@ mod engine_events;
 mod events;
 mod hints;
 mod join;
+mod kick;
 mod layers;
 mod lookup;
+mod metadata;
+mod mute;
 mod object;
 mod observer;
 mod outbox;
 mod placement;
 mod plain;
+mod policy;
 mod producers;
 mod recovery;
+mod refresh;
 mod reservation;
+mod restrictions;
 mod room_key;
 mod state;
 mod stats;
+mod subscribers;
 mod transports;
+mod waiting;
 
 pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue};
 pub use room_key::RoomKey;
 pub use state::PeerId;
 
 use crate::auth::keyring::Keyring;
+use crate::auth::revocations::Revocations;
 use crate::auth::turn::{self, TurnServer};
 use crate::limits;
 use crate::media_node::{AskError, MediaNode};
@@ -114,6 +123,7 @@ pub struct Rooms {
     state: Mutex<State>,
     node: Arc<dyn MediaNode>,
     admission: Admission,
+    revocations: Arc<Revocations>,
     media: MediaConfig,
     turn: Option<TurnServer>,
     timeouts: Timeouts,
@@ -165,10 +175,16 @@ impl Rooms {
         let burst = limits::JOINS_BURST_OF_USER.max(peers_per_user.saturating_mul(2)) as f64;
         let joins_of_users = TokenBuckets::new(limits::JOINS_PER_SECOND_OF_USER, burst);
         let leave_beacons = TokenBuckets::new(limits::LEAVE_BEACONS_PER_SECOND, limits::LEAVE_BEACONS_BURST);
+        // Without keys there are no tokens, and revocations only end calls of guests.
+        let revocations = match admission.keyring() {
+            Some(keyring) => keyring.revocations().clone(),
+            None => Arc::new(Revocations::new(Duration::ZERO)),
+        };
         let rooms = Arc::new(Self {
             state: Mutex::default(),
             node,
             admission,
+            revocations,
             media,
             turn,
             timeouts,
@@ -304,14 +320,26 @@ impl Rooms {
             Request::SetPreferredLayers(set) => self.set_preferred_layers(peer()?, set).await?,
             Request::SetPriority(set) => self.set_priority(peer()?, set).await?,
             Request::SetBitrates(set) => self.set_bitrates(peer()?, set).await?,
+            Request::RefreshToken(refresh) => return self.refresh_token(peer()?, refresh).await,
+            Request::Kick(kick) => self.kick(peer()?, &kick)?,
+            Request::MutePeer(mute) => self.mute_peer(peer()?, &mute).await?,
+            Request::MuteProducer(mute) => self.mute_producer(peer()?, &mute).await?,
+            Request::SetRoom(set) => self.set_room(peer()?, &set)?,
+            Request::AdmitPeer(admit) => self.admit_waiting(peer()?, &admit)?,
+            Request::DenyPeer(deny) => self.deny_waiting(peer()?, &deny)?,
+            Request::SetSubscribers(set) => self.set_subscribers(peer()?, &set).await?,
+            Request::SetMetadata(set) => self.set_metadata(peer()?, set)?,
+            Request::Leave if self.stop_waiting(connection) => {}
             Request::Leave => self.leave(peer()?),
         }
         Ok(Payload::Ack(Ack {}))
     }
 
-    /// Whether the client of this connection is in a room.
+    /// Whether the client of this connection is in a room, or waits for it.
     pub fn has_joined(&self, connection: &Connection) -> bool {
-        self.state().connections.get(&connection.id).copied().flatten().is_some()
+        let state = self.state();
+        state.connections.get(&connection.id).copied().flatten().is_some()
+            || state.waiting.contains_key(&connection.id)
     }
 
     fn peer_of(&self, connection: &Connection) -> Result<PeerId, RequestError> {

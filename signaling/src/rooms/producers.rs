@@ -2,6 +2,7 @@
 
 use super::app_data::{self, ProducerRecord};
 use super::lookup::{check_publish, own_producer, own_transport, wrong_answer};
+use super::mute::muted;
 use super::reservation::Reservation;
 use super::state::{PeerId, Producer, State};
 use super::{Rooms, hints, random_id};
@@ -84,7 +85,12 @@ impl Rooms {
         let producer = ProducerId(random_id());
         let mut state = self.state();
         let (transport, worker) = own_transport(&state, peer, &produce.transport_id)?;
-        check_publish(&state.peers[&peer].permissions, &source)?;
+        let owner = &state.peers[&peer];
+        check_publish(&owner.permissions, &source)?;
+        if let Some(room) = state.rooms.get(&owner.room) {
+            room.policy.check_publish(&owner.permissions)?;
+        }
+        let mute = owner.mute.clone();
         let on = &state.transports[&transport];
         if !on.sends {
             return Err(RequestError::new(
@@ -101,6 +107,8 @@ impl Rooms {
             return Err(RequestError::limit(text));
         }
         let backup_for = backup_for(&state, peer, &produce.backup_for, kind)?;
+        let is_muted = mute.contains(backup_for.unwrap_or(producer), kind);
+        let (paused_by_client, paused) = (paused, paused || is_muted);
         let app_data = app_data::pack(&ProducerRecord {
             source: source.clone(),
             rtp_parameters: Some(parameters),
@@ -124,6 +132,8 @@ impl Rooms {
             kind,
             source,
             paused,
+            paused_by_client,
+            muted: is_muted,
             produced,
             consumers: BTreeSet::new(),
             backup_for,
@@ -137,37 +147,28 @@ impl Rooms {
     pub(super) async fn pause_producer(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
         let (producer, worker) = own_producer(&self.state(), peer, id)?;
         self.node.ask(worker, Command::PauseProducer { producer }).await?;
-        self.set_producer_paused(peer, producer, true, |peer_id, producer_id| {
-            Payload::ProducerPaused(proto::ProducerPaused { peer_id, producer_id })
-        });
+        self.state().set_paused_by_client(producer, true);
         Ok(())
     }
 
     pub(super) async fn resume_producer(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
-        let (producer, worker) = own_producer(&self.state(), peer, id)?;
+        let (producer, worker) = {
+            let state = self.state();
+            let found = own_producer(&state, peer, id)?;
+            if state.is_muted(found.0) {
+                return Err(muted());
+            }
+            found
+        };
         self.node.ask(worker, Command::ResumeProducer { producer }).await?;
-        self.set_producer_paused(peer, producer, false, |peer_id, producer_id| {
-            Payload::ProducerResumed(proto::ProducerResumed { peer_id, producer_id })
-        });
-        Ok(())
-    }
-
-    fn set_producer_paused(
-        &self,
-        peer: PeerId,
-        id: ProducerId,
-        paused: bool,
-        notification: impl FnOnce(String, String) -> Payload,
-    ) {
         let mut state = self.state();
-        let Some(producer) = state.producers.get_mut(&id) else { return };
-        producer.paused = paused;
-        if !producer.is_announced() {
-            return;
+        state.set_paused_by_client(producer, false);
+        if state.is_muted(producer) {
+            // Muted in the meantime: whichever command came last, it is paused now.
+            self.node.tell(worker, Command::PauseProducer { producer });
+            return Err(muted());
         }
-        if let Some(room) = state.peers.get(&peer).map(|peer| &peer.room) {
-            state.broadcast(room, Some(peer), notification(peer.to_string(), id.to_string()));
-        }
+        Ok(())
     }
 
     /// Closes a producer and its backups.
@@ -182,6 +183,35 @@ impl Rooms {
             }
         }
         Ok(())
+    }
+}
+
+impl State {
+    /// Enters what the client wants, and notifies the others of a change.
+    fn set_paused_by_client(&mut self, id: ProducerId, paused: bool) {
+        let Some(producer) = self.producers.get_mut(&id) else { return };
+        producer.paused_by_client = paused;
+        self.update_paused(id);
+    }
+
+    /// A producer is paused if its client paused it or an administrator muted it. Notifies the others of a
+    /// change.
+    pub(super) fn update_paused(&mut self, id: ProducerId) {
+        let Some(producer) = self.producers.get_mut(&id) else { return };
+        let before = producer.paused;
+        producer.paused = producer.paused_by_client || producer.muted;
+        let (peer, is_paused) = (producer.peer, producer.paused);
+        if is_paused == before || !producer.is_announced() {
+            return;
+        }
+        let (peer_id, producer_id) = (peer.to_string(), id.to_string());
+        let changed = match is_paused {
+            true => Payload::ProducerPaused(proto::ProducerPaused { peer_id, producer_id }),
+            false => Payload::ProducerResumed(proto::ProducerResumed { peer_id, producer_id }),
+        };
+        if let Some(room) = self.peers.get(&peer).map(|peer| &peer.room) {
+            self.broadcast(room, Some(peer), changed);
+        }
     }
 }
 

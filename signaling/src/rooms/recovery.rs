@@ -2,13 +2,20 @@
 //! after a loss of events.
 
 use super::Rooms;
-use super::app_data::{self, ConsumerRecord, ProducerRecord, RouterRecord, TransportRecord};
+use super::app_data::{
+    self, ConsumerRecord, KickedRecord, ProducerRecord, RoomRecord, RouterRecord, SubscribersRecord,
+    TransportRecord,
+};
+
 use super::object::Object;
+use super::restrictions::{Kicked, Mute, Policy, UserHash};
 use super::room_key::RoomKey;
 use super::state::{
     BEFORE_THIS_PROCESS, Consumer, Media, Peer, PeerId, Producer, Room, Router, State, Transport,
 };
-use crate::auth::session::TokenInfo;
+use crate::auth::revocations::{Revocation, Revoked};
+use crate::auth::session::{TokenId, TokenInfo};
+use crate::auth::since_1970;
 use crate::media_node::Worker;
 use crate::ortc::Produced;
 use crate::proto::RtpParameters;
@@ -17,7 +24,7 @@ use control::{
 };
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl Rooms {
     /// Rebuilds rooms and peers from the objects that a former signaling process left in the engine. Their
@@ -156,6 +163,16 @@ impl Rooms {
         let room = state.rooms.get_mut(key)?;
         let peer = PeerId(record.peer);
         let permissions = record.permissions();
+        if let Some(record) = &record.room {
+            room.adopt_record(record);
+            self.adopt_kicked(key, record);
+        }
+        let mute = Mute {
+            audio: record.muted_audio,
+            video: record.muted_video,
+            producers: record.muted_producers.iter().copied().map(ProducerId).collect(),
+        };
+        let subscribers = record.subscribers.iter().map(subscribers).collect();
         if room.peers.insert(peer) {
             let entry = Peer {
                 room: key.clone(),
@@ -164,6 +181,9 @@ impl Rooms {
                 secret_hash: record.secret_hash,
                 permissions,
                 token: record.token.map(TokenInfo::from),
+                metadata: record.metadata,
+                mute,
+                subscribers,
                 socket: None,
                 away_since: Instant::now(),
                 absences: 0,
@@ -175,11 +195,32 @@ impl Rooms {
             // The records differ if a process ended while it changed the permissions: the peer gets what all
             // of them permit.
             known.permissions = known.permissions.clone().and(permissions);
+            known.mute.audio |= mute.audio;
+            known.mute.video |= mute.video;
+            known.mute.producers.extend(mute.producers);
+            for (producer, users) in subscribers {
+                let permitted = known.subscribers.entry(producer).or_insert_with(|| users.clone());
+                permitted.retain(|user| users.contains(user));
+            }
         }
         let mut transport = Transport::new(peer, worker, record.sends, is_plain);
         transport.created_by = Some(BEFORE_THIS_PROCESS);
         state.insert_transport(id, transport);
         Some(())
+    }
+
+    /// Revokes the tokens of peers that the former process removed from a room.
+    fn adopt_kicked(&self, room: &RoomKey, record: &RoomRecord) {
+        for kicked in &record.kicked {
+            let revocation = Revocation {
+                project: room.project.clone(),
+                of: Revoked::Token(TokenId(kicked.token.clone())),
+                until: Duration::from_secs(kicked.until),
+            };
+            if let Err(error) = self.revocations.add(revocation, since_1970()) {
+                tracing::warn!(roomId = %room, %error, "a token of a removed peer is valid again");
+            }
+        }
     }
 
     /// Closes all objects of a worker. Clients were notified that their media is lost, and do not use them
@@ -231,12 +272,17 @@ impl State {
         let ProducerRecord { source, rtp_parameters, backup_for } = app_data::unpack(app_data)?;
         let produced = Produced::new(kind, &rtp_parameters?).ok()?;
         let peer = self.transports.get(&transport).filter(|transport| transport.sends)?.peer;
+        let first = if backup_for == 0 { producer } else { ProducerId(backup_for) };
+        let muted = self.peers.get(&peer).is_some_and(|peer| peer.mute.contains(first, kind));
         let entry = Producer {
             peer,
             transport,
             kind,
             source,
             paused,
+            // Whether its client paused it as well is not known: after the end of a mute the client resumes it.
+            paused_by_client: paused,
+            muted,
             produced,
             consumers: BTreeSet::new(),
             backup_for: Some(ProducerId(backup_for)).filter(|first| first.0 != 0),
@@ -296,6 +342,27 @@ impl State {
             .chain(consumers.map(|(id, _)| Object::Consumer(*id)));
         expected.filter(|object| !objects.contains(object)).collect()
     }
+}
+
+impl Room {
+    /// Of several records, the one of the last change counts. Two processes never write at the same time.
+    fn adopt_record(&mut self, record: &RoomRecord) {
+        if let Some(policy) = record.policy.clone().map(Policy::from)
+            && (policy.revision > self.policy.revision)
+        {
+            self.policy = policy;
+        }
+        if record.kicked.len() > self.kicked.len() {
+            let kicked =
+                |kicked: &KickedRecord| Kicked { token: TokenId(kicked.token.clone()), until: kicked.until };
+            self.kicked = record.kicked.iter().map(kicked).collect();
+        }
+    }
+}
+
+fn subscribers(record: &SubscribersRecord) -> (ProducerId, BTreeSet<UserHash>) {
+    let user = |bytes: &Vec<u8>| Some(UserHash(bytes.as_slice().try_into().ok()?));
+    (ProducerId(record.producer), record.users.iter().filter_map(user).collect())
 }
 
 /// The objects of one worker that were adopted so far.

@@ -5,6 +5,7 @@
 
 use super::observer::Observer;
 use super::outbox::{ConnectionId, Outbox};
+use super::restrictions::{Kicked, Mute, Policy, UserHash, WaitingClient};
 use super::room_key::RoomKey;
 use crate::auth::session::TokenInfo;
 use crate::auth::token::Permissions;
@@ -12,8 +13,9 @@ use crate::media_node::Worker;
 use crate::ortc::{self, Produced};
 use crate::proto::{self, ProducerInfo, signal::Payload};
 use crate::protocol::encode;
+use crate::token_bucket::TokenBucket;
 use control::{Codec, ConsumerId, Kind, Layers, ProducerId, RequestId, RouterId, SnapshotItem, TransportId};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::time::Instant;
 
@@ -35,6 +37,8 @@ pub(super) struct State {
     pub(super) peers: HashMap<PeerId, Peer>,
     /// Open connections, with the peer after the join.
     pub(super) connections: HashMap<ConnectionId, Option<PeerId>>,
+    /// Clients that an administrator has to admit.
+    pub(super) waiting: HashMap<ConnectionId, WaitingClient>,
     pub(super) transports: HashMap<TransportId, Transport>,
     pub(super) producers: HashMap<ProducerId, Producer>,
     pub(super) consumers: HashMap<ConsumerId, Consumer>,
@@ -95,6 +99,13 @@ pub(super) struct Room {
     pub(super) router: Option<Router>,
     /// Mirrors of the router on other workers, and the requests that created them.
     pub(super) mirrors: BTreeMap<Worker, RequestId>,
+    pub(super) policy: Policy,
+    /// Bounds the changes of the policy.
+    pub(super) changes: Option<TokenBucket>,
+    /// Clients that wait.
+    pub(super) waiting: BTreeSet<ConnectionId>,
+    /// Tokens of removed peers, the latest first.
+    pub(super) kicked: VecDeque<Kicked>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -115,10 +126,14 @@ pub(super) struct Peer {
     pub(super) room: RoomKey,
     pub(super) user: String,
     pub(super) display_name: String,
+    pub(super) metadata: String,
     pub(super) secret_hash: Vec<u8>,
     pub(super) permissions: Permissions,
     /// Of the token that admitted it; `None` in development mode.
     pub(super) token: Option<TokenInfo>,
+    pub(super) mute: Mute,
+    /// The users that may consume a producer; without an entry: everyone.
+    pub(super) subscribers: BTreeMap<ProducerId, BTreeSet<UserHash>>,
     /// `None` while it is away.
     pub(super) socket: Option<(ConnectionId, Outbox)>,
     /// Start of its last absence; before the first, the time of the join.
@@ -149,7 +164,11 @@ pub(super) struct Producer {
     pub(super) transport: TransportId,
     pub(super) kind: Kind,
     pub(super) source: String,
+    /// Paused by its client or muted.
     pub(super) paused: bool,
+    pub(super) paused_by_client: bool,
+    /// By an administrator.
+    pub(super) muted: bool,
     pub(super) produced: Produced,
     pub(super) consumers: BTreeSet<ConsumerId>,
     /// The producer of which this one is a backup.
@@ -241,6 +260,7 @@ impl State {
             display_name: peer.display_name.clone(),
             producers,
             away: peer.socket.is_none(),
+            metadata: peer.metadata.clone(),
         })
     }
 
@@ -346,6 +366,10 @@ impl State {
     pub(super) fn remove_producer(&mut self, id: ProducerId) -> Option<Producer> {
         let producer = self.producers.remove(&id)?;
         self.forget_copies(id);
+        if let Some(peer) = self.peers.get_mut(&producer.peer) {
+            peer.mute.producers.remove(&id);
+            peer.subscribers.remove(&id);
+        }
         if let Some(transport) = self.transports.get_mut(&producer.transport) {
             transport.producers.remove(&id);
         }
@@ -400,7 +424,9 @@ impl State {
             room.peers.remove(&id);
             if room.peers.is_empty() {
                 self.publish_room_closed(&peer.room);
-                routers = self.rooms.remove(&peer.room).map_or_else(Vec::new, |room| room.routers());
+                let ended = self.rooms.remove(&peer.room).unwrap_or_default();
+                routers = ended.routers();
+                ended.waiting.into_iter().for_each(|client| self.deny(client, "the room has ended"));
             }
         }
         if !peer.permissions.hidden {

@@ -1,9 +1,11 @@
 //! Transports: one to send and one to receive media for each peer.
 
-use super::app_data::{self, TokenRecord, TransportRecord};
+use super::app_data::{self, KickedRecord, RoomRecord, SubscribersRecord, TokenRecord, TransportRecord};
 use super::lookup::{gone, not_joined, own_transport, sends, turn_user, wrong_answer};
 use super::reservation::Reservation;
-use super::state::{PeerId, State, Transport};
+use super::restrictions::{Kicked, UserHash};
+use super::room_key::RoomKey;
+use super::state::{Peer, PeerId, Room, State, Transport};
 use super::{Rooms, random_id};
 use crate::limits;
 use crate::media_node::Worker;
@@ -12,7 +14,8 @@ use crate::proto::{
     ConnectTransport, CreateTransport, IceRestarted, RestartIce, TransportCreated, signal::Payload,
 };
 use crate::request_error::RequestError;
-use control::{AppData, Command, Event, TransportId};
+use control::{AppData, Command, Event, ProducerId, TransportId};
+use std::collections::BTreeSet;
 
 impl Rooms {
     /// Needs no permission: clients create both transports when they join, and an unused one costs little.
@@ -115,19 +118,50 @@ fn transport_record(state: &State, id: PeerId, sends: bool) -> Result<TransportR
         secret_hash: peer.secret_hash.clone(),
         sends,
         token: peer.token.as_ref().map(TokenRecord::from),
+        metadata: peer.metadata.clone(),
+        muted_audio: peer.mute.audio,
+        muted_video: peer.mute.video,
+        muted_producers: peer.mute.producers.iter().map(|producer| producer.0).collect(),
+        subscribers: subscriber_records(peer),
+        room: state.rooms.get(&peer.room).and_then(room_record),
         ..TransportRecord::default()
     };
     record.set_permissions(&peer.permissions);
     Ok(record)
 }
 
-/// The commands that store the changed permissions of a peer with each of its transports.
-pub(super) fn permission_updates(state: &State, id: PeerId) -> Vec<(Worker, Command)> {
-    let transports = state.peers.get(&id).into_iter().flat_map(|peer| peer.transports.iter().copied());
-    let update = |transport: TransportId| {
-        let of = state.transports.get(&transport)?;
-        let app_data = app_data::pack(&transport_record(state, id, of.sends).ok()?).ok()?;
-        Some((of.worker, Command::SetAppData { transport, app_data }))
+fn subscriber_records(peer: &Peer) -> Vec<SubscribersRecord> {
+    let record = |(producer, users): (&ProducerId, &BTreeSet<UserHash>)| SubscribersRecord {
+        producer: producer.0,
+        users: users.iter().map(|user| user.0.to_vec()).collect(),
     };
-    transports.filter_map(update).collect()
+    peer.subscribers.iter().map(record).collect()
+}
+
+/// `None` for a room that was not changed.
+fn room_record(room: &Room) -> Option<RoomRecord> {
+    let kicked = |kicked: &Kicked| KickedRecord { token: kicked.token.0.clone(), until: kicked.until };
+    let kicked: Vec<_> = room.kicked.iter().map(kicked).collect();
+    let is_changed = !kicked.is_empty() || room.policy.revision > 0;
+    is_changed.then(|| RoomRecord { policy: Some(room.policy.record()), kicked })
+}
+
+/// The commands that store the changed policy of a room: with one transport of each of some peers. Later
+/// transports get it when they are created.
+pub(super) fn room_updates(state: &State, room: &RoomKey) -> Vec<(Worker, Command)> {
+    let peers = state.rooms.get(room).into_iter().flat_map(|room| room.peers.iter().copied());
+    let transports = peers.filter_map(|peer| state.peers.get(&peer)?.transports.first().copied());
+    transports.take(limits::ROOM_RECORD_COPIES).filter_map(|transport| update(state, transport)).collect()
+}
+
+/// The commands that store what has changed of a peer with each of its transports.
+pub(super) fn peer_updates(state: &State, id: PeerId) -> Vec<(Worker, Command)> {
+    let transports = state.peers.get(&id).into_iter().flat_map(|peer| peer.transports.iter().copied());
+    transports.filter_map(|transport| update(state, transport)).collect()
+}
+
+fn update(state: &State, transport: TransportId) -> Option<(Worker, Command)> {
+    let of = state.transports.get(&transport)?;
+    let app_data = app_data::pack(&transport_record(state, of.peer, of.sends).ok()?).ok()?;
+    Some((of.worker, Command::SetAppData { transport, app_data }))
 }

@@ -113,6 +113,13 @@ export class SignalChannel {
   }
 
   readonly request: Request = async (payload, answer) => {
+    const received = await this.ask(payload);
+    if (received.case !== answer) throw new UnexpectedAnswer(payload.case, received.case);
+    return received.value as PayloadValue<typeof answer>;
+  };
+
+  /** Sends a request that has more than one answer. */
+  async ask(payload: PayloadInit): Promise<Payload> {
     // No message is queued for a later connection: after a reconnect, the call starts from the server's state
     // at that time.
     if (!this.#socket.connected) throw new SocketLost('not connected');
@@ -124,9 +131,8 @@ export class SignalChannel {
     }
     const { payload: received } = decode(bytes);
     if (received.case === 'error') throw new SignalError(received.value);
-    if (received.case !== answer) throw new UnexpectedAnswer(payload.case, received.case);
-    return received.value as PayloadValue<typeof answer>;
-  };
+    return received;
+  }
 
   /** Sends a message without waiting for its answer, for a page that is closing. */
   tell(payload: PayloadInit): void {

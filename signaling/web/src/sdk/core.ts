@@ -50,6 +50,7 @@ export class CallCore {
       onSocket: () => this.#lifecycle.onSocket(),
       onJoined: (joined, device, early) => this.#onJoined(joined, this.#lifecycle.onJoined(joined, device), early),
       onPlaceLost: (reason) => this.#lifecycle.drop(reason),
+      onWaiting: () => this.#publish(),
       onRefused: (error) => this.#fail(error),
       note,
     });
@@ -99,6 +100,7 @@ export class CallCore {
     room.roster = kept ? resumeRoster(room.roster, joined.peers, new Set(kept.incoming.keys())) : rosterOf(joined.peers);
     this.dispatch('AUTH_VALID');
     for (const payload of early) this.#apply(payload);
+    for (const producerId of joined.mutedProducers) this.#onMuted(producerId, true);
     this.changed();
   }
 
@@ -110,7 +112,7 @@ export class CallCore {
   }
 
   #onNotification(payload: Payload): void {
-    if (this.#session === 'Ended' || this.entry.keepEarly(payload)) return;
+    if (this.#session === 'Ended' || this.entry.onAdmission(payload) || this.entry.keepEarly(payload)) return;
     // Speakers change several times a second, and a change needs no action.
     if (this.#apply(payload)?.on !== 'speakers') this.changed();
   }
@@ -127,6 +129,17 @@ export class CallCore {
         if (producerId) this.room.removeSource(producerId);
         break;
       }
+      case 'announced':
+        this.room.unplayable.delete(effect.producerId);
+        break;
+      case 'producerClosed': {
+        const key = this.media?.keyOf(effect.producerId);
+        if (key) this.media?.forgetProducer(key);
+        break;
+      }
+      case 'muted':
+        this.#onMuted(effect.producerId, effect.muted);
+        break;
       case 'evicted':
         this.#fail(new Error(effect.reason));
         break;
@@ -139,6 +152,14 @@ export class CallCore {
         break;
     }
     return effect;
+  }
+
+  /** An administrator muted a source of this client, or ended the mute. */
+  #onMuted(producerId: string, muted: boolean): void {
+    const key = this.media?.keyOf(producerId);
+    if (!key || !this.room.local.has(key)) return;
+    if (muted) this.room.setPaused(key, true);
+    this.#events.onNotice(muted ? `An administrator muted your ${key}.` : `You may unmute your ${key} again.`);
   }
 
   #publishOnceStarved(): void {
@@ -197,6 +218,7 @@ export class CallCore {
     const shown = {
       session: this.#session,
       online: joined,
+      waiting: this.entry.waiting,
       room: this.#options.room,
       peerId: identity?.peerId ?? '',
       displayName: identity?.displayName || this.#options.displayName,

@@ -4,7 +4,7 @@
 import { Device } from 'mediasoup-client';
 import { ErrorCode, type Joined } from '../gen/signal_pb';
 import type { Payload, SignalChannel } from './channel';
-import { isFinal, retryAfterMs, SignalError, SocketLost } from './errors';
+import { isFinal, retryAfterMs, SignalError, SocketLost, UnexpectedAnswer } from './errors';
 import type { Media } from './media';
 import { fromRtpCapabilities } from './wire';
 
@@ -42,6 +42,8 @@ export interface EntryEvents {
   onJoined(joined: Joined, device: Device, early: readonly Payload[]): void;
   /** The server has removed this client's place: the client joins as a new one. */
   onPlaceLost(reason: string): void;
+  /** The client waits for an administrator, or does not wait any more. */
+  onWaiting(): void;
   /** The server refuses this client, and another try would not help. */
   onRefused(error: Error): void;
   note(what: string): void;
@@ -58,6 +60,7 @@ export class Entry {
   readonly #events: EntryEvents;
   #identity: Identity | null = null;
   #joined = false;
+  #waiting = false;
   #ended = false;
   #early: Payload[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -78,6 +81,11 @@ export class Entry {
     return this.#joined;
   }
 
+  /** An administrator has to admit this client. */
+  get waiting(): boolean {
+    return this.#waiting;
+  }
+
   /** The socket is connected. */
   async enter(): Promise<void> {
     clearTimeout(this.#timer);
@@ -87,15 +95,37 @@ export class Entry {
     const identity = this.#identity;
     const resume = identity ? { peerId: identity.peerId, secret: identity.secret, ...resumable } : undefined;
     try {
-      const joined = await this.#channel.request(
-        // A new page takes over from an earlier page of the same user.
-        { case: 'joinRoom', value: { room, displayName, token, resume, takeOver: !identity } },
-        'joined',
-      );
-      await this.#onJoined(joined);
+      // A new page takes over from an earlier page of the same user.
+      const value = { room, displayName, token, resume, takeOver: !identity };
+      const answer = await this.#channel.ask({ case: 'joinRoom', value });
+      if (answer.case === 'waiting') this.#setWaiting(true);
+      else if (answer.case === 'joined') await this.#onJoined(answer.value);
+      else throw new UnexpectedAnswer('joinRoom', answer.case);
     } catch (error) {
       this.#onFailed(error, identity !== null);
     }
+  }
+
+  #setWaiting(waiting: boolean): void {
+    this.#waiting = waiting;
+    if (waiting) this.#events.note('waiting for an administrator');
+    this.#events.onWaiting();
+  }
+
+  /** Handles the end of the wait for an administrator. False for other notifications. */
+  onAdmission(payload: Payload): boolean {
+    if (!this.#waiting) return false;
+    if (payload.case === 'joined') {
+      this.#waiting = false;
+      this.#onJoined(payload.value).catch((error) => this.#onFailed(error, false));
+      return true;
+    }
+    if (payload.case === 'denied') {
+      this.#setWaiting(false);
+      this.#events.onRefused(new Error(payload.value.reason));
+      return true;
+    }
+    return false;
   }
 
   async #onJoined(joined: Joined): Promise<void> {
@@ -149,6 +179,7 @@ export class Entry {
   onDown(): void {
     clearTimeout(this.#timer);
     this.#joined = false;
+    this.#waiting = false;
     this.#early = [];
   }
 

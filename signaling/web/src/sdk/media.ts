@@ -404,6 +404,12 @@ export class Media {
     this.hints.consumerScores.delete(incoming.consumer.id);
   }
 
+  /** The key of a producer of this client. */
+  keyOf(producerId: string): string | undefined {
+    for (const [key, { producer }] of this.outgoing) if (producer.id === producerId) return key;
+    return undefined;
+  }
+
   producerIdOf(consumerId: string): string | undefined {
     for (const [producerId, { consumer }] of this.incoming) if (consumer.id === consumerId) return producerId;
     return undefined;

@@ -12,14 +12,11 @@ const peer = { id: 'bob', displayName: 'Bob', producers: [{ id: 'v1', kind: 'vid
 const withBob = applied(emptyRoster, { case: 'peerJoined', value: { peer } }).roster;
 
 test('peers and their sources are added, changed and removed', () => {
-  const after = (payload: PayloadInit) => {
-    const { roster, effect } = applied(withBob, payload);
-    expect(effect).toBe(null);
-    return roster.get('bob');
-  };
+  const after = (payload: PayloadInit) => applied(withBob, payload).roster.get('bob');
   const value = { peerId: 'bob', producerId: 'v1' };
   const producer = { id: 'a1', kind: 'audio', source: 'microphone' };
   expect(after({ case: 'peerLeft', value: { peerId: 'bob' } })).toBe(undefined);
+  expect(after({ case: 'peerChanged', value: { peerId: 'bob', displayName: 'Robert' } })?.name).toBe('Robert');
   expect(after({ case: 'peerAway', value: { peerId: 'bob', away: true } })?.away).toBe(true);
   expect([...(after({ case: 'newProducer', value: { peerId: 'bob', producer } })?.sources.keys() ?? [])]).toEqual(['v1', 'a1']);
   expect(after({ case: 'producerClosed', value })?.sources.size).toBe(0);
@@ -34,11 +31,23 @@ test('a peer or producer that is missing changes nothing', () => {
     { case: 'producerClosed', value: { producerId: 'v9' } },
   ];
   for (const payload of payloads) {
-    expect(applied(withBob, payload)).toEqual({ roster: withBob, effect: null });
+    expect(applied(withBob, payload).roster).toEqual(withBob);
   }
 });
 
 test.each<[PayloadInit, Effect | null]>([
+  [
+    { case: 'newProducer', value: { peerId: 'bob', producer: { id: 'p1' } } },
+    { on: 'announced', producerId: 'p1' },
+  ],
+  [
+    { case: 'producerClosed', value: { peerId: 'me', producerId: 'p1' } },
+    { on: 'producerClosed', producerId: 'p1' },
+  ],
+  [
+    { case: 'muted', value: { producerId: 'p1', muted: true } },
+    { on: 'muted', producerId: 'p1', muted: true },
+  ],
   [
     { case: 'consumerClosed', value: { consumerId: 'c1' } },
     { on: 'consumerClosed', consumerId: 'c1' },

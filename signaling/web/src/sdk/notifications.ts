@@ -22,6 +22,12 @@ export type Effect =
   /** The server closed a consumer: its producer cannot be received any longer. */
   | { on: 'consumerClosed'; consumerId: string }
   | { on: 'speakers'; volumes: readonly Volume[] }
+  /** A producer can be received, for the first time or again. */
+  | { on: 'announced'; producerId: string }
+  /** The server closed a producer: of another peer, or of this client because it is not permitted any more. */
+  | { on: 'producerClosed'; producerId: string }
+  /** An administrator muted a producer of this client, or ended the mute. */
+  | { on: 'muted'; producerId: string; muted: boolean }
   | { on: 'evicted'; reason: string }
   /** An entry for the history. */
   | { on: 'note'; what: string };
@@ -43,6 +49,8 @@ function rosterAfter(before: roster.Roster, payload: Payload): roster.Roster {
       return roster.leave(before, payload.value.peerId);
     case 'peerAway':
       return roster.setAway(before, payload.value.peerId, payload.value.away);
+    case 'peerChanged':
+      return roster.rename(before, payload.value.peerId, payload.value.displayName);
     case 'newProducer': {
       const { peerId, producer } = payload.value;
       return producer ? roster.addSource(before, peerId, producer) : before;
@@ -63,11 +71,16 @@ function effectOf(payload: Payload): Effect | null {
     case 'peerJoined':
     case 'peerLeft':
     case 'peerAway':
-    case 'newProducer':
-    case 'producerClosed':
+    case 'peerChanged':
     case 'producerPaused':
     case 'producerResumed':
       return null;
+    case 'newProducer':
+      return payload.value.producer ? { on: 'announced', producerId: payload.value.producer.id } : null;
+    case 'producerClosed':
+      return { on: 'producerClosed', producerId: payload.value.producerId };
+    case 'muted':
+      return { on: 'muted', producerId: payload.value.producerId, muted: payload.value.muted };
     case 'consumerClosed':
       return { on: 'consumerClosed', consumerId: payload.value.consumerId };
     case 'layersWanted': {

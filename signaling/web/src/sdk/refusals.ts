@@ -21,6 +21,8 @@ export interface Consequence {
   dropBackup?: string;
   /** Name of a local source that the server does not accept. */
   stopSource?: string;
+  /** Name of a local source that the server keeps paused. */
+  pauseSource?: string;
   notice?: string;
   /** The notice applies to the whole call: the user reads it once. */
   noticeOnce?: boolean;
@@ -60,6 +62,8 @@ function ofSource(producerId: string, code: ErrorCode, roster: Roster): Conseque
       const notice = `This browser cannot play the ${source} of ${owner?.name ?? 'a participant'}.`;
       return { unplayable: producerId, notice };
     }
+    case ErrorCode.SUBSCRIPTION_DENIED:
+      return { unplayable: producerId, forgetConsumer: producerId };
     case ErrorCode.TOKEN_PERMISSION: {
       const notice = 'You may not see and hear the others in this room.';
       return { unplayable: producerId, forgetConsumer: producerId, notice, noticeOnce: true };
@@ -74,6 +78,10 @@ function ofLocal(source: string, key: string, code: ErrorCode): Consequence | nu
   switch (code) {
     case ErrorCode.NO_SUCH_PRODUCER:
       return { forgetProducer: key };
+    case ErrorCode.MUTED:
+      return { pauseSource: source, notice: `An administrator muted your ${source}.` };
+    case ErrorCode.PUBLISH_DENIED:
+      return { stopSource: source, notice: `Only administrators may send in this room.` };
     case ErrorCode.TOKEN_PERMISSION:
       return { stopSource: source, notice: `You may not send your ${source} in this room.` };
     case ErrorCode.UNSUPPORTED_CODEC:

@@ -55,6 +55,7 @@ export class Room implements Wanted {
     const { notice = null, noticeOnce } = consequence;
     if (consequence.removeSource) this.removeSource(consequence.removeSource);
     if (consequence.unplayable) this.unplayable.add(consequence.unplayable);
+    if (consequence.pauseSource) this.setPaused(consequence.pauseSource, true);
     if (consequence.stopSource) this.local.delete(consequence.stopSource);
     if (consequence.forgetConsumer) media.forgetConsumer(consequence.forgetConsumer);
     if (consequence.forgetProducer) media.forgetProducer(consequence.forgetProducer);

@@ -94,6 +94,10 @@ export function setAway(roster: Roster, peerId: string, away: boolean): Roster {
   return withPeer(roster, peerId, (peer) => ({ ...peer, away }));
 }
 
+export function rename(roster: Roster, peerId: string, name: string): Roster {
+  return withPeer(roster, peerId, (peer) => ({ ...peer, name: name || peer.user || 'Guest' }));
+}
+
 export function addSource(roster: Roster, peerId: string, info: ProducerInfo): Roster {
   const source = sourceOf(info);
   if (!source) return roster;

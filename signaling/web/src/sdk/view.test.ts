@@ -14,6 +14,7 @@ function shown(rest: Partial<Shown> = {}): Shown {
   return {
     session: 'Connected',
     online: true,
+    waiting: false,
     room: 'millpond',
     peerId: 'ada',
     displayName: 'Ada',

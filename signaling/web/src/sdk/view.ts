@@ -26,6 +26,8 @@ export interface CallView {
   session: SessionState;
   /** The signaling connection is established. Media does not need it. */
   online: boolean;
+  /** An administrator has to admit this client to the room. */
+  waiting: boolean;
   room: string;
   peerId: string;
   displayName: string;

@@ -13,13 +13,14 @@ const words: Record<SessionState, string> = {
 export function StateChip() {
   const session = useCallStore((state) => state.call?.session ?? 'Ended');
   const online = useCallStore((state) => state.call?.online ?? false);
+  const waiting = useCallStore((state) => state.call?.waiting ?? false);
   // Media still flows; only joins, leaves and mute signs are delayed.
   const serverAway = session === 'Connected' && !online;
   const tone = session === 'Connected' && online ? 'good' : 'busy';
   return (
     <output className={`chip ${tone}`} data-session={session} data-online={online}>
       <span className="dot" />
-      {serverAway ? 'Server away, call continues' : words[session]}
+      {serverAway ? 'Server away, call continues' : waiting ? 'Waiting to be admitted…' : words[session]}
     </output>
   );
 }

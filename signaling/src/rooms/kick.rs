@@ -1,0 +1,133 @@
+//! Removing peers from a room: by an administrator of the room, and by a revocation.
+
+use super::Rooms;
+use super::lookup::{not_joined, parse_id, permitted};
+use super::restrictions::Kicked;
+use super::state::{PeerId, State};
+use super::transports::room_updates;
+use crate::auth::revocations::{Revocation, Revoked};
+use crate::auth::session::Session;
+use crate::auth::since_1970;
+use crate::limits;
+use crate::proto::{self, ErrorCode, Kick, signal::Payload};
+use crate::protocol::encode;
+use crate::request_error::RequestError;
+use std::time::Duration;
+
+impl Rooms {
+    /// Removes a peer, and revokes its token until it expires: other peers that joined with the token are
+    /// removed too.
+    pub(super) fn kick(&self, peer: PeerId, kick: &Kick) -> Result<(), RequestError> {
+        let reason = reason(&kick.reason, "an administrator removed you from the room")?;
+        let now = since_1970();
+        let mut state = self.state();
+        check_admin(&state, peer)?;
+        let target = others_peer(&state, peer, &kick.peer_id)?;
+        let (found, by) = (&state.peers[&target], &state.peers[&peer].user);
+        tracing::info!(roomId = %found.room, userId = %found.user, peerId = %target, by = %by, "an administrator removes a peer");
+        let (room, user, token) = (found.room.clone(), found.user.clone(), found.token.clone());
+        let revoke = |of: Revoked, until: Duration| {
+            self.revocations.add(Revocation { project: room.project.clone(), of, until }, now)
+        };
+        if let Some(token) = token {
+            let until = Duration::from_secs(token.expires_at.0);
+            revoke(Revoked::Token(token.id.clone()), until)?;
+            if kick.whole_user {
+                revoke(Revoked::User(user.clone()), until.max(now + limits::USER_REVOCATION_TIME))?;
+                self.revoke_turn(&room.project, &user);
+            }
+            // For the next process: see `app_data::RoomRecord`.
+            if let Some(room) = state.rooms.get_mut(&room) {
+                room.kicked.retain(|kicked| kicked.until > now.as_secs());
+                room.kicked.truncate(limits::KICKS_REMEMBERED - 1);
+                room.kicked.push_front(Kicked { token: token.id, until: token.expires_at.0 });
+            }
+        }
+        self.evict(&mut state, target, &reason);
+        self.evict_revoked(&mut state, &room.project, &reason);
+        for (worker, command) in room_updates(&state, &room) {
+            self.node.tell(worker, command);
+        }
+        Ok(())
+    }
+
+    /// Revokes tokens: removes the peers that joined with them at once, and refuses their joins and resumes.
+    /// Returns the number of removed peers.
+    pub fn revoke(&self, revocation: Revocation) -> Result<usize, RequestError> {
+        let project = revocation.project.clone();
+        if let Revoked::User(user) = &revocation.of {
+            self.revoke_turn(&project, user);
+        }
+        tracing::info!(project = %project, revocation = ?revocation.of, "tokens are revoked");
+        // Before the lock of the tables is taken: a join that is being handled either checks after this, or
+        // has entered its peer by then.
+        self.revocations.add(revocation, since_1970())?;
+        Ok(self.evict_revoked(&mut self.state(), &project, "your access was revoked"))
+    }
+
+    /// Removes the peers of a project whose tokens are revoked, and clients that wait.
+    fn evict_revoked(&self, state: &mut State, project: &str, reason: &str) -> usize {
+        let now = since_1970();
+        let of_project = state.peers.iter().filter(|(_, peer)| peer.room.project == project);
+        let revoked: Vec<_> = of_project
+            .filter(|(_, peer)| {
+                let token = peer.token.as_ref();
+                token.is_some_and(|token| {
+                    self.revocations.check_token(project, &peer.user, token, now).is_err()
+                })
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        for id in &revoked {
+            if let Some(peer) = state.peers.get(id) {
+                self.revoke_turn(project, &peer.user);
+            }
+            self.evict(state, *id, reason);
+        }
+        let is_revoked =
+            |session: &Session| session.project == project && self.revocations.check(session, now).is_err();
+        let waiting: Vec<_> = state
+            .waiting
+            .iter()
+            .filter(|(_, client)| client.session.as_ref().is_some_and(is_revoked))
+            .map(|(id, _)| *id)
+            .collect();
+        waiting.into_iter().for_each(|id| state.deny(id, reason));
+        revoked.len()
+    }
+
+    /// Removes a peer, notifies it, and closes its connection. Its transports are closed in the engine.
+    fn evict(&self, state: &mut State, id: PeerId, reason: &str) {
+        let Some(peer) = state.peers.get(&id) else { return };
+        if let Some((_, outbox)) = &peer.socket {
+            outbox.send(encode(Payload::Evicted(proto::Evicted { reason: reason.to_owned() })));
+            outbox.end();
+        }
+        self.remove(state, id, "a peer was removed from its room");
+    }
+}
+
+/// Checks that a peer is an administrator of its room.
+pub(super) fn check_admin(state: &State, peer: PeerId) -> Result<(), RequestError> {
+    permitted(state.peers.get(&peer).ok_or_else(not_joined)?.permissions.admin, "admin")
+}
+
+/// Another peer of the same room, also a hidden one.
+pub(super) fn others_peer(state: &State, peer: PeerId, id: &str) -> Result<PeerId, RequestError> {
+    let room = &state.peers.get(&peer).ok_or_else(not_joined)?.room;
+    let found = parse_id(id).map(PeerId).filter(|found| *found != peer);
+    found.filter(|found| state.peers.get(found).is_some_and(|other| other.room == *room)).ok_or_else(|| {
+        RequestError::new(ErrorCode::NoSuchPeer, "no other peer with this id is in the room (any more)")
+    })
+}
+
+/// The reason for the client, or the default.
+pub(super) fn reason(reason: &str, default: &str) -> Result<String, RequestError> {
+    if reason.chars().count() > limits::REASON_LEN_MAX || reason.chars().any(char::is_control) {
+        return Err(RequestError::bad(format!(
+            "reason must have at most {} characters, none of them a control character",
+            limits::REASON_LEN_MAX
+        )));
+    }
+    Ok(if reason.trim().is_empty() { default.to_owned() } else { reason.to_owned() })
+}

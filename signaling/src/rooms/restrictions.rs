@@ -1,0 +1,192 @@
+//! What administrators and publishers restrict in a room: plain data. The requests that change it are in
+//! [`super::policy`], [`super::mute`], [`super::kick`], [`super::waiting`] and [`super::subscribers`].
+
+use super::app_data::PolicyRecord;
+use super::outbox::Outbox;
+use super::room_key::RoomKey;
+use crate::auth::session::{Session, TokenId};
+use crate::auth::token::Permissions;
+use crate::limits;
+use crate::proto::{self, ErrorCode, PeerWaiting};
+use crate::request_error::RequestError;
+use aws_lc_rs::digest;
+use control::{Kind, ProducerId};
+use std::collections::BTreeSet;
+
+/// Who may enter and publish. The default restricts nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Policy {
+    /// Maximum number of peers; `None`: that of the server.
+    pub(super) peers_max: Option<usize>,
+    /// Whether only administrators may join.
+    pub(super) locked: bool,
+    /// Whether other clients wait until an administrator admits them.
+    pub(super) waiting_room: bool,
+    /// Whether only administrators may publish.
+    pub(super) admins_publish: bool,
+    /// Number of changes: after a restart, the latest of several records counts.
+    pub(super) revision: u32,
+}
+
+impl Policy {
+    /// Checks that one more peer may enter a room with this number of peers.
+    pub(super) fn check_size(&self, peer_count: usize) -> Result<(), RequestError> {
+        match self.peers_max {
+            Some(max) if peer_count >= max => {
+                let text = format!("the room is full: its maximum is {max} peers");
+                Err(RequestError::new(ErrorCode::RoomFull, text))
+            }
+            _ if peer_count >= limits::PEERS_PER_ROOM_MAX => {
+                let text = format!("the room is full: {} peers", limits::PEERS_PER_ROOM_MAX);
+                Err(RequestError::limit(text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that a client with these permissions may enter.
+    pub(super) fn check_entry(&self, permissions: &Permissions) -> Result<(), RequestError> {
+        if self.locked && !permissions.admin {
+            return Err(RequestError::new(
+                ErrorCode::RoomLocked,
+                "the room is locked; an administrator can unlock it",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether a client with these permissions has to wait for an administrator.
+    pub(super) fn lets_wait(&self, permissions: &Permissions) -> bool {
+        self.waiting_room && !permissions.admin
+    }
+
+    /// Checks that a peer with these permissions may publish.
+    pub(super) fn check_publish(&self, permissions: &Permissions) -> Result<(), RequestError> {
+        if self.admins_publish && !permissions.admin {
+            let text = "only administrators may publish in this room at present";
+            return Err(RequestError::new(ErrorCode::PublishDenied, text));
+        }
+        Ok(())
+    }
+
+    /// For clients.
+    pub(super) fn message(&self) -> proto::RoomPolicy {
+        proto::RoomPolicy {
+            max_peers: self.peers_max.map_or(0, |max| max as u32),
+            locked: self.locked,
+            waiting_room: self.waiting_room,
+            publishers: if self.admins_publish { ADMINS } else { EVERYONE }.into(),
+        }
+    }
+
+    /// For the engine.
+    pub(super) fn record(&self) -> PolicyRecord {
+        PolicyRecord {
+            peers_max: self.peers_max.map_or(0, |max| max as u32),
+            locked: self.locked,
+            waiting_room: self.waiting_room,
+            admins_publish: self.admins_publish,
+            revision: self.revision,
+        }
+    }
+}
+
+impl From<PolicyRecord> for Policy {
+    fn from(record: PolicyRecord) -> Self {
+        Self {
+            peers_max: Some(record.peers_max as usize).filter(|max| *max != 0),
+            locked: record.locked,
+            waiting_room: record.waiting_room,
+            admins_publish: record.admins_publish,
+            revision: record.revision,
+        }
+    }
+}
+
+pub(super) const EVERYONE: &str = "everyone";
+pub(super) const ADMINS: &str = "admins";
+
+/// What an administrator muted of one peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mute {
+    /// All audio, also that of later producers.
+    pub(super) audio: bool,
+    /// All video, also that of later producers.
+    pub(super) video: bool,
+    /// Single producers, with their backups.
+    pub(super) producers: BTreeSet<ProducerId>,
+}
+
+impl Mute {
+    /// Whether it concerns this producer.
+    pub(super) fn contains(&self, producer: ProducerId, kind: Kind) -> bool {
+        self.producers.contains(&producer)
+            || match kind {
+                Kind::Audio => self.audio,
+                Kind::Video => self.video,
+            }
+    }
+}
+
+/// The start of the SHA-256 of a user id: the engine stores it, and user ids are up to 256 bytes long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct UserHash(pub(super) [u8; USER_HASH_BYTES]);
+
+/// Bytes of a [`UserHash`].
+pub(super) const USER_HASH_BYTES: usize = 16;
+
+impl UserHash {
+    pub(super) fn new(user: &str) -> Self {
+        let hash = digest::digest(&digest::SHA256, user.as_bytes());
+        let mut bytes = [0; USER_HASH_BYTES];
+        bytes.copy_from_slice(&hash.as_ref()[..USER_HASH_BYTES]);
+        Self(bytes)
+    }
+}
+
+/// A token that was revoked because its peer was removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kicked {
+    pub(super) token: TokenId,
+    /// Its expiry, in seconds since 1970.
+    pub(super) until: u64,
+}
+
+/// A client that waits.
+#[derive(Debug)]
+pub(super) struct WaitingClient {
+    pub(super) id: u64,
+    pub(super) room: RoomKey,
+    /// `None` in development mode.
+    pub(super) session: Option<Session>,
+    pub(super) user: String,
+    pub(super) display_name: String,
+    pub(super) outbox: Outbox,
+}
+
+impl WaitingClient {
+    /// For administrators.
+    pub(super) fn message(&self, gone: bool) -> PeerWaiting {
+        PeerWaiting {
+            waiting_id: format!("{:016x}", self.id),
+            user: self.user.clone(),
+            display_name: self.display_name.clone(),
+            gone,
+        }
+    }
+}
+
+/// For the client.
+pub(super) fn granted(permissions: &Permissions) -> proto::GrantedPermissions {
+    proto::GrantedPermissions {
+        can_publish: permissions.can_publish && !permissions.hidden,
+        publish_sources: permissions.can_publish_sources.clone().unwrap_or_default(),
+        has_publish_sources: permissions.can_publish_sources.is_some(),
+        can_subscribe: permissions.can_subscribe,
+        can_publish_data: permissions.can_publish_data,
+        can_update_own_metadata: permissions.can_update_own_metadata,
+        can_use_plain_transports: permissions.can_use_plain_transports,
+        admin: permissions.admin,
+        hidden: permissions.hidden,
+    }
+}
