@@ -320,5 +320,8 @@ pub const ROOM_TOKEN_TTL: Duration = Duration::from_secs(3_600);
 /// Interval at which the API keys of the database are read: the time until a new key is accepted or a revoked
 /// one refused.
 pub const API_KEYS_INTERVAL: Duration = Duration::from_secs(3);
+/// Time for which the tokens of a revoked API key are refused by its id, so that their peers cannot resume:
+/// longer than a resume is possible. Joins are refused as long as the key is not valid.
+pub const API_KEY_REVOCATION: Duration = Duration::from_secs(3_600);
 /// Interval at which old entries of the audit log are deleted, if a retention time is configured.
 pub const AUDIT_RETENTION_INTERVAL: Duration = Duration::from_secs(3_600);

@@ -249,8 +249,11 @@ async fn api_key_signs_tokens_until_it_is_revoked() {
     let key = server.accounts.add_api_key(&by(), DEFAULT_PROJECT, "").await.expect("added");
     let claims = Claims::new("ada", "stage", NumericDate(u64::MAX));
     let token = token::mint_with_kid(&claims, key.secret.as_bytes(), Some(&key.id)).expect("a good secret");
+    // The first client waits until the key is known, the second one stays.
     let joined = server.join("stage", &token).await;
     assert!(matches!(joined, Payload::Joined(_)), "{joined:?}");
+    let mut client = server.signaling.client();
+    client.join(JoinRoom { token: token.clone(), ..join("stage", "") }).await;
     server.accounts.revoke_api_key(&by(), DEFAULT_PROJECT, &key.id).await.expect("revoked");
     let keyring = server.signaling.rooms.keyring().expect("it requires tokens");
     let start = Instant::now();
@@ -260,6 +263,7 @@ async fn api_key_signs_tokens_until_it_is_revoked() {
     }
     let join = JoinRoom { token, ..join("stage", "") };
     assert_eq!(server.signaling.client().fails(Payload::JoinRoom(join)).await, ErrorCode::TokenKey);
+    while !matches!(client.notification().await, Payload::Evicted(_)) {}
 }
 
 #[tokio::test]

@@ -2,12 +2,13 @@
 //! deletes old entries of the audit log.
 
 use crate::auth::keyring::{ApiKey, Keyring};
+use crate::auth::revocations::{Revocation, Revoked};
 use crate::limits;
 use crate::rooms::Rooms;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use stores::accounts::{AccountError, Accounts, Actor, DEFAULT_PROJECT};
+use stores::accounts::{AccountError, Accounts, Actor, ApiKey as StoredKey, DEFAULT_PROJECT};
 use tokio::time::sleep;
 
 /// Reads the API keys again and again. While the database is away, the keyring keeps those that it has.
@@ -15,7 +16,7 @@ pub async fn follow_api_keys(accounts: Accounts, rooms: Arc<Rooms>) {
     let Some(keyring) = rooms.keyring() else { return };
     // So that the first login needs not wait until the key that signs its tokens is read.
     let _ = accounts.server_key(DEFAULT_PROJECT).await;
-    let mut known = None;
+    let mut known: Option<Vec<StoredKey>> = None;
     let mut outage = Outage::default();
     loop {
         let read = accounts.valid_api_keys().await;
@@ -24,13 +25,30 @@ pub async fn follow_api_keys(accounts: Accounts, rooms: Arc<Rooms>) {
             && known.as_ref() != Some(&keys)
         {
             set_api_keys(keyring, &keys);
+            let is_gone = |key: &&StoredKey| !keys.iter().any(|other| other.id == key.id);
+            known.iter().flatten().filter(is_gone).for_each(|key| revoke(&rooms, key));
             known = Some(keys);
         }
         sleep(limits::API_KEYS_INTERVAL).await;
     }
 }
 
-fn set_api_keys(keyring: &Keyring, keys: &[stores::accounts::ApiKey]) {
+/// Removes the peers that joined with tokens of this key.
+fn revoke(rooms: &Rooms, key: &StoredKey) {
+    let until = now().saturating_add(limits::API_KEY_REVOCATION);
+    let of = Revoked::Key(key.id.clone());
+    let revoked = rooms.revoke(Revocation { project: key.project.clone(), of, until });
+    match revoked {
+        Ok(peers) => tracing::info!(key = key.id, peers, "an API key was revoked"),
+        Err(error) => tracing::warn!(key = key.id, %error, "cannot remove the peers of a revoked API key"),
+    }
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn set_api_keys(keyring: &Keyring, keys: &[StoredKey]) {
     let keys = keys.iter().map(|key| ApiKey {
         id: key.id.clone(),
         project: key.project.clone(),
@@ -45,8 +63,7 @@ fn set_api_keys(keyring: &Keyring, keys: &[stores::accounts::ApiKey]) {
 pub async fn delete_old_audit_entries(accounts: Accounts, retention: Duration) {
     let mut outage = Outage::default();
     loop {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let keep_from = i64::try_from(now.saturating_sub(retention).as_millis()).unwrap_or(0);
+        let keep_from = i64::try_from(now().saturating_sub(retention).as_millis()).unwrap_or(0);
         let deleted = accounts.delete_audit_before(&Actor::System, keep_from).await;
         outage.log(deleted.as_ref().err(), "old entries of the audit log cannot be deleted");
         if let Ok(count @ 1..) = deleted {
