@@ -347,5 +347,10 @@ mod tests {
         );
         let error = config(&["--secret-file", "/nonexistent/file"]).err().expect("refused");
         assert!(error.to_string().contains("--secret-file /nonexistent/file"), "{error}");
+        let error = config(&["--nats", "http://127.0.0.1"]).err().expect("refused");
+        assert!(
+            leat_log::chain(&error).contains("--nats: \"http://127.0.0.1\" is not an address"),
+            "{error}"
+        );
     }
 }

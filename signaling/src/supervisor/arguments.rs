@@ -258,6 +258,9 @@ pub(super) fn signaling_arguments(
     if let Some(path) = &options.media.media {
         push("--media", path.into());
     }
+    if let Some(region) = &options.bus.region {
+        push("--region", region.to_string().into());
+    }
     push("--spread-above", options.rooms.spread_above.to_string().into());
     push("--peers-per-user", options.rooms.peers_per_user.to_string().into());
     push("--connections-per-address", options.edge.connections_per_address.to_string().into());
