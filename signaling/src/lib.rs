@@ -18,6 +18,7 @@ pub mod engine;
 pub mod limits;
 pub mod media_node;
 pub mod ortc;
+pub mod presence;
 pub mod protocol;
 pub mod request_error;
 pub mod rooms;
