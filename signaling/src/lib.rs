@@ -15,6 +15,7 @@
 pub mod auth;
 pub mod config;
 pub mod engine;
+pub mod graphql;
 pub mod limits;
 pub mod media_node;
 pub mod ortc;

@@ -19,6 +19,7 @@ mod mute;
 mod object;
 mod observer;
 mod outbox;
+mod overview;
 mod placement;
 mod plain;
 mod policy;
@@ -36,6 +37,7 @@ mod transports;
 mod waiting;
 
 pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue};
+pub use overview::PeerOverview;
 pub use room_key::RoomKey;
 pub use state::PeerId;
 
