@@ -159,6 +159,8 @@ pub const ROOM_CHANGES_BURST: f64 = 10.0;
 pub const ROOM_RECORD_COPIES: usize = 32;
 /// Removed peers whose tokens stay revoked after a restart of signaling, per room: the latest ones.
 pub const KICKS_REMEMBERED: usize = 32;
+/// Users of a room whose mute is kept while they are not in it; the mute of a further one ends when it leaves.
+pub const MUTES_REMEMBERED: usize = 256;
 /// Least time for which all tokens of a removed user are revoked: longer than tokens are valid.
 pub const USER_REVOCATION_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Characters of a reason that an administrator gives; a longer one gets `BAD_MESSAGE`.

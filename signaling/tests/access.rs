@@ -4,15 +4,18 @@ mod harness;
 
 use control::Command;
 use harness::engine::{Engine, socket_path};
+use harness::polling::{Http, PollingClient};
 use harness::{Client, Signaling, consume, dtls, join, produce, transport_id};
+use prost::Message;
 use signaling::auth::DEFAULT_PROJECT;
 use signaling::auth::keyring::{ApiKey, Keyring};
 use signaling::auth::revocations::{Revocation, Revoked};
 use signaling::auth::session::TokenId;
 use signaling::auth::token::{self, Claims, NumericDate, Permissions};
 use signaling::limits;
-use signaling::proto::{self, ErrorCode, signal::Payload};
+use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
 use signaling::rooms::Admission;
+use signaling::server::http;
 use std::time::{Duration, SystemTime};
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -361,7 +364,8 @@ async fn refreshed_token_replaces_permissions_and_expiry() {
         closed.push(id);
     }
     let mut wanted = vec![video.clone(), audio, watched];
-    (closed.sort(), wanted.sort());
+    closed.sort();
+    wanted.sort();
     assert_eq!(closed, wanted);
     let gone = until(&mut bob, |payload| match payload {
         Payload::ProducerClosed(closed) => Some(closed.producer_id),
@@ -550,6 +554,75 @@ async fn muted_producer_stays_paused_until_an_administrator_unmutes_it() {
     assert_eq!(boss.fails(unknown).await, ErrorCode::BadMessage);
 }
 
+/// Neither a new producer nor a new peer ends the mute of the old one.
+#[tokio::test]
+async fn mute_outlives_the_producer_and_the_peer() {
+    let (engine, signaling) = start();
+    let (boss, _) = enter(&signaling, "boss", admin()).await;
+    let (ada, _) = enter(&signaling, "ada", Permissions::default()).await;
+    let send = ada.transport("send").await.id;
+    let audio = ada.produce(&send, "audio").await;
+    let mute =
+        |id: &str, muted| Payload::MuteProducer(proto::MuteProducer { producer_id: id.to_owned(), muted });
+    let go_on = |id: &str| Payload::ResumeProducer(proto::ResumeProducer { producer_id: id.to_owned() });
+    boss.done(mute(&audio, true)).await;
+    ada.done(Payload::CloseProducer(proto::CloseProducer { producer_id: audio })).await;
+    let again = ada.produce(&send, "audio").await;
+    assert_eq!(ada.fails(go_on(&again)).await, ErrorCode::Muted);
+    let is_paused = |c: &Command| matches!(c, Command::Produce(produce) if produce.paused);
+    engine.received("a paused producer", is_paused).await;
+    let video = ada.produce(&send, "video").await;
+    ada.done(go_on(&video)).await;
+
+    ada.done(Payload::Leave(proto::Leave {})).await;
+    ada.join(entry("ada", Permissions::default())).await;
+    let send = ada.transport("send").await.id;
+    let last = ada.produce(&send, "audio").await;
+    assert_eq!(ada.fails(go_on(&last)).await, ErrorCode::Muted);
+    // The peer is muted now, not one producer of it.
+    let peer_id = boss_sees(&signaling, "ada").await;
+    let unmute = proto::MutePeer { peer_id, muted: false, ..Default::default() };
+    boss.done(Payload::MutePeer(unmute)).await;
+    ada.done(go_on(&last)).await;
+    ada.done(Payload::CloseProducer(proto::CloseProducer { producer_id: last })).await;
+    let free = ada.produce(&send, "audio").await;
+    ada.done(go_on(&free)).await;
+}
+
+/// The id of a peer, as a client that joins now gets it.
+async fn boss_sees(signaling: &Signaling, user: &str) -> String {
+    let (client, joined) = enter(signaling, "observer", Permissions::default()).await;
+    client.done(Payload::Leave(proto::Leave {})).await;
+    joined.peers.into_iter().find(|peer| peer.user == user).expect("in the room").id
+}
+
+/// The answer Waiting opens the way for notifications, as Joined does.
+#[tokio::test]
+async fn waiting_client_gets_joined_on_its_socket() {
+    let (_engine, signaling) = start();
+    let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(http::serve(listener, signaling.rooms.clone(), http::HttpSettings::default()));
+    let (mut boss, _) = enter(&signaling, "boss", admin()).await;
+    boss.done(set_room(|set| set.waiting_room = Some(true))).await;
+    let ada = PollingClient::connect(Http::to(address)).await;
+    let join = Some(Payload::JoinRoom(entry("ada", Permissions::default())));
+    let request = Signal { version: "1".into(), payload: join }.encode_to_vec();
+    assert!(matches!(ada.ask(0, &request).await.payload, Some(Payload::Waiting(_))));
+    let waiting = until(&mut boss, |payload| match payload {
+        Payload::PeerWaiting(waiting) => Some(waiting),
+        _ => None,
+    });
+    let waiting_id = waiting.await.waiting_id;
+    boss.done(Payload::AdmitPeer(proto::AdmitPeer { waiting_id })).await;
+    let peer_id = match ada.next_binary().await.1.payload {
+        Some(Payload::Joined(joined)) => joined.peer_id,
+        other => panic!("{other:?}"),
+    };
+    boss.done(kick(&peer_id)).await;
+    assert!(matches!(ada.next_binary().await.1.payload, Some(Payload::Evicted(_))));
+}
+
 #[tokio::test]
 async fn hundred_joins_at_once_fill_a_room_of_two_exactly() {
     let (_engine, signaling) = start();
@@ -723,6 +796,16 @@ async fn waiting_clients_are_bounded_and_end_with_the_room() {
     let (boss, _) = enter(&signaling, "boss", admin()).await;
     boss.done(set_room(|set| set.waiting_room = Some(true))).await;
     let mut clients = Vec::new();
+    let mut adas = Vec::new();
+    for number in 0..=limits::PEERS_PER_USER {
+        let client = signaling.client();
+        let join = Payload::JoinRoom(entry("ada", Permissions::default()));
+        let is_too_often =
+            matches!(client.ask(join).await, Payload::Error(error) if error.code() == ErrorCode::Limit);
+        assert_eq!(is_too_often, number == limits::PEERS_PER_USER, "{number}");
+        adas.push(client);
+    }
+    adas.into_iter().for_each(Client::disconnect);
     for number in 0..limits::WAITING_PER_ROOM_MAX {
         let client = signaling.client();
         let join = Payload::JoinRoom(entry(&format!("user-{number}"), Permissions::default()));

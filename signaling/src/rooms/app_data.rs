@@ -105,6 +105,12 @@ pub struct TransportRecord {
     /// What was changed of the room; absent if nothing was.
     #[prost(message, optional, tag = "20")]
     pub room: Option<RoomRecord>,
+    /// Whether later producers of audio are muted.
+    #[prost(bool, tag = "21")]
+    pub muted_later_audio: bool,
+    /// Whether later producers of video are muted.
+    #[prost(bool, tag = "22")]
+    pub muted_later_video: bool,
 }
 
 /// Who may consume a producer.

@@ -220,7 +220,6 @@ impl Rooms {
             policy: state.rooms.get(&peer.room).map(|room| room.policy.message()),
             waiting: if peer.permissions.admin { state.waiting_for(&peer.room) } else { Vec::new() },
             muted_producers: muted.map(|producer| producer.to_string()).collect(),
-            ..Joined::default()
         }
     }
 
@@ -575,7 +574,7 @@ pub(super) fn add_peer(
         None => (format!("guest-{:04x}", id.0 >> 48), None, None),
     };
     let display_name = shown_name(name.as_deref(), &join.display_name, &user);
-    let peer = Peer {
+    let mut peer = Peer {
         room: room.clone(),
         user,
         display_name,
@@ -591,6 +590,7 @@ pub(super) fn add_peer(
         transports: Default::default(),
     };
     state.publish_joined(id, &peer);
+    peer.mute = state.rooms.entry(room.clone()).or_default().take_mute(&peer.user);
     state.peers.insert(id, peer);
     state.rooms.entry(room.clone()).or_default().peers.insert(id);
     state.join_presence(id);

@@ -257,6 +257,10 @@ impl Rooms {
         for (_, outbox) in state.peers.values().filter_map(|peer| peer.socket.as_ref()) {
             outbox.end();
         }
+        for client in state.waiting.values() {
+            client.outbox.send(encode(Payload::Error(draining().into())));
+            client.outbox.end();
+        }
     }
 
     /// Resolves after [`Self::drain`].

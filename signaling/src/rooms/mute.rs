@@ -6,8 +6,10 @@
 use super::Rooms;
 use super::kick::{check_admin, others_peer};
 use super::lookup::{gone, others_producer};
-use super::state::{PeerId, State};
+use super::restrictions::{Kinds, Mute, UserHash};
+use super::state::{PeerId, Room, State};
 use super::transports::peer_updates;
+use crate::limits;
 use crate::media_node::Worker;
 use crate::proto::{self, ErrorCode, MutePeer, MuteProducer, signal::Payload};
 use crate::request_error::RequestError;
@@ -25,9 +27,19 @@ impl Rooms {
             let mut state = self.state();
             check_admin(&state, peer)?;
             let target = others_peer(&state, peer, &mute.peer_id)?;
+            let kinds = Kinds { audio, video };
+            let is_meant =
+                |id: &ProducerId| state.producers.get(id).is_some_and(|of| kinds.contains(of.kind));
+            let producers: Vec<_> = state.producers_of(target).filter(is_meant).collect();
             let muted = &mut state.peers.get_mut(&target).ok_or_else(gone)?.mute;
-            muted.audio = if audio { mute.muted } else { muted.audio };
-            muted.video = if video { mute.muted } else { muted.video };
+            // The mute of the peer includes those of single producers, and so does its end.
+            muted.producers.retain(|id| !producers.contains(id));
+            if audio {
+                (muted.audio, muted.later.audio) = (mute.muted, false);
+            }
+            if video {
+                (muted.video, muted.later.video) = (mute.muted, false);
+            }
             target
         };
         self.apply_mute(target).await
@@ -39,9 +51,14 @@ impl Rooms {
             check_admin(&state, peer)?;
             let first = others_producer(&state, peer, &mute.producer_id)?;
             let producer = state.producers.get(&first).ok_or_else(gone)?;
-            let (target, first) = (producer.peer, producer.backup_for.unwrap_or(first));
-            let muted = &mut state.peers.get_mut(&target).ok_or_else(gone)?.mute.producers;
-            _ = if mute.muted { muted.insert(first) } else { muted.remove(&first) };
+            let (target, kind, first) = (producer.peer, producer.kind, producer.backup_for.unwrap_or(first));
+            let muted = &mut state.peers.get_mut(&target).ok_or_else(gone)?.mute;
+            if mute.muted {
+                muted.producers.insert(first);
+            } else {
+                muted.producers.remove(&first);
+                muted.later.set(kind, false);
+            }
             target
         };
         self.apply_mute(target).await
@@ -79,6 +96,17 @@ impl State {
         self.peers.get(&producer.peer).is_some_and(|peer| peer.mute.contains(first, producer.kind))
     }
 
+    /// The kinds of which this peer has a mute of any form.
+    pub(super) fn muted_kinds(&self, id: PeerId) -> Kinds {
+        let Some(peer) = self.peers.get(&id) else { return Kinds::default() };
+        let Mute { audio, video, later, .. } = peer.mute;
+        let mut kinds = Kinds { audio: audio || later.audio, video: video || later.video };
+        for producer in peer.mute.producers.iter().filter_map(|id| self.producers.get(id)) {
+            kinds.set(producer.kind, true);
+        }
+        kinds
+    }
+
     /// Compares each producer of a peer with its mute. Changes those that differ, notifies the peer and the
     /// others, and returns which ones the engine must pause or resume.
     fn update_muted(&mut self, target: PeerId) -> Vec<(Worker, ProducerId, bool)> {
@@ -101,6 +129,21 @@ impl State {
             }
         }
         changes
+    }
+}
+
+impl Room {
+    /// Keeps the mute of a user that leaves, so that it does not end when the user joins again.
+    pub(super) fn remember_mute(&mut self, user: &str, kinds: Kinds) {
+        if !kinds.is_empty() && self.muted_users.len() < limits::MUTES_REMEMBERED {
+            self.muted_users.insert(UserHash::new(user), kinds);
+        }
+    }
+
+    /// The mute of a user that joins again.
+    pub(super) fn take_mute(&mut self, user: &str) -> Mute {
+        let Kinds { audio, video } = self.muted_users.remove(&UserHash::new(user)).unwrap_or_default();
+        Mute { audio, video, ..Mute::default() }
     }
 }
 

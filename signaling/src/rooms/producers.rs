@@ -107,7 +107,8 @@ impl Rooms {
             return Err(RequestError::limit(text));
         }
         let backup_for = backup_for(&state, peer, &produce.backup_for, kind)?;
-        let is_muted = mute.contains(backup_for.unwrap_or(producer), kind);
+        let is_late = mute.later.contains(kind);
+        let is_muted = is_late || mute.contains(backup_for.unwrap_or(producer), kind);
         let (paused_by_client, paused) = (paused, paused || is_muted);
         let app_data = app_data::pack(&ProducerRecord {
             source: source.clone(),
@@ -141,6 +142,9 @@ impl Rooms {
             wanted: None,
             created_by: None,
         };
+        if let Some(owner) = state.peers.get_mut(&peer).filter(|_| is_late && backup_for.is_none()) {
+            owner.mute.producers.insert(producer);
+        }
         Ok((command, Reservation::producer(self, &mut state, worker, producer, entry)))
     }
 

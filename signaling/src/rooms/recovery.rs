@@ -8,7 +8,7 @@ use super::app_data::{
 };
 
 use super::object::Object;
-use super::restrictions::{Kicked, Mute, Policy, UserHash};
+use super::restrictions::{Kicked, Kinds, Mute, Policy, UserHash};
 use super::room_key::RoomKey;
 use super::state::{
     BEFORE_THIS_PROCESS, Consumer, Media, Peer, PeerId, Producer, Room, Router, State, Transport,
@@ -171,6 +171,7 @@ impl Rooms {
             audio: record.muted_audio,
             video: record.muted_video,
             producers: record.muted_producers.iter().copied().map(ProducerId).collect(),
+            later: Kinds { audio: record.muted_later_audio, video: record.muted_later_video },
         };
         let subscribers = record.subscribers.iter().map(subscribers).collect();
         if room.peers.insert(peer) {
@@ -199,6 +200,8 @@ impl Rooms {
             known.mute.audio |= mute.audio;
             known.mute.video |= mute.video;
             known.mute.producers.extend(mute.producers);
+            known.mute.later.audio |= mute.later.audio;
+            known.mute.later.video |= mute.later.video;
             for (producer, users) in subscribers {
                 let permitted = known.subscribers.entry(producer).or_insert_with(|| users.clone());
                 permitted.retain(|user| users.contains(user));

@@ -115,6 +115,36 @@ pub(super) struct Mute {
     pub(super) video: bool,
     /// Single producers, with their backups.
     pub(super) producers: BTreeSet<ProducerId>,
+    /// The kinds of which later producers are muted: a muted one was closed, and its client must not replace
+    /// it.
+    pub(super) later: Kinds,
+}
+
+/// Audio, video, or both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Kinds {
+    pub(super) audio: bool,
+    pub(super) video: bool,
+}
+
+impl Kinds {
+    pub(super) fn contains(self, kind: Kind) -> bool {
+        match kind {
+            Kind::Audio => self.audio,
+            Kind::Video => self.video,
+        }
+    }
+
+    pub(super) fn set(&mut self, kind: Kind, value: bool) {
+        match kind {
+            Kind::Audio => self.audio = value,
+            Kind::Video => self.video = value,
+        }
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self == Self::default()
+    }
 }
 
 impl Mute {

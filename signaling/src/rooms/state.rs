@@ -5,7 +5,7 @@
 
 use super::observer::Observer;
 use super::outbox::{ConnectionId, Outbox};
-use super::restrictions::{Kicked, Mute, Policy, UserHash, WaitingClient};
+use super::restrictions::{Kicked, Kinds, Mute, Policy, UserHash, WaitingClient};
 use super::room_key::RoomKey;
 use crate::auth::session::TokenInfo;
 use crate::auth::token::Permissions;
@@ -109,6 +109,8 @@ pub(super) struct Room {
     pub(super) waiting: BTreeSet<ConnectionId>,
     /// Tokens of removed peers, the latest first.
     pub(super) kicked: VecDeque<Kicked>,
+    /// Users that were muted when they left.
+    pub(super) muted_users: BTreeMap<UserHash, Kinds>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -373,7 +375,9 @@ impl State {
         let producer = self.producers.remove(&id)?;
         self.forget_copies(id);
         if let Some(peer) = self.peers.get_mut(&producer.peer) {
-            peer.mute.producers.remove(&id);
+            if peer.mute.producers.remove(&id) {
+                peer.mute.later.set(producer.kind, true);
+            }
             peer.subscribers.remove(&id);
         }
         if let Some(transport) = self.transports.get_mut(&producer.transport) {
@@ -416,6 +420,7 @@ impl State {
     /// Removes a peer with all its objects, and notifies the others with one `PeerLeft`. Returns its
     /// transports, and the routers of the room if it is empty now, for the caller to close.
     pub(super) fn remove_peer(&mut self, id: PeerId) -> Option<RemovedPeer> {
+        let muted = self.muted_kinds(id);
         let mut peer = self.peers.remove(&id)?;
         if let Some((connection, _)) = &peer.socket {
             self.connections.insert(*connection, None);
@@ -428,6 +433,7 @@ impl State {
         self.publish_left(id, &peer);
         if let Some(room) = self.rooms.get_mut(&peer.room) {
             room.peers.remove(&id);
+            room.remember_mute(&peer.user, muted);
             if room.peers.is_empty() {
                 self.publish_room_closed(&peer.room);
                 let ended = self.rooms.remove(&peer.room).unwrap_or_default();
@@ -445,6 +451,15 @@ impl State {
     /// Removes all objects: the engine is gone.
     pub(super) fn lose_media(&mut self) {
         self.media = Media::Away;
+        let peers: Vec<_> = self.peers.keys().copied().collect();
+        for id in peers {
+            let later = self.muted_kinds(id);
+            if let Some(peer) = self.peers.get_mut(&id) {
+                peer.mute.producers.clear();
+                peer.mute.later = later;
+                peer.subscribers.clear();
+            }
+        }
         self.publish_tracks_ended();
         self.transports.clear();
         self.producers.clear();

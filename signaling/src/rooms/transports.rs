@@ -122,6 +122,8 @@ fn transport_record(state: &State, id: PeerId, sends: bool) -> Result<TransportR
         muted_audio: peer.mute.audio,
         muted_video: peer.mute.video,
         muted_producers: peer.mute.producers.iter().map(|producer| producer.0).collect(),
+        muted_later_audio: peer.mute.later.audio,
+        muted_later_video: peer.mute.later.video,
         subscribers: subscriber_records(peer),
         room: state.rooms.get(&peer.room).and_then(room_record),
         ..TransportRecord::default()

@@ -24,13 +24,20 @@ impl Rooms {
         join: &JoinRoom,
         session: Option<Session>,
     ) -> Result<Payload, RequestError> {
-        let entry = state.rooms.get_mut(room).ok_or_else(not_joined)?;
+        let entry = state.rooms.get(room).ok_or_else(not_joined)?;
         if entry.waiting.len() >= limits::WAITING_PER_ROOM_MAX {
             let text =
                 format!("{} clients wait already; at most that many may", limits::WAITING_PER_ROOM_MAX);
             return Err(RequestError::limit(text));
         }
-        entry.waiting.insert(connection.id);
+        if let Some(session) = &session {
+            let waiting = entry.waiting.iter().filter_map(|id| state.waiting.get(id));
+            let own = waiting.filter(|client| client.user == session.user).count();
+            if own >= self.peers_per_user {
+                let text = format!("this user waits {own} times already; at most that many may");
+                return Err(RequestError::limit(text));
+            }
+        }
         let id = random_id();
         let user = session.as_ref().map_or_else(|| guest(id), |session| session.user.clone());
         let name = session.as_ref().and_then(|session| session.name.as_deref());
@@ -45,6 +52,9 @@ impl Rooms {
         };
         tracing::info!(roomId = %room, userId = %user, clientAddress = %connection.address, "a client waits to be admitted");
         state.notify_admins(room, Payload::PeerWaiting(client.message(false)));
+        if let Some(entry) = state.rooms.get_mut(room) {
+            entry.waiting.insert(connection.id);
+        }
         state.waiting.insert(connection.id, client);
         Ok(Payload::Waiting(Waiting { room: room.name.clone(), user, display_name }))
     }
