@@ -137,7 +137,7 @@ pub fn cors(origins: &Arc<AllowedOrigins>) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(allows))
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION])
         .max_age(PREFLIGHT_MAX_AGE)
 }
 
