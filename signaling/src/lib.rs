@@ -15,9 +15,11 @@
 pub mod auth;
 pub mod config;
 pub mod engine;
+pub mod graphql;
 pub mod limits;
 pub mod media_node;
 pub mod ortc;
+pub mod presence;
 pub mod protocol;
 pub mod request_error;
 pub mod rooms;

@@ -17,6 +17,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use stores::sessions::limits::SESSION_TTL;
+use stores::sessions::{MemorySessions, RedisSessions, Sessions};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
@@ -73,6 +75,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         turn.use_bus(&bus, config.region);
         turn
     });
+    let sessions = sessions(config.redis.as_deref())?;
     let engine = Engine::new();
     let settings = rooms::RoomSettings {
         admission: config.admission,
@@ -81,6 +84,8 @@ async fn run(config: Config) -> anyhow::Result<()> {
         timeouts: Timeouts::default(),
         spread_above: config.spread_above,
         peers_per_user: config.peers_per_user,
+        sessions: sessions.clone(),
+        idle_after: config.idle_after,
     };
     let rooms = Rooms::new(Arc::new(engine.clone()), settings);
     rooms.publish_events(bus.clone());
@@ -104,7 +109,16 @@ async fn run(config: Config) -> anyhow::Result<()> {
         () = drain(&rooms) => {}
     }
     bus.flush().await;
+    sessions.clear().await;
     Ok(())
+}
+
+/// The store of sessions.
+fn sessions(redis: Option<&str>) -> Result<Arc<dyn Sessions>, ConfigError> {
+    let Some(address) = redis else { return Ok(Arc::new(MemorySessions::default())) };
+    let process = format!("{:016x}", getrandom::u64().expect("the kernel provides random numbers"));
+    let sessions = RedisSessions::start(address, &process, SESSION_TTL).map_err(ConfigError::Redis)?;
+    Ok(Arc::new(sessions))
 }
 
 /// Notifies the clients that this process ends, and waits until they have read it.

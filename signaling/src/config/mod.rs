@@ -22,6 +22,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use stores::sessions::SessionsError;
 
 /// Tolerated difference between the clocks of the issuer of a token and this server.
 pub const LEEWAY: Duration = Duration::from_secs(30);
@@ -84,6 +85,9 @@ pub enum ConfigError {
     /// `leat up` needs a fixed port for its health check.
     #[error("--http {0}: give a port from 1 to 65535")]
     NoPort(SocketAddr),
+    /// The address of Redis is not valid.
+    #[error("--redis (or the environment variable LEAT_REDIS): {0}")]
+    Redis(SessionsError),
     /// Two keys, one by option and one by the environment.
     #[error(
         "the environment variable LEAT_SECRET is set, and {option} is given too: unset LEAT_SECRET, or omit {option}"
@@ -136,6 +140,10 @@ pub struct Config {
     pub spread_above: usize,
     /// Maximum number of peers of one user in one room.
     pub peers_per_user: usize,
+    /// The address of Redis for sessions and presence; `None`: in memory.
+    pub redis: Option<String>,
+    /// Time without activity after which a peer is IDLE.
+    pub idle_after: Duration,
     /// The control socket of the engine.
     pub control_socket: PathBuf,
     /// Whether this process ends with its parent.
@@ -174,6 +182,8 @@ impl TryFrom<cli::SignalingOptions> for Config {
             region: cli.bus.region,
             spread_above: cli.rooms.spread_above,
             peers_per_user: cli.rooms.peers_per_user as usize,
+            redis: cli.sessions.redis().cloned(),
+            idle_after: cli.sessions.idle_after,
             control_socket: cli.control_socket.unwrap_or_else(control_socket),
             die_with_parent: cli.die_with_parent,
             nice: cli.nice,

@@ -4,7 +4,7 @@
 
 use crate::server::edge::{Client, LEAVE};
 use crate::server::origin_check::is_loopback;
-use crate::server::socket;
+use crate::server::{graphql, socket};
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request};
@@ -137,7 +137,7 @@ pub fn cors(origins: &Arc<AllowedOrigins>) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(allows))
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::CONTENT_TYPE])
+        .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION])
         .max_age(PREFLIGHT_MAX_AGE)
 }
 
@@ -149,7 +149,7 @@ pub async fn only_allowed(
 ) -> Response {
     let path = request.uri().path();
     // The app's files and the health check are open to all pages.
-    let is_guarded = socket::is_socketio_path(path) || path == LEAVE;
+    let is_guarded = socket::is_socketio_path(path) || path == LEAVE || path == graphql::PATH;
     if !is_guarded || origins.allows(request.headers(), is_behind_proxy(request.extensions())) {
         return next.run(request).await;
     }
