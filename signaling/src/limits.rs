@@ -283,6 +283,69 @@ pub const AWAY_TIMEOUT: Duration = Duration::from_secs(15);
 /// to 5 s.
 pub const AWAY_AFTER_RESTART: Duration = Duration::from_secs(20);
 
+/// Default time without a report of activity after which a peer is IDLE: longer than most people listen
+/// without touching anything. A client reports every half minute while it is in use.
+pub const IDLE_AFTER: Duration = Duration::from_secs(5 * 60);
+/// Changes of presence per second that one client may report: each is sent to the whole room. Above it, a
+/// report that changes something gets `LIMIT` and the time for a retry.
+pub const PRESENCE_CHANGES_PER_SECOND: f64 = 0.5;
+/// Changes of presence of one client at once, before [`PRESENCE_CHANGES_PER_SECOND`] applies.
+pub const PRESENCE_CHANGES_BURST: f64 = 10.0;
+/// Transitions that wait for one watcher of a room: half a room. A watcher that falls further behind is
+/// closed, and counted.
+pub const PRESENCE_QUEUE_LEN: usize = 256;
+/// Interval at which peers without activity become IDLE.
+pub const PRESENCE_TICK: Duration = Duration::from_secs(1);
+/// Interval at which the sessions of other processes are read again, because a process that was killed
+/// reports nothing.
+pub const SESSIONS_REREAD: Duration = Duration::from_secs(10);
+
+/// GraphQL requests, and openings of WebSockets, per second of one IPv4 address or IPv6 /64. Above it they get
+/// status 429.
+pub const GRAPHQL_REQUESTS_PER_SECOND: f64 = 50.0;
+/// The same at once, before [`GRAPHQL_REQUESTS_PER_SECOND`] applies.
+pub const GRAPHQL_REQUESTS_BURST: f64 = 200.0;
+/// Bytes of a GraphQL request, over HTTP or in a WebSocket message: introspection has 2 KiB. A longer one gets
+/// status 413, or ends the WebSocket.
+pub const GRAPHQL_BODY_BYTES_MAX: usize = 32 * 1024;
+/// Depth of a GraphQL query: the introspection of tools has 13 levels, the schema itself 3. A deeper one is
+/// refused.
+pub const GRAPHQL_DEPTH_MAX: usize = 15;
+/// Nesting of brackets in a GraphQL query: the parser is recursive. A deeper one gets status 400.
+pub const GRAPHQL_NESTING_MAX: usize = 32;
+/// Directives on one field of a GraphQL query. More are refused.
+pub const GRAPHQL_DIRECTIVES_MAX: usize = 8;
+/// Complexity of a GraphQL query: the number of values that a typical answer has, aliases included. A more
+/// complex one is refused.
+pub const GRAPHQL_COMPLEXITY_MAX: usize = 5_000;
+/// Participants of a typical room, for the complexity of a query.
+pub const GRAPHQL_ROOM_COST: usize = 50;
+/// Rooms in one page. More are refused.
+pub const GRAPHQL_PAGE_MAX: usize = 100;
+/// WebSockets with GraphQL of one signaling process: dashboards and servers, not callers. A further one gets
+/// status 503. The limit of one address is that of its connections.
+pub const GRAPHQL_SOCKETS_MAX: usize = 1_024;
+/// Operations, mostly subscriptions, of one GraphQL WebSocket. A further one gets `LIMIT`.
+pub const GRAPHQL_OPERATIONS_PER_SOCKET: usize = 32;
+/// Operations of all GraphQL WebSockets: each has a queue of [`PRESENCE_QUEUE_LEN`]. A further one gets
+/// `LIMIT`.
+pub const GRAPHQL_OPERATIONS_MAX: usize = 4_096;
+/// Responses that wait to be sent to one GraphQL WebSocket. Further ones wait in their operations.
+pub const GRAPHQL_OUTGOING_LEN: usize = 16;
+/// Bytes of the id that a client gives to an operation. A longer one ends the WebSocket with code 4400.
+pub const GRAPHQL_ID_BYTES_MAX: usize = 128;
+/// Messages per second of one GraphQL WebSocket. Above it, the WebSocket is closed with code 1008.
+pub const GRAPHQL_MESSAGES_PER_SECOND: f64 = 20.0;
+/// Messages of one GraphQL WebSocket at once, before [`GRAPHQL_MESSAGES_PER_SECOND`] applies.
+pub const GRAPHQL_MESSAGES_BURST: f64 = 100.0;
+/// Time from the opening of a GraphQL WebSocket to its `connection_init`. Afterwards it is closed with code
+/// 4408.
+pub const GRAPHQL_INIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Interval at which the token of a GraphQL WebSocket is checked: its end closes all operations.
+pub const GRAPHQL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval of pings of a GraphQL WebSocket. One that is silent for two intervals is closed.
+pub const GRAPHQL_PING_INTERVAL: Duration = Duration::from_secs(30);
+
 /// Interval of pings. A client that does not answer within [`PING_TIMEOUT`] loses its connection. This
 /// detects networks that disappear; a closed page or connection is noticed at once. A ping and its answer
 /// cost a tenth of a millisecond on a core that also forwards media: with 200 clients and an interval of 5 s,

@@ -20,6 +20,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use stores::accounts::Accounts;
+use stores::sessions::limits::SESSION_TTL;
+use stores::sessions::{MemorySessions, RedisSessions, Sessions};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
@@ -77,6 +79,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         turn.use_bus(&bus, config.region);
         turn
     });
+    let sessions = sessions(config.redis.as_deref())?;
     let engine = Engine::new();
     let settings = rooms::RoomSettings {
         admission: config.admission,
@@ -85,6 +88,8 @@ async fn run(config: Config) -> anyhow::Result<()> {
         timeouts: Timeouts::default(),
         spread_above: config.spread_above,
         peers_per_user: config.peers_per_user,
+        sessions: sessions.clone(),
+        idle_after: config.idle_after,
     };
     let rooms = Rooms::new(Arc::new(engine.clone()), settings);
     rooms.publish_events(bus.clone());
@@ -117,6 +122,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         () = drain(&rooms) => {}
     }
     bus.flush().await;
+    sessions.clear().await;
     Ok(())
 }
 
@@ -135,6 +141,14 @@ fn accounts(settings: &AccountSettings) -> Result<Option<Accounts>, ConfigError>
             Ok(None)
         }
     }
+}
+
+/// The store of sessions.
+fn sessions(redis: Option<&str>) -> Result<Arc<dyn Sessions>, ConfigError> {
+    let Some(address) = redis else { return Ok(Arc::new(MemorySessions::default())) };
+    let process = format!("{:016x}", getrandom::u64().expect("the kernel provides random numbers"));
+    let sessions = RedisSessions::start(address, &process, SESSION_TTL).map_err(ConfigError::Redis)?;
+    Ok(Arc::new(sessions))
 }
 
 /// Notifies the clients that this process ends, and waits until they have read it.

@@ -16,7 +16,7 @@ use nats_server::NatsServer;
 use signaling::auth::turn::TurnServer;
 use signaling::proto::{self, signal::Payload};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep, timeout};
 
 async fn connected(server: &NatsServer) -> Bus {
@@ -147,4 +147,68 @@ async fn a_revoked_user_is_stored_for_turn_servers() {
         ["ada", "mill/ada"].iter().all(|user| known.lock().unwrap().iter().any(|name| name == user))
     })
     .await;
+}
+
+/// Joins and calls do not depend on NATS, and clients get the TURN servers that were known last.
+#[tokio::test]
+async fn while_nats_is_away_clients_join_and_get_the_last_known_turn_server() {
+    let mut server = NatsServer::start();
+    let engine = Engine::start(&socket_path());
+    let mut turn = TurnServer::new(Vec::new(), "north", Duration::from_secs(600)).ok().unwrap();
+    let bus = connected(&server).await;
+    turn.use_bus(&bus, None);
+    let secrets = [turn.secret_id().to_owned()];
+    let signaling = Signaling::start_with_turn(&engine.path, turn);
+    signaling.rooms.publish_events(bus.clone());
+    let other = connected(&server).await;
+    let mut events = other.subscribe(Event::ALL).await;
+    let known = async || {
+        let client = signaling.client();
+        let joined = client.join(join("stage", "Ada")).await;
+        client.done(Payload::Leave(proto::Leave {})).await;
+        !joined.ice_servers.is_empty()
+    };
+    let end = Instant::now() + LIMIT;
+    while !known().await {
+        let report = report("near", "eu", 0, &secrets);
+        other.publish(&report.subject(), report.to_json().into());
+        sleep(Duration::from_millis(20)).await;
+        assert!(Instant::now() < end, "clients do not get the registered server");
+    }
+    server.stop();
+    until("the loss", || !bus.is_connected()).await;
+    // Longer than three reports.
+    for _ in 0..10 {
+        assert!(known().await);
+        sleep(Duration::from_secs(1)).await;
+    }
+    let ada = signaling.client();
+    ada.join(join("during", "Ada")).await;
+    let transport = ada.transport("send").await;
+    ada.produce(&transport.id, "video").await;
+    assert!(bus.counts().dropped_away >= 3, "{:?}", bus.counts());
+
+    server.restart();
+    until("the return", || bus.is_connected() && other.is_connected()).await;
+    let returned_at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let returned = async {
+        loop {
+            assert!(known().await);
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let of_now = async {
+        // Those from before NATS was stopped come first; none is of the time without it.
+        loop {
+            let event = next(&mut events).await;
+            assert_ne!(event.room, "during");
+            if event.time_ms > returned_at {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = returned => {}
+        () = of_now => {}
+    }
 }

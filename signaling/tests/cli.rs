@@ -246,6 +246,35 @@ fn leat_token_creates_a_valid_token() {
 }
 
 #[test]
+fn leat_token_signs_with_a_named_key_and_grants_what_options_say() {
+    let file = std::env::temp_dir().join(format!("leat-cli-named-{}", std::process::id()));
+    std::fs::write(&file, "a secret of this name, 32 bytes or more\n").expect("a temporary file");
+    let key = format!("2026-11={}", file.display());
+    let token = |more: &[&str]| {
+        let basis = ["token", "--room", "*", "--user", "ada", "--kid", "2026-11", "--token-key", &key];
+        let output = run(env!("CARGO_BIN_EXE_leat"), &[&basis[..], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
+    };
+    let given =
+        token(&["--admin", "--hidden", "--publish-source", "screen", "--no-create-room", "--metadata"]);
+    let plain = token(&["--token-audience", "leat.example"]);
+    let mut keyring = Keyring::new(Duration::ZERO);
+    keyring.add("2026-11", &std::fs::read(&file).expect("the file")).expect("a good secret");
+    std::fs::remove_file(&file).expect("a temporary file");
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    let session = keyring.validate_token(&given, now).expect("valid");
+    session.check_room("any").expect("every room");
+    assert_eq!(session.token.key.as_deref(), Some("2026-11"));
+    let may = session.permissions;
+    assert!(may.admin && may.hidden && may.can_update_own_metadata && !may.can_create_room);
+    assert_eq!(may.can_publish_sources, Some(vec!["screen".to_owned()]));
+    keyring.require_audience(Some("leat.example".into()));
+    keyring.validate_token(&plain, now).expect("for this audience");
+    keyring.validate_token(&given, now).expect_err("for no audience");
+}
+
+#[test]
 fn without_a_secret_leat_token_uses_the_development_key() {
     let dir = std::env::temp_dir().join(format!("leat-cli-{}", std::process::id()));
     std::fs::create_dir(&dir).expect("a temporary directory");

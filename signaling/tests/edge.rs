@@ -273,7 +273,7 @@ async fn only_pages_of_listed_origins_may_use_the_server() {
     for line in [
         "access-control-allow-origin: https://app.example.org",
         "post",
-        "access-control-allow-headers: content-type",
+        "access-control-allow-headers: content-type,authorization",
     ] {
         assert!(preflight.head.contains(line), "{line}: {}", preflight.head);
     }
@@ -285,6 +285,7 @@ async fn only_pages_of_listed_origins_may_use_the_server() {
         assert!(answer.body.contains("--allow-origin"), "{}", answer.body);
         assert_eq!(page(origin).upgrade().await.1, 403, "{origin}");
         assert_eq!(page(origin).ask("POST", "/leave", b"").await.status, 403, "{origin}");
+        assert_eq!(page(origin).ask("POST", "/graphql", b"").await.status, 403, "{origin}");
     }
 }
 

@@ -144,7 +144,7 @@ fn reload(
     }
     if needs_restart(config, &new) {
         tracing::warn!(
-            "addresses, ports, the number of workers, and the use of TLS are read only at the start: restart to change them"
+            "addresses, ports, the number of workers, the use of TLS, NATS, region and announced URLs are read only at the start: restart to change them"
         );
     }
     config.drain_deadline = new.drain_deadline;
@@ -162,6 +162,7 @@ fn reload(
 fn needs_restart(config: &Config, new: &Config) -> bool {
     new.workers != config.workers
         || new.metrics != config.metrics
+        || new.bus != config.bus
         || new.certificate.is_some() != config.certificate.is_some()
 }
 

@@ -17,7 +17,7 @@ use async_nats::{Client, ConnectOptions, ServerAddr};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use std::collections::BTreeSet;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 /// How to reach NATS.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct NatsOptions {
     /// The servers, such as `nats://127.0.0.1:4222`; `tls://` demands TLS. Name and password may be in the URL.
     pub servers: Vec<String>,
@@ -56,6 +56,18 @@ struct Shared {
     dropped_full: AtomicU64,
     slow: Arc<AtomicU64>,
     last_warning: Mutex<Option<Instant>>,
+}
+
+impl fmt::Debug for NatsOptions {
+    /// Without passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers: Vec<String> = self.servers.iter().map(|url| without_password(url)).collect();
+        f.debug_struct("NatsOptions")
+            .field("servers", &servers)
+            .field("credentials", &self.credentials)
+            .field("name", &self.name)
+            .finish()
+    }
 }
 
 impl NatsOptions {

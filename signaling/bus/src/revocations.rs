@@ -9,7 +9,7 @@ use crate::limits::{
     MESSAGE_BYTES_MAX, REVOCATION_MARGIN, REVOCATIONS_BATCH, REVOCATIONS_PENDING_MAX, REVOCATIONS_READ_EVERY,
     STORE_RETRY, USER_BYTES_MAX,
 };
-use crate::message::bucket_subject;
+use crate::message::{BusError, bucket_subject};
 use crate::subject::token;
 use crate::transport::Bus;
 use serde::{Deserialize, Serialize};
@@ -158,6 +158,8 @@ pub async fn follow_revocations(bus: Bus, mut apply: impl FnMut(Vec<Revocation>)
                     let all: Vec<_> = values.iter().filter_map(|value| Revocation::from_json(value)).collect();
                     all.chunks(REVOCATIONS_BATCH).for_each(|batch| apply(batch.to_vec()));
                 }
+                // The next connection wakes this.
+                Err(BusError::Away) => read_at = Instant::now() + REVOCATIONS_READ_EVERY,
                 Err(error) => {
                     if !std::mem::replace(&mut has_warned, true) {
                         tracing::warn!(%error, "cannot read the revocations; trying again");

@@ -45,6 +45,9 @@ pub struct SignalingOptions {
     /// Accounts.
     #[command(flatten)]
     pub accounts: AccountOptions,
+    /// Sessions and presence.
+    #[command(flatten)]
+    pub sessions: SessionOptions,
     /// The engine's control socket [default: $XDG_RUNTIME_DIR/leat/control.sock, or
     /// /tmp/leat-UID/control.sock]
     #[arg(long, value_name = "PATH")]
@@ -149,6 +152,39 @@ impl std::fmt::Debug for BusOptions {
     /// Without the URLs, which may contain a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("BusOptions").field("nats", &self.nats.len()).field("region", &self.region).finish()
+    }
+}
+
+/// Sessions and presence.
+#[derive(Clone, Args)]
+pub struct SessionOptions {
+    /// Address of Redis, which shares sessions and presence with other signaling processes, for example
+    /// redis://127.0.0.1:6379/0. An address with a password belongs in the environment variable LEAT_REDIS
+    /// [default: in memory]
+    #[arg(long, value_name = "URL")]
+    pub redis: Option<String>,
+    /// The address, from the environment
+    #[arg(skip = std::env::var("LEAT_REDIS").ok())]
+    pub redis_of_environment: Option<String>,
+    /// Time without activity of a user after which its presence is IDLE: a number and s, m, h or d
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub idle_after: Duration,
+}
+
+impl SessionOptions {
+    /// The address of Redis, if there is one.
+    pub fn redis(&self) -> Option<&String> {
+        self.redis.as_ref().or(self.redis_of_environment.as_ref())
+    }
+}
+
+impl std::fmt::Debug for SessionOptions {
+    /// Without the address, which may contain a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionOptions")
+            .field("redis", &self.redis().map(|_| "…"))
+            .field("idle_after", &self.idle_after)
+            .finish()
     }
 }
 
@@ -289,6 +325,9 @@ pub struct UpOptions {
     /// Accounts.
     #[command(flatten)]
     pub accounts: AccountOptions,
+    /// Sessions and presence.
+    #[command(flatten)]
+    pub sessions: SessionOptions,
     /// First UDP port for media; worker N uses this plus N
     #[arg(long, value_name = "PORT", default_value_t = 7000)]
     pub rtc_port: u16,
@@ -448,6 +487,8 @@ mod tests {
     #[test]
     fn command_lines_are_well_formed() {
         SignalingOptions::command().debug_assert();
+        let options = SignalingOptions::try_parse_from(["leat-signaling"]).expect("no option is required");
+        assert_eq!(options.sessions.idle_after, limits::IDLE_AFTER);
         Leat::command().debug_assert();
     }
 

@@ -25,6 +25,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stores::accounts::{AccountError, Database};
+use stores::sessions::SessionsError;
 
 /// Tolerated difference between the clocks of the issuer of a token and this server.
 pub const LEEWAY: Duration = Duration::from_secs(30);
@@ -95,6 +96,9 @@ pub enum ConfigError {
     /// The chosen database of accounts cannot be used.
     #[error(transparent)]
     Accounts(#[from] AccountError),
+    /// The address of Redis is not valid.
+    #[error("--redis (or the environment variable LEAT_REDIS): {0}")]
+    Redis(SessionsError),
     /// Two keys, one by option and one by the environment.
     #[error(
         "the environment variable LEAT_SECRET is set, and {option} is given too: unset LEAT_SECRET, or omit {option}"
@@ -149,6 +153,10 @@ pub struct Config {
     pub peers_per_user: usize,
     /// The store of accounts.
     pub accounts: AccountSettings,
+    /// The address of Redis for sessions and presence; `None`: in memory.
+    pub redis: Option<String>,
+    /// Time without activity after which a peer is IDLE.
+    pub idle_after: Duration,
     /// The control socket of the engine.
     pub control_socket: PathBuf,
     /// Whether this process ends with its parent.
@@ -206,6 +214,8 @@ impl TryFrom<cli::SignalingOptions> for Config {
                 audit_retention: cli.accounts.audit_retention,
                 parties: TokenParties { audience: cli.key.token_audience, issuer: cli.key.token_issuer },
             },
+            redis: cli.sessions.redis().cloned(),
+            idle_after: cli.sessions.idle_after,
             control_socket: cli.control_socket.unwrap_or_else(control_socket),
             die_with_parent: cli.die_with_parent,
             nice: cli.nice,
@@ -379,5 +389,10 @@ mod tests {
         );
         let error = config(&["--secret-file", "/nonexistent/file"]).err().expect("refused");
         assert!(error.to_string().contains("--secret-file /nonexistent/file"), "{error}");
+        let error = config(&["--nats", "http://127.0.0.1"]).err().expect("refused");
+        assert!(
+            leat_log::chain(&error).contains("--nats: \"http://127.0.0.1\" is not an address"),
+            "{error}"
+        );
     }
 }

@@ -4,8 +4,8 @@ use crate::proto::{
     AdmitPeer, CloseConsumer, CloseProducer, CloseTransport, ConnectPlainTransport, ConnectTransport,
     ConsumeMedia, CreatePlainTransport, CreateTransport, DenyPeer, ErrorCode, GetStats, JoinRoom, Kick,
     MutePeer, MuteProducer, PauseConsumer, PauseProducer, ProduceMedia, RefreshToken, RestartIce,
-    ResumeConsumer, ResumeProducer, SetBitrates, SetMetadata, SetPreferredLayers, SetPriority, SetRoom,
-    SetSubscribers, signal::Payload,
+    ResumeConsumer, ResumeProducer, SetBitrates, SetMetadata, SetPreferredLayers, SetPresence, SetPriority,
+    SetRoom, SetSubscribers, signal::Payload,
 };
 use crate::request_error::RequestError;
 
@@ -43,6 +43,7 @@ pub enum Request {
     DenyPeer(DenyPeer),
     SetSubscribers(SetSubscribers),
     SetMetadata(SetMetadata),
+    SetPresence(SetPresence),
 }
 
 impl TryFrom<Payload> for Request {
@@ -81,6 +82,7 @@ impl TryFrom<Payload> for Request {
             Payload::DenyPeer(deny) => Self::DenyPeer(deny),
             Payload::SetSubscribers(set) => Self::SetSubscribers(set),
             Payload::SetMetadata(set) => Self::SetMetadata(set),
+            Payload::SetPresence(set) => Self::SetPresence(set),
             Payload::Offer(_) | Payload::Answer(_) | Payload::Candidate(_) => {
                 return Err(RequestError::new(
                     ErrorCode::SdpFlowUnsupported,

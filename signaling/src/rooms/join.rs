@@ -277,6 +277,7 @@ impl Rooms {
             let away = PeerAway { peer_id: id.to_string(), away: true };
             state.broadcast(&room, Some(id), Payload::PeerAway(away));
         }
+        state.set_presence_connected(id, false);
         drop(state);
         self.expire(id, absence, self.timeouts.away);
     }
@@ -378,10 +379,12 @@ impl State {
         let (is_hidden, room) = (peer.permissions.hidden, peer.room.clone());
         match (was_hidden, is_hidden) {
             (false, true) => {
+                self.leave_presence(id);
                 let left = proto::PeerLeft { peer_id: id.to_string() };
                 self.broadcast(&room, Some(id), Payload::PeerLeft(left));
             }
             (true, false) => {
+                self.join_presence(id);
                 let joined = proto::PeerJoined { peer: self.peer_info(id) };
                 self.broadcast(&room, Some(id), Payload::PeerJoined(joined));
             }
@@ -486,6 +489,7 @@ fn resume_peer(
         }
         None => {}
     }
+    state.set_presence_connected(id, true);
     let mut kept = keep_listed_objects(state, id, resume);
     if is_changed {
         // Otherwise a new signaling process would find the former permissions with the transports.
@@ -589,6 +593,7 @@ pub(super) fn add_peer(
     peer.mute = state.rooms.entry(room.clone()).or_default().take_mute(&peer.user);
     state.peers.insert(id, peer);
     state.rooms.entry(room.clone()).or_default().peers.insert(id);
+    state.join_presence(id);
     if state.is_visible(id) {
         let joined = proto::PeerJoined { peer: state.peer_info(id) };
         state.broadcast(room, Some(id), Payload::PeerJoined(joined));

@@ -19,9 +19,11 @@ mod mute;
 mod object;
 mod observer;
 mod outbox;
+mod overview;
 mod placement;
 mod plain;
 mod policy;
+mod presence;
 mod producers;
 mod recovery;
 mod refresh;
@@ -35,6 +37,7 @@ mod transports;
 mod waiting;
 
 pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue};
+pub use overview::PeerOverview;
 pub use room_key::RoomKey;
 pub use state::PeerId;
 
@@ -45,6 +48,7 @@ use crate::limits;
 use crate::media_node::{AskError, MediaNode};
 use crate::ortc::capabilities;
 use crate::ortc::media_config::MediaConfig;
+use crate::presence::Board;
 use crate::proto::{Ack, ErrorCode, RouterCapabilities, signal::Payload};
 use crate::protocol::{self, Request, encode};
 use crate::request_error::RequestError;
@@ -57,6 +61,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+use stores::sessions::Sessions;
 use tokio::sync::watch;
 
 /// Who may join.
@@ -116,6 +121,10 @@ pub struct RoomSettings {
     pub spread_above: usize,
     /// Maximum number of peers of one user in one room.
     pub peers_per_user: usize,
+    /// The store of sessions and presence.
+    pub sessions: Arc<dyn Sessions>,
+    /// Time without activity after which a peer is IDLE.
+    pub idle_after: Duration,
 }
 
 /// All rooms of this process.
@@ -170,7 +179,17 @@ impl Connection {
 impl Rooms {
     /// No rooms yet, on this media node.
     pub fn new(node: Arc<dyn MediaNode>, settings: RoomSettings) -> Arc<Self> {
-        let RoomSettings { admission, media, turn, timeouts, spread_above, peers_per_user } = settings;
+        let RoomSettings {
+            admission,
+            media,
+            turn,
+            timeouts,
+            spread_above,
+            peers_per_user,
+            sessions,
+            idle_after,
+        } = settings;
+        let presence = Board::new(sessions, idle_after);
         let joins = TokenBucket::new(limits::JOINS_PER_SECOND, limits::JOINS_BURST, Instant::now());
         let burst = limits::JOINS_BURST_OF_USER.max(peers_per_user.saturating_mul(2)) as f64;
         let joins_of_users = TokenBuckets::new(limits::JOINS_PER_SECOND_OF_USER, burst);
@@ -181,7 +200,7 @@ impl Rooms {
             None => Arc::new(Revocations::new(Duration::ZERO)),
         };
         let rooms = Arc::new(Self {
-            state: Mutex::default(),
+            state: Mutex::new(State { presence, ..State::default() }),
             node,
             admission,
             revocations,
@@ -203,6 +222,7 @@ impl Rooms {
             tokio::time::sleep(timeouts.settle).await;
             waiting.settled.send_replace(true);
         });
+        tokio::spawn(presence::follow(Arc::downgrade(&rooms)));
         rooms
     }
 
@@ -334,6 +354,7 @@ impl Rooms {
             Request::SetSubscribers(set) => self.set_subscribers(peer()?, &set).await?,
             Request::SetMetadata(set) => self.set_metadata(peer()?, set)?,
             Request::Leave if self.stop_waiting(connection) => {}
+            Request::SetPresence(set) => self.set_presence(peer()?, &set)?,
             Request::Leave => self.leave(peer()?),
         }
         Ok(Payload::Ack(Ack {}))

@@ -191,6 +191,7 @@ impl Rooms {
                 transports: BTreeSet::new(),
             };
             state.peers.insert(peer, entry);
+            state.join_presence(peer);
             self.expire(peer, 0, self.timeouts.restart);
         } else if let Some(known) = state.peers.get_mut(&peer) {
             // The records differ if a process ended while it changed the permissions: the peer gets what all

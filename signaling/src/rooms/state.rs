@@ -11,6 +11,7 @@ use crate::auth::session::TokenInfo;
 use crate::auth::token::Permissions;
 use crate::media_node::Worker;
 use crate::ortc::{self, Produced};
+use crate::presence::Board;
 use crate::proto::{self, ProducerInfo, signal::Payload};
 use crate::protocol::encode;
 use crate::token_bucket::TokenBucket;
@@ -46,6 +47,8 @@ pub(super) struct State {
     pub(super) piped: BTreeSet<(ProducerId, Worker)>,
     /// Gets the events of the rooms.
     pub(super) observer: Observer,
+    /// How active the users of the rooms are.
+    pub(super) presence: Board,
 }
 
 /// The state of the media node.
@@ -256,6 +259,7 @@ impl State {
     pub(super) fn peer_info(&self, id: PeerId) -> Option<proto::Peer> {
         let peer = self.peers.get(&id)?;
         let producers = self.producers_of(id).filter_map(|id| self.producer_info(id)).collect();
+        let (presence, presence_since_ms) = self.presence_info(peer);
         Some(proto::Peer {
             id: id.to_string(),
             user: peer.user.clone(),
@@ -263,6 +267,8 @@ impl State {
             producers,
             away: peer.socket.is_none(),
             metadata: peer.metadata.clone(),
+            presence,
+            presence_since_ms,
         })
     }
 
@@ -435,6 +441,7 @@ impl State {
                 ended.waiting.into_iter().for_each(|client| self.deny(client, "the room has ended"));
             }
         }
+        self.leave_presence(id);
         if !peer.permissions.hidden {
             self.broadcast(&peer.room, None, Payload::PeerLeft(proto::PeerLeft { peer_id: id.to_string() }));
         }

@@ -4,7 +4,7 @@
 
 use crate::server::edge::{Client, LEAVE};
 use crate::server::origin_check::is_loopback;
-use crate::server::socket;
+use crate::server::{graphql, socket};
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request};
@@ -149,7 +149,8 @@ pub async fn only_allowed(
 ) -> Response {
     let path = request.uri().path();
     // The app's files and the health check are open to all pages.
-    let is_guarded = socket::is_socketio_path(path) || path == LEAVE || path.starts_with("/api/");
+    let is_guarded =
+        socket::is_socketio_path(path) || path == LEAVE || path == graphql::PATH || path.starts_with("/api/");
     if !is_guarded || origins.allows(request.headers(), is_behind_proxy(request.extensions())) {
         return next.run(request).await;
     }

@@ -1,6 +1,7 @@
-//! The HTTP server: Socket.IO, the web app, leave beacons of closed pages, and the health check.
+//! The HTTP server: Socket.IO, GraphQL, the web app, leave beacons of closed pages, and the health check.
 
 use crate::api::accounts::ClientAddress;
+use crate::graphql::Graphql;
 use crate::limits;
 use crate::proto::ErrorCode;
 use crate::request_error::RequestError;
@@ -8,7 +9,7 @@ use crate::rooms::Rooms;
 use crate::server::cors::{self, AllowedOrigins};
 use crate::server::edge::{self, Client};
 use crate::server::socket::{self, Sessions};
-use crate::server::{origin_check, web};
+use crate::server::{graphql, origin_check, web};
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
@@ -80,7 +81,8 @@ pub async fn serve(listener: TcpListener, rooms: Arc<Rooms>, settings: HttpSetti
         .route(edge::LEAVE, post(leave).layer(DefaultBodyLimit::max(limits::LEAVE_BEACON_BYTES_MAX)))
         .fallback(get(web::serve))
         .with_state(rooms.clone())
-        .merge(api.layer(from_fn(with_address)));
+        .merge(api.layer(from_fn(with_address)))
+        .merge(graphql::router(Graphql::new(rooms.clone()), edge.connections_per_address));
     // A request passes the last layer first.
     let mut router = Router::new()
         .fallback_service(socket::service(rooms, sessions.clone(), app))

@@ -2,6 +2,7 @@
 
 pub mod cors;
 pub mod edge;
+pub mod graphql;
 pub mod http;
 mod origin_check;
 pub mod socket;

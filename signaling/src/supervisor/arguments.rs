@@ -264,8 +264,14 @@ pub(super) fn signaling_arguments(
     if let Some(retention) = options.accounts.audit_retention {
         push("--audit-retention", format!("{}s", retention.as_secs()).into());
     }
+    if let Some(region) = &options.bus.region {
+        push("--region", region.to_string().into());
+    }
     push("--spread-above", options.rooms.spread_above.to_string().into());
     push("--peers-per-user", options.rooms.peers_per_user.to_string().into());
+    // An address from the environment is inherited.
+    options.sessions.redis.iter().for_each(|address| push("--redis", address.into()));
+    push("--idle-after", format!("{}s", options.sessions.idle_after.as_secs()).into());
     push("--connections-per-address", options.edge.connections_per_address.to_string().into());
     options.edge.trusted_proxy.iter().for_each(|it| push("--trusted-proxy", it.to_string().into()));
     options.edge.allow_origin.iter().for_each(|it| push("--allow-origin", it.to_string().into()));

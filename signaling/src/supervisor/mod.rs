@@ -91,9 +91,12 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
         Some(addresses) => Some(Supervised::new("leat-turn", turn_arguments(&options, addresses, format))?),
     };
     if let Some(turn) = &mut turn {
-        // Generated here, because only these two processes use it. It stays the same when one of them is
-        // restarted.
-        let secret: OsString = random_secret().context("the system provides no random numbers")?.into();
+        // Generated here, if only these two processes use it. It stays the same when one of them is restarted.
+        let of_operator = std::env::var_os(TURN_SECRET_VARIABLE).filter(|secret| !secret.is_empty());
+        let secret: OsString = match of_operator {
+            Some(secret) => secret,
+            None => random_secret().context("the system provides no random numbers")?.into(),
+        };
         turn.environment.push((TURN_SECRET_VARIABLE.into(), secret.clone()));
         turn.environment.extend(of_bus);
         signaling.environment.push((TURN_SECRET_VARIABLE.into(), secret));
@@ -223,5 +226,13 @@ mod tests {
         ] {
             assert!(check(flags).expect_err(flags).contains("--relay-ip"));
         }
+    }
+
+    #[test]
+    fn the_processes_get_the_urls_of_nats_by_the_environment() {
+        let options = up("--nats nats://u:p@a,nats://b --nats-credentials /c --region eu").bus;
+        let wanted = [("LEAT_NATS", "nats://u:p@a,nats://b"), ("LEAT_NATS_CREDENTIALS", "/c")];
+        assert_eq!(bus_environment(&options), wanted.map(|(name, value)| (name.into(), value.into())));
+        assert_eq!(bus_environment(&up("").bus), []);
     }
 }

@@ -87,6 +87,8 @@ pub fn settings() -> RoomSettings {
         timeouts: TIMEOUTS,
         spread_above: signaling::limits::SPREAD_ABOVE,
         peers_per_user: signaling::limits::PEERS_PER_USER,
+        sessions: Arc::new(stores::sessions::MemorySessions::default()),
+        idle_after: signaling::limits::IDLE_AFTER,
     }
 }
 
@@ -162,8 +164,18 @@ impl Client {
         }
     }
 
-    /// The next notification.
+    /// The next notification, except changes of presence.
     pub async fn notification(&mut self) -> Payload {
+        loop {
+            match self.any_notification().await {
+                Payload::PresenceChanged(_) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// The next notification.
+    pub async fn any_notification(&mut self) -> Payload {
         let next = tokio::time::timeout(LIMIT, self.queue.recv()).await;
         let bytes = next.expect("a notification").expect("an open connection");
         Signal::decode(bytes.as_ref()).expect("a Signal").payload.expect("a payload")
@@ -174,10 +186,11 @@ impl Client {
         matches!(tokio::time::timeout(LIMIT, self.queue.recv()).await, Ok(None))
     }
 
-    /// Checks that there is no further notification.
+    /// Checks that there is no further notification, except changes of presence.
     pub fn no_more_notifications(&mut self) {
-        if let Some(bytes) = self.queue.try_recv() {
-            panic!("unexpected: {:?}", Signal::decode(bytes.as_ref()));
+        while let Some(bytes) = self.queue.try_recv() {
+            let signal = Signal::decode(bytes.as_ref()).expect("a Signal");
+            assert!(matches!(signal.payload, Some(Payload::PresenceChanged(_))), "unexpected: {signal:?}");
         }
     }
 

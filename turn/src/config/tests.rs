@@ -19,6 +19,16 @@ fn each_worker_has_its_own_ports() {
 }
 
 #[test]
+fn clients_cannot_reach_the_bus_through_the_relay() {
+    let bus = ["9.9.9.9:4222", "[2600::9]:4222"].map(|address| address.parse().expect("an address"));
+    let without = config("--listen-ip 127.0.0.1").expect("valid").settings.policy;
+    assert!(bus.iter().all(|address| without.admits(*address)), "public addresses");
+    let options = "--listen-ip 127.0.0.1 --nats nats://u:p@9.9.9.9:4222,tls://[2600::9]:4222";
+    let policy = config(options).expect("valid").settings.policy;
+    assert!(!bus.iter().any(|address| policy.admits(*address)));
+}
+
+#[test]
 fn invalid_options_are_reported_with_the_expected_value() {
     for (options, wanted) in [
         ("--listen-ip 0.0.0.0", "--listen-ip 0.0.0.0 is not an address a peer can send to: give --relay-ip"),

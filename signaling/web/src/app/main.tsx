@@ -29,6 +29,15 @@ window.addEventListener('pageshow', ({ persisted }) => {
   if (persisted) location.reload();
 });
 
+// What counts as the user's activity. The call sends a report every half minute at most.
+const reportActivity = () => currentCall()?.reportActivity();
+for (const event of ['pointerdown', 'pointermove', 'keydown', 'wheel']) {
+  window.addEventListener(event, reportActivity, { passive: true, capture: true });
+}
+document.addEventListener('visibilitychange', () => {
+  if (document.visibilityState === 'visible') reportActivity();
+});
+
 const root = document.getElementById('root');
 if (!root) throw new Error('index.html has no #root');
 createRoot(root).render(

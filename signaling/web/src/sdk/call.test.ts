@@ -1,7 +1,7 @@
 import { create, fromBinary } from '@bufbuild/protobuf';
 import type { types } from 'mediasoup-client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { ErrorCode, GoodbyeSchema, type JoinRoom, type Peer, PeerSchema } from '../gen/signal_pb';
+import { ErrorCode, GoodbyeSchema, type JoinRoom, type Peer, PeerSchema, PresenceState } from '../gen/signal_pb';
 import { Call } from './call';
 import { FakeServer, fakeDevice, fakeTrack, refusal, setConnectionState } from './testing';
 import type { CallView } from './view';
@@ -224,6 +224,20 @@ describe('a token that does not allow', () => {
     expect(server.count('produceMedia')).toBe(1);
     expect(view.session).toBe('Connected');
   });
+});
+
+test('activity is reported while the client is in the room, and after a return at once', async () => {
+  call.reportActivity();
+  await inCall();
+  expect(server.count('setPresence')).toBe(0);
+  for (let event = 0; event < 100; event++) call.reportActivity();
+  await vi.waitFor(() => expect(server.count('setPresence')).toBe(1), SOON);
+  expect(server.last('setPresence').state).toBe(PresenceState.ACTIVE);
+  server.cut();
+  await vi.waitFor(() => expect(server.count('joinRoom')).toBe(2), SOON);
+  await vi.waitFor(() => expect(view.online).toBe(true), SOON);
+  call.reportActivity();
+  await vi.waitFor(() => expect(server.count('setPresence')).toBe(2), SOON);
 });
 
 test('a limit without a pause is final for a source, a limit with a pause is not', async () => {

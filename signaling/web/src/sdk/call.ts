@@ -65,6 +65,15 @@ export class Call {
     this.#core.dispatch('CLIENT_DISCONNECT');
   }
 
+  /**
+   * The user did something in the page, or came back to it. May be called for every event of pointer and
+   * keyboard: the server gets a report every half minute. Without one for some minutes, the user is shown as
+   * idle. Speech is reported without this.
+   */
+  reportActivity(): void {
+    this.#core.reportActivity();
+  }
+
   /** Starts to send a track under a name, or ends the source with that name. */
   setSource(source: string, track: MediaStreamTrack | null, paused = false): void {
     this.#core.room.setSource(source, track, paused);

@@ -2,7 +2,8 @@
 // compares the wanted state with the existing objects, `lifecycle.ts` and `work.ts` act on the differences,
 // and `view.ts` shows the result.
 
-import type { Joined } from '../gen/signal_pb';
+import { type Joined, PresenceState } from '../gen/signal_pb';
+import { Activity } from './activity';
 import { type Payload, SignalChannel } from './channel';
 import { type CallOptions, Entry } from './entry';
 import { History } from './history';
@@ -28,8 +29,10 @@ export class CallCore {
   readonly #speaking = new Speaking({
     onChange: () => this.#publish(),
     microphone: () => this.media?.outgoing.get('microphone')?.producer,
+    onOwnVoice: () => this.reportActivity(),
     ownId: () => this.entry.identity?.peerId ?? '',
   });
+  readonly #activity = new Activity(() => this.channel.tell({ case: 'setPresence', value: { state: PresenceState.ACTIVE } }));
   #session: SessionState = 'Handshaking';
   #failure: Error | null = null;
   #starvedTimer: ReturnType<typeof setTimeout> | undefined;
@@ -89,6 +92,11 @@ export class CallCore {
     return this.#lifecycle.media;
   }
 
+  /** The user did something. Cheap: call it for every event of pointer and keyboard. */
+  reportActivity(): void {
+    if (this.entry.joined) this.#activity.touch(Date.now());
+  }
+
   start(): void {
     this.#publish();
     this.channel.open();
@@ -98,6 +106,7 @@ export class CallCore {
   #onJoined(joined: Joined, kept: Media | null, early: readonly Payload[]): void {
     const { room } = this;
     room.roster = kept ? resumeRoster(room.roster, joined.peers, new Set(kept.incoming.keys())) : rosterOf(joined.peers);
+    this.#activity.reset();
     this.dispatch('AUTH_VALID');
     for (const payload of early) this.#apply(payload);
     for (const producerId of joined.mutedProducers) this.#onMuted(producerId, true);

@@ -6,6 +6,7 @@ export type { CallOptions } from './entry';
 export { SignalError } from './errors';
 export type { HistoryEntry } from './history';
 export type { Layers } from './layers';
+export type { Presence } from './roster';
 export type { SessionState } from './session';
 export type { Direction, LocalSource } from './sources';
 export type { CallEvents, CallView, PeerView, SourceView } from './view';

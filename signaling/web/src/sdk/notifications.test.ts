@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
-import { SignalSchema } from '../gen/signal_pb';
+import { PresenceState, SignalSchema } from '../gen/signal_pb';
 import type { PayloadInit } from './channel';
 import { apply, type Effect } from './notifications';
 import { emptyRoster, type Roster } from './roster';
@@ -22,6 +22,23 @@ test('peers and their sources are added, changed and removed', () => {
   expect(after({ case: 'producerClosed', value })?.sources.size).toBe(0);
   expect(after({ case: 'producerPaused', value })?.sources.get('v1')?.paused).toBe(true);
   expect(after({ case: 'producerResumed', value })?.sources.get('v1')?.paused).toBe(false);
+});
+
+test('the presence of a user applies to all its peers and to no others', () => {
+  const join = (before: Roster, id: string, user: string, presence?: PresenceState) =>
+    applied(before, { case: 'peerJoined', value: { peer: { id, user, presence } } }).roster;
+  let roster = join(join(emptyRoster, 'bob-1', 'bob'), 'bob-2', 'bob', PresenceState.ACTIVE);
+  roster = join(roster, 'eve-1', 'eve', PresenceState.IDLE);
+  const presences = (of: Roster) => [...of.values()].map(({ presence }) => presence);
+  expect(presences(roster)).toEqual(['active', 'active', 'idle']);
+  const change = (state: PresenceState) => applied(roster, { case: 'presenceChanged', value: { user: 'bob', state } });
+  const away = change(PresenceState.AWAY);
+  expect(away.effect).toBe(null);
+  expect(presences(away.roster)).toEqual(['away', 'away', 'idle']);
+  expect(presences(roster)).toEqual(['active', 'active', 'idle']);
+  // Known already, or of a later version.
+  expect(change(PresenceState.ACTIVE).roster).toBe(roster);
+  expect(change(99 as PresenceState).roster).toBe(roster);
 });
 
 test('a peer or producer that is missing changes nothing', () => {

@@ -51,6 +51,10 @@ function rosterAfter(before: roster.Roster, payload: Payload): roster.Roster {
       return roster.setAway(before, payload.value.peerId, payload.value.away);
     case 'peerChanged':
       return roster.rename(before, payload.value.peerId, payload.value.displayName);
+    case 'presenceChanged': {
+      const presence = roster.presenceOf(payload.value.state);
+      return presence ? roster.setPresence(before, payload.value.user, presence) : before;
+    }
     case 'newProducer': {
       const { peerId, producer } = payload.value;
       return producer ? roster.addSource(before, peerId, producer) : before;
@@ -72,6 +76,7 @@ function effectOf(payload: Payload): Effect | null {
     case 'peerLeft':
     case 'peerAway':
     case 'peerChanged':
+    case 'presenceChanged':
     case 'producerPaused':
     case 'producerResumed':
       return null;

@@ -1,9 +1,12 @@
 // Who is in the room and what they send, as the server reports it: plain values and pure functions. A
 // notification may arrive twice, or after a resume that contains it already, so each function is idempotent.
 
-import type { Peer, ProducerInfo } from '../gen/signal_pb';
+import { type Peer, PresenceState, type ProducerInfo } from '../gen/signal_pb';
 
 export type MediaKind = 'audio' | 'video';
+
+/** How active a user is: in use, connected without activity, or not connected. */
+export type Presence = 'active' | 'idle' | 'away';
 
 /** Something another peer sends. */
 export interface RemoteSource {
@@ -21,6 +24,8 @@ export interface RemotePeer {
   name: string;
   /** Its socket is lost; its media may still flow. */
   away: boolean;
+  /** Of its user, whose most active peer counts. */
+  presence: Presence;
   sources: ReadonlyMap<string, RemoteSource>;
 }
 
@@ -34,6 +39,21 @@ function sourceOf(info: ProducerInfo): RemoteSource | null {
   return { id: info.id, kind: info.kind, source: info.source, paused: info.paused };
 }
 
+/** Null for a state of a later version. A server that knows no presence reports none: its peers are active. */
+export function presenceOf(state: PresenceState): Presence | null {
+  switch (state) {
+    case PresenceState.ACTIVE:
+    case PresenceState.UNSPECIFIED:
+      return 'active';
+    case PresenceState.IDLE:
+      return 'idle';
+    case PresenceState.AWAY:
+      return 'away';
+    default:
+      return null;
+  }
+}
+
 export function peerOf(peer: Peer): RemotePeer {
   const sources = peer.producers.map(sourceOf).filter((source) => source !== null);
   return {
@@ -41,6 +61,7 @@ export function peerOf(peer: Peer): RemotePeer {
     user: peer.user,
     name: peer.displayName || peer.user || 'Guest',
     away: peer.away,
+    presence: presenceOf(peer.presence) ?? 'active',
     sources: new Map(sources.map((source) => [source.id, source])),
   };
 }
@@ -96,6 +117,15 @@ export function setAway(roster: Roster, peerId: string, away: boolean): Roster {
 
 export function rename(roster: Roster, peerId: string, name: string): Roster {
   return withPeer(roster, peerId, (peer) => ({ ...peer, name: name || peer.user || 'Guest' }));
+}
+
+/** A user may be in the room with several peers. */
+export function setPresence(roster: Roster, user: string, presence: Presence): Roster {
+  const concerned = [...roster.values()].filter((peer) => peer.user === user && peer.presence !== presence);
+  if (concerned.length === 0) return roster;
+  const after = new Map(roster);
+  for (const peer of concerned) after.set(peer.id, { ...peer, presence });
+  return after;
 }
 
 export function addSource(roster: Roster, peerId: string, info: ProducerInfo): Roster {

@@ -42,6 +42,8 @@ export function speakersOf({ loud, quietSince }: Reported, now: number): Set<str
 export interface SpeakingEvents {
   onChange(): void;
   microphone(): types.Producer | undefined;
+  /** The user speaks; called several times a second. */
+  onOwnVoice(): void;
   /** This client's peer id. */
   ownId(): string;
 }
@@ -93,7 +95,9 @@ export class Speaking {
     const microphone = this.#events.microphone();
     if (!microphone || microphone.paused) return;
     for (const stats of (await microphone.getStats()).values()) {
-      if (stats.type === 'media-source' && stats.audioLevel >= LEVEL_MIN) this.#ownLoudAt = Date.now();
+      if (stats.type !== 'media-source' || stats.audioLevel < LEVEL_MIN) continue;
+      this.#ownLoudAt = Date.now();
+      this.#events.onOwnVoice();
     }
   }
 

@@ -1,4 +1,4 @@
-import type { CallView } from '../../sdk';
+import type { CallView, PeerView } from '../../sdk';
 import { useCallStore } from '../../stores/useCallStore';
 import { hue, initials } from '../names';
 import { Icon } from './Icon';
@@ -32,6 +32,12 @@ function Person({ id, name, note, audible, visible, speaking }: PersonProps) {
   );
 }
 
+function noteOf(peer: PeerView): string {
+  if (peer.away) return 'reconnecting';
+  if (peer.sources.some(({ source, paused }) => source === 'screen' && !paused)) return 'sharing a screen';
+  return peer.presence === 'active' ? '' : peer.presence;
+}
+
 /** The list of participants. */
 export function People({ call }: { call: CallView }) {
   const togglePeople = useCallStore((state) => state.togglePeople);
@@ -59,7 +65,7 @@ export function People({ call }: { call: CallView }) {
             key={peer.id}
             id={peer.id}
             name={peer.name}
-            note={peer.away ? 'reconnecting' : sends(peer.sources, 'screen') ? 'sharing a screen' : ''}
+            note={noteOf(peer)}
             audible={sends(peer.sources, 'microphone')}
             visible={sends(peer.sources, 'camera')}
             speaking={call.speaking.has(peer.id)}
