@@ -22,6 +22,63 @@ pub enum Command {
     Compare(CompareArguments),
     /// Starts several TURN servers in turn, and sends bursts through many allocations of each
     Turn(TurnArguments),
+    /// Starts several signaling servers in turn; many clients join rooms and change their presence
+    Signaling(SignalingArguments),
+}
+
+/// A signaling server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Front {
+    /// This project's
+    Leat,
+    /// Node.js with socket.io and its Redis adapter: bench/rivals/socketio
+    #[value(name = "socketio")]
+    SocketIo,
+}
+
+impl Front {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Leat => "leat",
+            Self::SocketIo => "socketio",
+        }
+    }
+}
+
+/// `leat-bench signaling`.
+#[derive(Clone, Debug, Args)]
+pub struct SignalingArguments {
+    /// Servers to measure
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "leat,socketio")]
+    pub rivals: Vec<Front>,
+    /// Measurements of each server, alternately
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub rounds: u32,
+    /// Clients, over all rooms
+    #[arg(long, value_name = "COUNT", default_value = "5000", value_parser = count(1, 20_000))]
+    pub clients: usize,
+    /// Rooms; each has an equal share of the clients
+    #[arg(long, value_name = "COUNT", default_value = "100", value_parser = count(1, 10_000))]
+    pub rooms: usize,
+    /// Clients that start to join per second
+    #[arg(long, value_name = "RATE", default_value_t = 500.0, value_parser = positive)]
+    pub joins: f64,
+    /// Changes of presence per second, over all clients
+    #[arg(long, value_name = "RATE", default_value_t = 100.0, value_parser = positive)]
+    pub changes: f64,
+    /// Duration of the changes, seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub seconds: u64,
+    /// Core of the server
+    #[arg(long, value_name = "CORE", default_value_t = 0)]
+    pub server_cpu: usize,
+    /// Core of the load generator
+    #[arg(long, value_name = "CORE", default_value_t = 1)]
+    pub cpu: usize,
+    /// Write the results to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 /// A TURN server.
@@ -252,6 +309,11 @@ impl Load {
             (None, Shape::Audio) => 300,
         }
     }
+}
+
+fn count(least: u64, most: u64) -> impl clap::builder::TypedValueParser<Value = usize> {
+    use clap::builder::TypedValueParser;
+    clap::value_parser!(u64).range(least..=most).map(|count| count as usize)
 }
 
 fn positive(text: &str) -> Result<f64, String> {

@@ -11,8 +11,10 @@ mod measure;
 mod media;
 mod peer;
 mod place;
+mod proto;
 mod random;
 mod servers;
+mod signaling;
 mod turn;
 mod watch;
 mod world;
@@ -36,6 +38,7 @@ pub fn run(command: Command) -> anyhow::Result<u8> {
         Command::Load(arguments) => load(&arguments, &watch),
         Command::Compare(arguments) => compare::run(&arguments, &watch),
         Command::Turn(arguments) => turn::run(&arguments, &watch),
+        Command::Signaling(arguments) => signaling::run(&arguments, &watch),
     }
 }
 

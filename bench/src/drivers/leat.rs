@@ -4,15 +4,10 @@ use super::socketio::SocketIo;
 use super::{Driver, Feed, Me, Published};
 use crate::media::Codec;
 use crate::peer::{Incoming, Outgoing, Remote, extension};
+use crate::proto::{self, signal::Payload};
 use anyhow::{Context, bail, ensure};
 use prost::Message;
-use proto::signal::Payload;
 use std::collections::BTreeMap;
-
-mod proto {
-    #![allow(missing_docs, dead_code, clippy::all, reason = "made by prost, of which a peer needs a part")]
-    include!(concat!(env!("OUT_DIR"), "/leat.signal.v1.rs"));
-}
 
 /// The only event.
 const EVENT: &str = "signal";
@@ -100,7 +95,7 @@ struct Client(SocketIo);
 
 impl Client {
     async fn ask(&mut self, payload: Payload) -> anyhow::Result<Payload> {
-        let signal = proto::Signal { version: "1".into(), payload: Some(payload) };
+        let signal = proto::Signal { version: "1".into(), payload: Some(payload), ..Default::default() };
         let answer = self.0.ask(EVENT, signal.encode_to_vec()).await?;
         match proto::Signal::decode(answer)?.payload.context("an answer without a payload")? {
             Payload::Error(error) => bail!("{:?}: {}", error.code(), error.message),

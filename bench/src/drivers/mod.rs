@@ -9,6 +9,7 @@ mod socketio;
 pub use janus::Janus;
 pub use leat::Leat;
 pub use mediasoup::Mediasoup;
+pub use socketio::SocketIo;
 
 use crate::media::Codec;
 use crate::peer::{Incoming, Local, Outgoing, Remote};

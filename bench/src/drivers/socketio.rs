@@ -18,6 +18,8 @@ const READ_BUFFER_LEN: usize = 8 * 1024;
 pub struct SocketIo {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
     next_id: u32,
+    /// The attachment of a packet that has arrived: of an acknowledgement with this id, or of an event.
+    expected: Option<Option<u32>>,
 }
 
 /// A packet of Socket.IO, as far as needed.
@@ -26,8 +28,8 @@ enum Packet {
     Connected,
     /// The attachment of the acknowledgement with this id.
     Acknowledged(u32, Bytes),
-    /// Something else; an event, for example.
-    Other,
+    /// The attachment of an event.
+    Event(Bytes),
 }
 
 impl SocketIo {
@@ -39,7 +41,7 @@ impl SocketIo {
         // one's acknowledgement.
         let connecting = connect_async_with_config(&address, Some(config), true).await;
         let (stream, _) = connecting.with_context(|| format!("cannot connect to {address}"))?;
-        let mut socket = Self { stream, next_id: 0 };
+        let mut socket = Self { stream, next_id: 0, expected: None };
         socket.send("40").await?;
         while !matches!(socket.receive().await?, Packet::Connected) {}
         Ok(socket)
@@ -47,6 +49,16 @@ impl SocketIo {
 
     /// Emits `event` with an attachment, and waits for the acknowledgement's attachment.
     pub async fn ask(&mut self, event: &str, attachment: Vec<u8>) -> anyhow::Result<Bytes> {
+        self.ask_with(event, attachment, |_| {}).await
+    }
+
+    /// The same; `on_event` gets the attachments of the events that arrive in the meantime.
+    pub async fn ask_with(
+        &mut self,
+        event: &str,
+        attachment: Vec<u8>,
+        mut on_event: impl FnMut(Bytes),
+    ) -> anyhow::Result<Bytes> {
         let id = self.next_id;
         self.next_id += 1;
         self.send(&format!(r#"451-{id}["{event}",{{"_placeholder":true,"num":0}}]"#)).await?;
@@ -54,7 +66,17 @@ impl SocketIo {
         loop {
             match self.receive().await? {
                 Packet::Acknowledged(of, attachment) if of == id => return Ok(attachment),
-                _ => {}
+                Packet::Event(attachment) => on_event(attachment),
+                Packet::Acknowledged(..) | Packet::Connected => {}
+            }
+        }
+    }
+
+    /// The attachment of the next event. Dropping the future loses nothing.
+    pub async fn event(&mut self) -> anyhow::Result<Bytes> {
+        loop {
+            if let Packet::Event(attachment) = self.receive().await? {
+                return Ok(attachment);
             }
         }
     }
@@ -68,9 +90,18 @@ impl SocketIo {
         Ok(self.stream.send(Message::text(text)).await?)
     }
 
+    /// The next packet. Dropping the future loses nothing.
     async fn receive(&mut self) -> anyhow::Result<Packet> {
         loop {
-            let Message::Text(text) = self.next().await? else { continue };
+            let text = match self.next().await? {
+                Message::Text(text) => text,
+                Message::Binary(attachment) => match self.expected.take() {
+                    Some(Some(id)) => return Ok(Packet::Acknowledged(id, attachment)),
+                    Some(None) => return Ok(Packet::Event(attachment)),
+                    None => bail!("the server sends an attachment without its packet"),
+                },
+                _ => continue,
+            };
             let text = text.as_str();
             if text == "2" {
                 self.send("3").await?;
@@ -82,23 +113,10 @@ impl SocketIo {
                 return Ok(Packet::Connected);
             }
             // A packet with one attachment: "451-" or "461-", an event or an acknowledgement.
-            let is_binary = text.starts_with("451-") || text.starts_with("461-");
-            if !is_binary {
-                continue;
+            if text.starts_with("451-") || text.starts_with("461-") {
+                let id = text[4..].split('[').next().and_then(|id| id.parse().ok());
+                self.expected = Some(id.filter(|_| text.starts_with("46")));
             }
-            let is_acknowledgement = text.starts_with("46");
-            let id = text[4..].split('[').next().and_then(|id| id.parse().ok());
-            let attachment = loop {
-                match self.next().await? {
-                    Message::Binary(bytes) => break bytes,
-                    Message::Text(text) if text.as_str() == "2" => self.send("3").await?,
-                    _ => {}
-                }
-            };
-            return Ok(match id.filter(|_| is_acknowledgement) {
-                Some(id) => Packet::Acknowledged(id, attachment),
-                None => Packet::Other,
-            });
         }
     }
 

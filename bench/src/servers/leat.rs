@@ -16,6 +16,11 @@ fn program() -> Option<PathBuf> {
 }
 
 pub fn start(core: usize) -> anyhow::Result<Start> {
+    start_with(core, &[])
+}
+
+/// With further options.
+pub fn start_with(core: usize, options: &[&str]) -> anyhow::Result<Start> {
     let Some(program) = program() else {
         return Ok(Start::Skipped(
             "leat is not beside leat-bench, and LEAT_BIN does not name it; `make build` makes it".to_owned(),
@@ -36,7 +41,8 @@ pub fn start(core: usize) -> anyhow::Result<Start> {
         // All peers come from this machine.
         ["--connections-per-address", "32768"],
     ];
-    let arguments: Vec<&str> = std::iter::once("up").chain(arguments.into_iter().flatten()).collect();
+    let arguments: Vec<&str> =
+        std::iter::once("up").chain(arguments.into_iter().flatten()).chain(options.iter().copied()).collect();
     let mut running = Running::start(&program, &arguments, core, directory, || is_ready(http))?;
     running.url = format!("ws://{address}");
     let version = ask(&program, "--version");

@@ -1,11 +1,13 @@
 //! Starts the compared servers, each on one core, in a separate directory.
 
+mod front;
 mod janus;
 mod leat;
 mod mediasoup;
 mod network;
 mod relays;
 
+pub use front::start as start_front;
 pub use network::Network;
 pub use relays::start as start_relay;
 
@@ -39,6 +41,8 @@ pub struct Running {
     pub url: String,
     /// The server.
     pub version: String,
+    /// What it stores its data in; ends after it.
+    store: Option<Box<Running>>,
 }
 
 /// The time limit for a server's start and end.
@@ -62,7 +66,7 @@ impl Running {
         self.process.id()
     }
 
-    /// Starts `program` and waits until `is_ready`.
+    /// Starts `program` on `core` and waits until `is_ready`.
     fn start(
         program: &Path,
         arguments: &[&str],
@@ -70,15 +74,46 @@ impl Running {
         directory: Directory,
         is_ready: impl Fn() -> bool,
     ) -> anyhow::Result<Self> {
+        Self::start_with(program, arguments, &[], Some(core), directory, is_ready)
+    }
+
+    /// Starts `program` on any core and waits until `is_ready`.
+    fn start_anywhere(
+        program: &Path,
+        arguments: &[&str],
+        directory: Directory,
+        is_ready: impl Fn() -> bool,
+    ) -> anyhow::Result<Self> {
+        Self::start_with(program, arguments, &[], None, directory, is_ready)
+    }
+
+    /// Starts `program` with additional environment variables, on `core` if there is one, and waits until
+    /// `is_ready`.
+    fn start_with(
+        program: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        core: Option<usize>,
+        directory: Directory,
+        is_ready: impl Fn() -> bool,
+    ) -> anyhow::Result<Self> {
         let log = std::fs::File::create(directory.0.join("log"))?;
-        let mut command = Command::new("taskset");
-        command.arg("-c").arg(core.to_string()).arg(program);
+        let mut command = match core {
+            Some(core) => {
+                let mut command = Command::new("taskset");
+                command.arg("-c").arg(core.to_string()).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        command.envs(environment.iter().copied());
         // A separate process group: Ctrl-C ends the measurement, and only then the server.
         command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
         // A crashed server's files are removed with its directory.
         command.current_dir(&directory.0);
         let process = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
-        let mut running = Self { process, directory, url: String::new(), version: String::new() };
+        let mut running =
+            Self { process, directory, url: String::new(), version: String::new(), store: None };
         let deadline = Instant::now() + PATIENCE;
         while !is_ready() {
             if let Some(status) = running.process.try_wait()? {
