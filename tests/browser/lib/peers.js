@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { ARTEFACTS } from './leat.js';
+import { serveApp } from './previous.js';
 import { PATIENCE_MS, until } from './wait.js';
 
 const CHROMIUM = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
@@ -102,13 +103,13 @@ export class Peer {
   /**
    * Opens the app and joins. `camera` is a function for the page, with its argument, that replaces the fake
    * camera; `before` are further such functions, which run after it and before the app. `served` are scripts
-   * by path, which the page gets as if from the server. `needsClick`: the server has a key, and joining needs
-   * a click.
+   * by path, which the page gets as if from the server. `app` is the folder of a built app, which the page gets
+   * instead of the server's. `needsClick`: the server has a key, and joining needs a click.
    */
   static async open(
     browser,
     url,
-    { room, name, token, camera = [constrainCamera, CAPTURE], before = [], served = {}, needsClick = false },
+    { room, name, token, camera = [constrainCamera, CAPTURE], before = [], served = {}, app, needsClick = false },
   ) {
     const peer = new Peer();
     peer.name = name;
@@ -121,6 +122,7 @@ export class Peer {
     for (const [path, body] of Object.entries(served)) {
       await peer.page.route(url + path, (route) => route.fulfill({ contentType: 'text/javascript', body }));
     }
+    if (app !== undefined) await serveApp(peer.page, url, app);
     const query = new URLSearchParams({ room, name, join: '1' });
     const fragment = token === undefined ? '' : `#${new URLSearchParams({ token })}`;
     await peer.page.goto(`${url}/?${query}${fragment}`);

@@ -1,0 +1,51 @@
+// The web app of the previous commit, built from the history of this clone.
+
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { extname, join } from 'node:path';
+import { ROOT } from './leat.js';
+
+const WEB = 'signaling/web';
+const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
+
+function git(...args) {
+  return execFileSync('git', ['-C', ROOT, ...args], { stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 28 });
+}
+
+/** The name of the previous commit; null in a clone that has only one commit. */
+export function previousCommit() {
+  try {
+    return git('rev-parse', '--verify', 'HEAD~1').toString().trim();
+  } catch {
+    return null;
+  }
+}
+
+/** Builds the app of a commit. Returns the folder of its files, and a function that removes it. */
+export function buildApp(commit) {
+  const folder = mkdtempSync(join(tmpdir(), 'leat-previous-'));
+  const run = (command, args, cwd) => execFileSync(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+  execFileSync('tar', ['-x', '-C', folder], { input: git('archive', commit, WEB, 'signaling/proto') });
+  const web = join(folder, WEB);
+  const lock = (of) => readFileSync(join(of, 'package-lock.json'), 'utf8');
+  // Installing packages takes longer than building; they are rarely different.
+  if (lock(web) === lock(join(ROOT, WEB))) symlinkSync(join(ROOT, WEB, 'node_modules'), join(web, 'node_modules'));
+  else run('npm', ['ci', '--no-audit', '--no-fund'], web);
+  run('npm', ['run', '--silent', 'gen'], web);
+  run('npx', ['vite', 'build'], web);
+  return { files: join(web, 'dist'), remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
+
+/** Makes a page use this app instead of the server's, in development mode. Requests to the server's paths pass. */
+export async function serveApp(page, url, files) {
+  await page.route(`${url}/**`, (route) => {
+    const { pathname } = new URL(route.request().url());
+    const file = pathname === '/' ? '/index.html' : pathname;
+    if (!(extname(file) in TYPES)) return route.continue();
+    const body = readFileSync(join(files, file));
+    if (file !== '/index.html') return route.fulfill({ contentType: TYPES[extname(file)], body });
+    const text = body.toString().replace('name="leat-mode" content="token"', 'name="leat-mode" content="development"');
+    return route.fulfill({ contentType: TYPES['.html'], body: text });
+  });
+}
