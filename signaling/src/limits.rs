@@ -220,6 +220,16 @@ pub const MESSAGE_OVERHEAD: usize = 256;
 /// burst.
 pub const OUTBOX_LEN: usize = 2_048;
 
+/// Notifications of one peer that are kept for a resume, 32 bytes each; the bytes of the notification itself
+/// are shared by the peers of a room. A full room changes this often in the time of a long absence. A client
+/// that missed more gets a snapshot.
+pub const NOTIFICATIONS_KEPT: usize = 1_024;
+/// Bytes of the notifications that are sent again after a resume, with [`MESSAGE_OVERHEAD`]: half of what may
+/// wait for a client, so that a resume does not end the connection again. A client that missed more gets a
+/// snapshot.
+pub const REPLAY_BYTES_MAX: usize = OUTSTANDING_BYTES_MAX / 2;
+const _: () = assert!(NOTIFICATIONS_KEPT < OUTBOX_LEN);
+
 /// Time in which a client closes its session after the server announced the end, before the server closes it.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Retry-after of requests to a process that is ending: by then its successor is running.

@@ -410,7 +410,7 @@ async fn kicked_peer_is_out_at_once_and_its_token_admits_no_more() {
     for _ in 0..2 {
         until(&mut boss, |payload| matches!(payload, Payload::PeerLeft(_)).then_some(())).await;
     }
-    assert_eq!(ada.fails(Payload::Leave(proto::Leave {})).await, ErrorCode::NotJoined);
+    assert_eq!(ada.fails(Payload::Leave(proto::Leave {})).await, ErrorCode::WrongState);
     let again = signaling.client();
     let with = |resume: Option<proto::Resume>| {
         Payload::JoinRoom(proto::JoinRoom { resume, ..entry("ada", Permissions::default()) })
@@ -607,7 +607,7 @@ async fn waiting_client_gets_joined_on_its_socket() {
     boss.done(set_room(|set| set.waiting_room = Some(true))).await;
     let ada = PollingClient::connect(Http::to(address)).await;
     let join = Some(Payload::JoinRoom(entry("ada", Permissions::default())));
-    let request = Signal { version: "1".into(), payload: join }.encode_to_vec();
+    let request = Signal { version: "1".into(), payload: join, ..Default::default() }.encode_to_vec();
     assert!(matches!(ada.ask(0, &request).await.payload, Some(Payload::Waiting(_))));
     let waiting = until(&mut boss, |payload| match payload {
         Payload::PeerWaiting(waiting) => Some(waiting),
@@ -738,9 +738,9 @@ async fn waiting_client_joins_when_it_is_admitted() {
     assert!(adas.user == "ada" && bobs.user == "bob" && !bobs.gone);
     // Nothing but waiting is possible.
     let create = Payload::CreateTransport(proto::CreateTransport { direction: "send".into() });
-    assert_eq!(ada.fails(create).await, ErrorCode::NotJoined);
+    assert_eq!(ada.fails(create).await, ErrorCode::WrongState);
     let join = || Payload::JoinRoom(entry("ada", Permissions::default()));
-    assert_eq!(ada.fails(join()).await, ErrorCode::AlreadyJoined);
+    assert_eq!(ada.fails(join()).await, ErrorCode::WrongState);
     let admit = |id: &str| Payload::AdmitPeer(proto::AdmitPeer { waiting_id: id.into() });
     let deny =
         |id: &str| Payload::DenyPeer(proto::DenyPeer { waiting_id: id.into(), reason: "not today".into() });
@@ -768,7 +768,7 @@ async fn waiting_client_joins_when_it_is_admitted() {
     });
     assert_eq!(reason.await, "not today");
     let leave = Payload::Leave(proto::Leave {});
-    assert_eq!(bob.fails(leave).await, ErrorCode::NotJoined);
+    assert_eq!(bob.fails(leave).await, ErrorCode::WrongState);
 
     // A revocation reaches those that wait, a lost socket ends the wait, and a full room admits nobody.
     let mut dora = waits("dora").await;

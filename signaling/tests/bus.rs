@@ -57,6 +57,12 @@ async fn another_process_gets_the_events_of_rooms_participants_and_tracks() {
     assert_eq!((created.project.as_str(), created.room.as_str()), ("default", "mill.pond"));
     assert_eq!(created.what, What::RoomCreated);
     assert_eq!(next(&mut events).await.what, What::ParticipantJoined { participant: participant() });
+    let changed = |from: &str, to: &str| What::SessionState {
+        participant: participant(),
+        from: from.to_owned(),
+        to: to.to_owned(),
+    };
+    assert_eq!(next(&mut events).await.what, changed("Handshaking", "Negotiating"));
 
     let transport = ada.transport("send").await;
     let id = ada.produce(&transport.id, "video").await;
@@ -73,6 +79,7 @@ async fn another_process_gets_the_events_of_rooms_participants_and_tracks() {
     ada.produce(&transport.id, "audio").await;
     assert!(matches!(next(&mut events).await.what, What::TrackPublished { .. }));
     ada.done(Payload::Leave(proto::Leave {})).await;
+    assert_eq!(next(&mut events).await.what, changed("Negotiating", "Ended"));
     assert_eq!(next(&mut events).await.what, What::ParticipantLeft { participant: participant() });
     assert_eq!(next(&mut events).await.what, What::RoomClosed);
 }

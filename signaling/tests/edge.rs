@@ -50,7 +50,8 @@ fn entry(user: &str) -> Vec<u8> {
     let claims = Claims::new(user, "r", NumericDate(u64::MAX));
     let token = token::mint(&claims, SECRET.as_bytes()).expect("a good secret");
     let join = signaling::proto::JoinRoom { token, ..join("r", "") };
-    Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join)) }.encode_to_vec()
+    Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join)), ..Default::default() }
+        .encode_to_vec()
 }
 
 async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {

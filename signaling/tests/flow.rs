@@ -134,7 +134,7 @@ async fn two_peers_join_exchange_media_and_leave() {
             |c| matches!(c, Command::CloseTransport { transport } if *transport == sending),
         )
         .await;
-    assert_eq!(ada.fails(Payload::Leave(proto::Leave {})).await, ErrorCode::NotJoined);
+    assert_eq!(ada.fails(Payload::Leave(proto::Leave {})).await, ErrorCode::WrongState);
 
     bob.done(Payload::Leave(proto::Leave {})).await;
     engine.received("to close the empty room's router", |c| matches!(c, Command::CloseRouter { .. })).await;
@@ -147,7 +147,7 @@ async fn every_error_has_its_code_and_keeps_the_connection() {
     let (ada, bob) = (signaling.client(), signaling.client());
     let create =
         |direction: &str| Payload::CreateTransport(proto::CreateTransport { direction: direction.into() });
-    assert_eq!(ada.fails(create("send")).await, ErrorCode::NotJoined);
+    assert_eq!(ada.fails(create("send")).await, ErrorCode::WrongState);
     for room in ["", "a b", "ü", &"r".repeat(65)] {
         assert_eq!(ada.fails(Payload::JoinRoom(join(room, ""))).await, ErrorCode::BadMessage, "{room}");
     }
@@ -156,7 +156,7 @@ async fn every_error_has_its_code_and_keeps_the_connection() {
     assert_eq!(ada.fails(Payload::Ack(proto::Ack {})).await, ErrorCode::UnsupportedMessage);
     ada.join(join("r", "Ada")).await;
     bob.join(join("r", "Bob")).await;
-    assert_eq!(ada.fails(Payload::JoinRoom(join("r", "Ada"))).await, ErrorCode::AlreadyJoined);
+    assert_eq!(ada.fails(Payload::JoinRoom(join("r", "Ada"))).await, ErrorCode::WrongState);
 
     assert_eq!(ada.fails(create("both")).await, ErrorCode::BadMessage);
     let (send, recv) = (ada.transport("send").await.id, ada.transport("recv").await.id);
@@ -226,6 +226,7 @@ async fn peer_with_a_lost_connection_stays_for_a_while() {
         transports: vec![proto::HeldTransport { id: send.clone() }],
         producers: vec![proto::HeldProducer { id: video.clone() }],
         consumers: vec![proto::HeldConsumer { id: "0000000000000001".into() }],
+        position: None,
     };
     let again = |resume: &proto::Resume| proto::JoinRoom { resume: Some(resume.clone()), ..join("r", "") };
     let thief = proto::Resume { secret: vec![0; 32], ..resume.clone() };
@@ -644,18 +645,25 @@ async fn random_bytes_get_an_answer() {
     let ada = signaling.client();
     ada.join(join("r", "Ada")).await;
     let transport = ada.transport("send").await.id;
-    let valid = Signal { version: "1".into(), payload: Some(produce(&transport, "video")) }.encode_to_vec();
+    let valid =
+        Signal { version: "1".into(), payload: Some(produce(&transport, "video")), ..Default::default() }
+            .encode_to_vec();
     let runtime = tokio::runtime::Handle::current();
     let clients = [stranger, ada];
     let version = |version: &str| {
-        Signal { version: version.into(), payload: Some(Payload::Leave(proto::Leave {})) }.encode_to_vec()
+        Signal {
+            version: version.into(),
+            payload: Some(Payload::Leave(proto::Leave {})),
+            ..Default::default()
+        }
+        .encode_to_vec()
     };
     for (bytes, code) in [
         (vec![0xff; 40], ErrorCode::BadMessage),
         (vec![0; limits::MESSAGE_BYTES_MAX + 1], ErrorCode::BadMessage),
         (Vec::new(), ErrorCode::UnsupportedVersion),
         (version("2"), ErrorCode::UnsupportedVersion),
-        (Signal { version: "1".into(), payload: None }.encode_to_vec(), ErrorCode::UnsupportedMessage),
+        (Signal { version: "1".into(), ..Default::default() }.encode_to_vec(), ErrorCode::UnsupportedMessage),
         // An unknown payload: field 99, empty.
         ([version("1.9")[..5].to_vec(), vec![0x9a, 0x06, 0x00]].concat(), ErrorCode::UnsupportedMessage),
     ] {

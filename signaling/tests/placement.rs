@@ -43,6 +43,7 @@ impl Member {
             transports: vec![transport(&self.send), transport(&self.recv)],
             producers: producers.iter().map(producer).collect(),
             consumers: consumers.iter().map(consumer).collect(),
+            position: None,
         };
         let client = signaling.client();
         let joined = client.join(proto::JoinRoom { resume: Some(resume), ..join("stage", "") }).await;

@@ -105,7 +105,7 @@ async fn invalid_and_too_frequent_reports_are_refused() {
     let engine = Engine::start(&socket_path());
     let signaling = Signaling::start_with(&engine.path, settings());
     let ada = signaling.client();
-    assert_eq!(ada.fails(set(PresenceState::Active)).await, ErrorCode::NotJoined);
+    assert_eq!(ada.fails(set(PresenceState::Active)).await, ErrorCode::WrongState);
     ada.join(join("r", "Ada")).await;
     assert_eq!(ada.fails(set(PresenceState::Unspecified)).await, ErrorCode::BadMessage);
     let unknown = Payload::SetPresence(SetPresence { state: 77 });

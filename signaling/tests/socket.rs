@@ -28,7 +28,12 @@ async fn signal_in_an_attachment_gets_an_acknowledgement() {
     let (_engine, signaling, address) = serve().await;
     let client = PollingClient::connect(Http::to(address)).await;
     let request = |room: &str| {
-        Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join(room, "Ada"))) }.encode_to_vec()
+        Signal {
+            version: "1".into(),
+            payload: Some(Payload::JoinRoom(join(room, "Ada"))),
+            ..Default::default()
+        }
+        .encode_to_vec()
     };
 
     // First an invalid message: it gets an answer, and the session continues.
@@ -63,7 +68,11 @@ async fn simultaneous_notifications_arrive_in_one_event_and_in_order() {
     const PEERS: usize = 100;
     let (_engine, signaling, address) = serve().await;
     let ada = PollingClient::connect(Http::to(address)).await;
-    let request = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Ada"))) };
+    let request = Signal {
+        version: "1".into(),
+        payload: Some(Payload::JoinRoom(join("r", "Ada"))),
+        ..Default::default()
+    };
     ada.ask(0, &request.encode_to_vec()).await;
     let mut others = Vec::new();
     for number in 0..PEERS {
@@ -93,7 +102,11 @@ async fn simultaneous_notifications_arrive_in_one_event_and_in_order() {
 #[tokio::test]
 async fn closed_connection_leaves_nothing() {
     let (_engine, signaling, address) = serve().await;
-    let request = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Ada"))) };
+    let request = Signal {
+        version: "1".into(),
+        payload: Some(Payload::JoinRoom(join("r", "Ada"))),
+        ..Default::default()
+    };
     // The session ends, or the client leaves the namespace.
     for packet in ["1", "41"] {
         let stranger = PollingClient::connect(Http::to(address)).await;
@@ -133,7 +146,7 @@ async fn closed_page_leaves_over_http() {
     // The connection of the peer is still open.
     assert_eq!(send_leave_beacon(address, &joined.peer_id, &joined.resume_secret).await, 204);
     assert!(matches!(ada.notification().await, Payload::PeerLeft(left) if left.peer_id == joined.peer_id));
-    assert_eq!(bob.fails(Payload::Leave(proto::Leave {})).await, ErrorCode::NotJoined);
+    assert_eq!(bob.fails(Payload::Leave(proto::Leave {})).await, ErrorCode::WrongState);
     // Repeated, because the page also sent it on its connection.
     assert_eq!(send_leave_beacon(address, &joined.peer_id, &joined.resume_secret).await, 204);
     ada.no_more_notifications();
@@ -142,9 +155,14 @@ async fn closed_page_leaves_over_http() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leave_followed_by_an_immediate_close_is_handled() {
     let (_engine, signaling, address) = serve().await;
-    let leave = Signal { version: "1".into(), payload: Some(Payload::Leave(proto::Leave {})) };
+    let leave =
+        Signal { version: "1".into(), payload: Some(Payload::Leave(proto::Leave {})), ..Default::default() };
     let leave = to_base64(&leave.encode_to_vec());
-    let enter = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Bob"))) };
+    let enter = Signal {
+        version: "1".into(),
+        payload: Some(Payload::JoinRoom(join("r", "Bob"))),
+        ..Default::default()
+    };
     let mut ada = signaling.client();
     ada.join(join("r", "Ada")).await;
     for round in 0..50 {
@@ -197,7 +215,9 @@ async fn websocket_buffers_no_more_than_polling() {
 async fn client_that_does_not_read_acknowledgements_is_disconnected() {
     let (_engine, signaling, address) = serve().await;
     for transport in ["websocket", "polling"] {
-        let signal = |payload| Signal { version: "1".into(), payload: Some(payload) }.encode_to_vec();
+        let signal = |payload| {
+            Signal { version: "1".into(), payload: Some(payload), ..Default::default() }.encode_to_vec()
+        };
         let enter = signal(Payload::JoinRoom(join("r", "Ada")));
         let ask = signal(Payload::GetRouterCapabilities(proto::GetRouterCapabilities {}));
         let head = |id: usize| format!("451-{id}[\"signal\",{{\"_placeholder\":true,\"num\":0}}]");
@@ -236,7 +256,9 @@ async fn unread_bytes_end_a_session_that_answers_pings() {
     const REQUESTS: usize = 1_500;
     const _: () = assert!(REQUESTS < limits::OUTBOX_LEN && REQUESTS < limits::MESSAGES_BURST as usize);
     let (_engine, _signaling, address) = serve().await;
-    let signal = |payload| Signal { version: "1".into(), payload: Some(payload) }.encode_to_vec();
+    let signal = |payload| {
+        Signal { version: "1".into(), payload: Some(payload), ..Default::default() }.encode_to_vec()
+    };
     let client = PollingClient::connect(Http::to(address)).await;
     client.ask(0, &signal(Payload::JoinRoom(join("r", "Ada")))).await;
     let ask = signal(Payload::GetRouterCapabilities(proto::GetRouterCapabilities {}));
@@ -262,7 +284,11 @@ async fn unread_bytes_end_a_session_that_answers_pings() {
 async fn client_that_does_not_read_notifications_is_disconnected() {
     let (_engine, signaling, address) = serve().await;
     let client = PollingClient::connect(Http::to(address)).await;
-    let request = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Ada"))) };
+    let request = Signal {
+        version: "1".into(),
+        payload: Some(Payload::JoinRoom(join("r", "Ada"))),
+        ..Default::default()
+    };
     client.ask(0, &request.encode_to_vec()).await;
     // More joins would take longer than the ping timeout, because a server limits joins per second.
     let name = "\u{1f98a}".repeat(limits::DISPLAY_NAME_LEN_MAX);
@@ -280,7 +306,11 @@ async fn client_that_does_not_read_notifications_is_disconnected() {
 async fn draining_server_notifies_every_client_and_refuses_requests() {
     let (_engine, signaling, address) = serve().await;
     let client = PollingClient::connect(Http::to(address)).await;
-    let request = Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join("r", "Ada"))) };
+    let request = Signal {
+        version: "1".into(),
+        payload: Some(Payload::JoinRoom(join("r", "Ada"))),
+        ..Default::default()
+    };
     client.ask(0, &request.encode_to_vec()).await;
     let outside = PollingClient::connect(Http::to(address)).await;
     let late = signaling.client();

@@ -133,5 +133,5 @@ async fn statistics_are_available_only_for_own_objects() {
     assert_eq!(ada.fails(asked(Some(of))).await, ErrorCode::NoSuchConsumer);
     let of = get_stats::Of::ProducerId(video);
     assert_eq!(bob.fails(asked(Some(of))).await, ErrorCode::NoSuchProducer);
-    assert_eq!(signaling.client().fails(asked(None)).await, ErrorCode::NotJoined);
+    assert_eq!(signaling.client().fails(asked(None)).await, ErrorCode::WrongState);
 }

@@ -16,10 +16,8 @@ pub const LATER: &[(&str, &str)] = &[
     ("StatsOf::Worker", "statistics of a worker"),
     ("SnapshotItem::Consumer.paused", "lists of objects after a restart of signaling"),
     ("SnapshotItem::PlainTransport.address", "lists of objects after a restart of signaling"),
-    ("SnapshotItem::PlainTransport.remote", "lists of objects after a restart of signaling"),
     ("SnapshotItem::PlainTransport.rtcp_address", "lists of objects after a restart of signaling"),
     ("SnapshotItem::PlainTransport.rtcp_remote", "lists of objects after a restart of signaling"),
-    ("SnapshotItem::Transport.state", "lists of objects after a restart of signaling"),
 ];
 
 /// Commands that only tests send.

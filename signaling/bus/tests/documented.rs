@@ -20,8 +20,8 @@ fn all() -> Vec<What> {
         What::TrackUnpublished { participant: participant(), track: track() },
         What::SessionState {
             participant: participant(),
-            from: "negotiating".to_owned(),
-            to: "connected".to_owned(),
+            from: "Negotiating".to_owned(),
+            to: "Connected".to_owned(),
         },
     ];
     for what in &all {

@@ -40,5 +40,7 @@ pub fn decode(message: &[u8]) -> Result<Payload, RequestError> {
 
 /// Encodes a `Signal` of this server.
 pub fn encode(payload: Payload) -> Bytes {
-    Signal { version: SIGNAL_VERSION.into(), payload: Some(payload) }.encode_to_vec().into()
+    Signal { version: SIGNAL_VERSION.into(), payload: Some(payload), ..Default::default() }
+        .encode_to_vec()
+        .into()
 }

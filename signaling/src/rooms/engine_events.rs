@@ -1,7 +1,7 @@
 //! Events of the media node: it is attached or lost, and what it reports about its objects.
 
 use super::Rooms;
-use super::state::{Media, PeerId, Room, State, consumer_closed};
+use super::state::{Media, PeerId, Room, State, consumer_closed, is_connected};
 use crate::media_node::{NodeEvent, Worker};
 use crate::proto::{self, MediaLost, MediaReady, signal::Payload};
 use control::{Closed, Event, ProducerId, RequestId, RouterId, SnapshotItem, TransportId};
@@ -45,6 +45,8 @@ impl Rooms {
         state.broadcast_all(Payload::MediaLost(MediaLost {
             reason: "the media engine is gone; waiting for another".into(),
         }));
+        // A client that misses this one resumes objects of a former engine: it needs a snapshot.
+        state.forget_notifications();
     }
 
     fn on_snapshot(
@@ -89,6 +91,7 @@ impl Rooms {
                 let peer = state.transports.get(&transport).map(|transport| transport.peer);
                 let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
                 tracing::debug!(peerId = %peer, transport = %transport, ice = ?now.ice, dtls = ?now.dtls, "a transport changed");
+                state.set_connected(transport, is_connected(&now));
             }
             Event::TransportClosed { transport, closed } => {
                 state.on_transport_closed(worker, transport, closed);
@@ -104,6 +107,9 @@ impl Rooms {
                 let producing = state.producers.get(&removed.producer);
                 let is_copy = producing.is_some_and(|of| state.worker_of(of.transport) != Some(worker));
                 if closed == Closed::Fault && is_copy {
+                    // The copy may be closed as well, and the event for it comes after this one: a client that
+                    // consumes at once must get a new copy.
+                    state.piped.remove(&(removed.producer, worker));
                     state.announce_again(removed.peer, removed.producer);
                 }
             }
@@ -135,8 +141,10 @@ impl State {
     }
 
     fn on_producer_closed(&mut self, worker: Worker, producer: ProducerId, closed: Closed) {
+        let transport = self.producers.get(&producer).map(|of| of.transport);
+        let is_elsewhere = transport.is_some_and(|transport| self.worker_of(transport) != Some(worker));
         // A copy.
-        if self.piped.remove(&(producer, worker)) {
+        if self.piped.remove(&(producer, worker)) || is_elsewhere {
             return;
         }
         let Some(removed) = self.remove_producer(producer) else { return };

@@ -1,6 +1,7 @@
 //! Events of the rooms for other processes: what is published when a table changes.
 
 use super::room_key::RoomKey;
+use super::session::SessionState;
 use super::state::{Peer, PeerId, Producer, State};
 use crate::ortc;
 use bus::{Participant, Track, What};
@@ -21,6 +22,16 @@ impl State {
 
     pub(super) fn publish_room_closed(&self, room: &RoomKey) {
         self.observer.publish(room, || What::RoomClosed);
+    }
+
+    pub(super) fn publish_session(&self, id: PeerId, from: SessionState, to: SessionState) {
+        let Some(peer) = self.peers.get(&id) else { return };
+        let what = || What::SessionState {
+            participant: participant(id, peer),
+            from: from.name().to_owned(),
+            to: to.name().to_owned(),
+        };
+        self.observer.publish(&peer.room, what);
     }
 
     /// After a producer was confirmed. Nothing, if the others are not notified of it.

@@ -1,8 +1,10 @@
 //! Joining, resuming, disconnecting and leaving.
 
 use super::lookup::{permitted, turn_user};
+use super::notification_log::NotificationLog;
 use super::restrictions::{Mute, granted};
 use super::room_key::RoomKey;
+use super::session::{SessionEvent, SessionState};
 use super::state::{Peer, PeerId, RemovedPeer, State};
 use super::{Admission, Connection, Rooms, random_id};
 use crate::auth::DEFAULT_PROJECT;
@@ -13,7 +15,8 @@ use crate::limits;
 use crate::media_node::{AskError, Worker};
 use crate::ortc::capabilities;
 use crate::proto::{
-    self, EncodingPolicy, ErrorCode, Goodbye, IceServer, JoinRoom, Joined, PeerAway, Resume, signal::Payload,
+    self, EncodingPolicy, ErrorCode, Goodbye, IceServer, JoinRoom, Joined, NotificationPosition, PeerAway,
+    Resume, signal::Payload,
 };
 use crate::protocol::encode;
 use crate::request_error::RequestError;
@@ -66,6 +69,9 @@ pub(super) struct KeptObjects {
     commands: Vec<(Worker, Command)>,
     /// Commands that the engine must answer before the client gets its answer.
     updates: Vec<(Worker, Command)>,
+    /// The last notification that the client has, if those after it were queued for it: then it needs no
+    /// snapshot.
+    replayed_from: Option<NotificationPosition>,
 }
 
 impl Rooms {
@@ -112,15 +118,12 @@ impl Rooms {
     ) -> Result<Admitted, RequestError> {
         let room = RoomKey::new(token.project(), &*join.room);
         let mut state = self.state();
-        match state.connections.get(&connection.id) {
-            Some(None) if !state.waiting.contains_key(&connection.id) => {}
-            Some(_) => {
-                return Err(RequestError::new(
-                    ErrorCode::AlreadyJoined,
-                    "this connection has joined already; Leave first",
-                ));
-            }
-            None => return Err(RequestError::new(ErrorCode::NotJoined, "the connection is gone")),
+        // The session may have changed while this request waited.
+        let may_join = matches!(state.connections.get(&connection.id), Some(None))
+            && !state.waiting.contains_key(&connection.id);
+        if !may_join {
+            let text = "this connection has joined already, waits to be admitted, or is gone";
+            return Err(RequestError::new(ErrorCode::WrongState, text));
         }
         // A token may have been revoked after its check, which did not hold this lock.
         if let Some(session) = token.session() {
@@ -160,6 +163,7 @@ impl Rooms {
             }
         };
         state.connections.insert(connection.id, Some(id));
+        state.apply(id, SessionEvent::AuthValid);
         let resumed = kept.is_some();
         let mut kept = kept.unwrap_or_default();
         for (worker, command) in std::mem::take(&mut kept.commands) {
@@ -174,12 +178,14 @@ impl Rooms {
             resumed,
             "a peer joined"
         );
-        for notification in state.layer_notifications(id) {
-            connection.outbox.send(encode(notification));
-        }
         let updates = std::mem::take(&mut kept.updates);
-        let answer = Payload::Joined(self.joined(&state, id, secret, resumed, kept));
-        Ok(Admitted { answer, updates })
+        let joined = self.joined(&state, id, secret, resumed, kept);
+        if !joined.replayed {
+            for notification in state.layer_notifications(id) {
+                state.send(id, notification);
+            }
+        }
+        Ok(Admitted { answer: Payload::Joined(joined), updates })
     }
 
     /// The answer to a join: the peer, its room, and what it keeps.
@@ -195,6 +201,7 @@ impl Rooms {
         let ice_servers = self.ice_servers(&turn_user(peer));
         let others =
             state.rooms[&peer.room].peers.iter().filter(|other| **other != id && state.is_visible(**other));
+        let others = others.filter(|_| kept.replayed_from.is_none());
         let muted = state.producers_of(id).filter(|producer| state.is_muted(*producer));
         Joined {
             peer_id: id.to_string(),
@@ -215,6 +222,8 @@ impl Rooms {
                 opus_dtx: self.media.opus.dtx,
             }),
             ice_servers,
+            replayed: kept.replayed_from.is_some(),
+            position: Some(kept.replayed_from.unwrap_or(peer.notifications.position())),
             token_expires_at: peer.token.as_ref().map_or(0, |token| token.expires_at.0),
             permissions: Some(granted(&peer.permissions)),
             policy: state.rooms.get(&peer.room).map(|room| room.policy.message()),
@@ -476,10 +485,15 @@ fn resume_peer(
     let is_changed = session.is_some_and(|session| state.replace_session(id, session));
     let peer = state.peers.get_mut(&id).expect("the caller has found this peer");
     let room = peer.room.clone();
+    let missed = resume.position.as_ref().and_then(|seen| peer.notifications.after(seen));
+    let replayed_from = resume.position.filter(|_| missed.is_some());
+    let (_, outbox) = &socket;
+    missed.into_iter().flatten().for_each(|notification| outbox.send(notification));
     match peer.socket.replace(socket) {
         Some((old, outbox)) => {
             state.connections.insert(old, None);
             let reason = "the same peer has resumed on another connection".into();
+            // Without a number: it concerns the old connection, not the peer.
             outbox.send(encode(Payload::Evicted(proto::Evicted { reason })));
             outbox.end();
         }
@@ -491,6 +505,7 @@ fn resume_peer(
     }
     state.set_presence_connected(id, true);
     let mut kept = keep_listed_objects(state, id, resume);
+    kept.replayed_from = replayed_from;
     if is_changed {
         // Otherwise a new signaling process would find the former permissions with the transports.
         kept.updates = super::transports::peer_updates(state, id);
@@ -588,6 +603,8 @@ pub(super) fn add_peer(
         away_since: Instant::now(),
         absences: 0,
         transports: Default::default(),
+        session: SessionState::Handshaking,
+        notifications: NotificationLog::new(random_id()),
     };
     state.publish_joined(id, &peer);
     peer.mute = state.rooms.entry(room.clone()).or_default().take_mute(&peer.user);

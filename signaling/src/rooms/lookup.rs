@@ -112,7 +112,7 @@ pub(super) fn others_producer(state: &State, peer: PeerId, id: &str) -> Result<P
 
 /// The peer has left.
 pub(super) fn not_joined() -> RequestError {
-    RequestError::new(ErrorCode::NotJoined, "this peer is not in its room any more")
+    RequestError::new(ErrorCode::WrongState, "this peer is not in its room any more")
 }
 
 /// The object was closed before the answer of the worker arrived.

@@ -16,6 +16,7 @@ mod layers;
 mod lookup;
 mod metadata;
 mod mute;
+mod notification_log;
 mod object;
 mod observer;
 mod outbox;
@@ -30,6 +31,7 @@ mod refresh;
 mod reservation;
 mod restrictions;
 mod room_key;
+mod session;
 mod state;
 mod stats;
 mod subscribers;
@@ -39,6 +41,7 @@ mod waiting;
 pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue};
 pub use overview::PeerOverview;
 pub use room_key::RoomKey;
+pub use session::{EVENTS, SessionEvent, SessionState, TRANSITIONS};
 pub use state::PeerId;
 
 use crate::auth::keyring::Keyring;
@@ -253,8 +256,10 @@ impl Rooms {
     pub fn drain(&self) {
         self.draining.send_replace(true);
         let state = self.state();
-        state.broadcast_all(Payload::Error(draining().into()));
+        // Without a number, because it concerns the connection, and the log of notifications ends here.
+        let signal = encode(Payload::Error(draining().into()));
         for (_, outbox) in state.peers.values().filter_map(|peer| peer.socket.as_ref()) {
+            outbox.send(signal.clone());
             outbox.end();
         }
         for client in state.waiting.values() {
@@ -316,8 +321,10 @@ impl Rooms {
         if *self.draining.borrow() && !matches!(request, Ok(Request::Leave)) {
             return Err(draining());
         }
+        let request = request?;
+        self.state().check_request(connection.id, &request)?;
         let peer = || self.peer_of(connection);
-        match request? {
+        match request {
             Request::JoinRoom(join) => return self.join(connection, join).await,
             Request::GetRouterCapabilities => {
                 peer()?;
@@ -369,7 +376,17 @@ impl Rooms {
 
     fn peer_of(&self, connection: &Connection) -> Result<PeerId, RequestError> {
         let peer = self.state().connections.get(&connection.id).copied().flatten();
-        peer.ok_or_else(|| RequestError::new(ErrorCode::NotJoined, "the first request must be JoinRoom"))
+        peer.ok_or_else(lookup::not_joined)
+    }
+
+    /// The state of the session on this connection.
+    pub fn session(&self, connection: &Connection) -> SessionState {
+        self.state().session_of(connection.id)
+    }
+
+    /// Number of transitions of sessions that this event has caused.
+    pub fn transition_count(&self, event: SessionEvent) -> u64 {
+        self.state().transitions.get(&event).copied().unwrap_or_default()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

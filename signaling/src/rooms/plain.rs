@@ -71,6 +71,9 @@ impl Rooms {
         let (transport, worker) = own_transport(&self.state(), peer, &connect.transport_id)?;
         let command = control::ConnectPlainTransport { transport, remote, rtcp_remote, srtp };
         self.node.ask(worker, Command::ConnectPlainTransport(command)).await?;
+        if remote.is_some() {
+            self.state().set_connected(transport, true);
+        }
         Ok(())
     }
 }
@@ -78,18 +81,19 @@ impl Rooms {
 impl State {
     /// Notifies the owner of the address of the program.
     pub(super) fn on_plain_tuple(
-        &self,
+        &mut self,
         transport: TransportId,
         remote: SocketAddr,
         rtcp_remote: Option<SocketAddr>,
     ) {
-        let Some(of) = self.transports.get(&transport) else { return };
+        let Some(peer) = self.transports.get(&transport).map(|of| of.peer) else { return };
         let tuple = PlainTransportTuple {
             transport_id: transport.to_string(),
             remote_address: remote.ip().to_string(),
             remote_port: remote.port().into(),
             remote_rtcp_port: rtcp_remote.map(|remote| remote.port().into()),
         };
-        self.send(of.peer, Payload::PlainTransportTuple(tuple));
+        self.send(peer, Payload::PlainTransportTuple(tuple));
+        self.set_connected(transport, true);
     }
 }

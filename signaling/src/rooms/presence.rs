@@ -146,7 +146,7 @@ impl State {
     }
 
     /// Notifies the peers of a room, except of a user that was not there before: `PeerJoined` has it.
-    fn broadcast_presence(&self, transition: Option<Transition>) {
+    fn broadcast_presence(&mut self, transition: Option<Transition>) {
         let Some(Transition { room, presence, was_present: true }) = transition else { return };
         let changed = PresenceChanged {
             user: presence.user,

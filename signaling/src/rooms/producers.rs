@@ -46,9 +46,9 @@ impl Rooms {
             self.send_content_hint(worker, producer, content_hint);
         }
         let info = state.producer_info(producer);
-        if let (Some(_), Some(room)) = (&info, state.peers.get(&peer).map(|peer| &peer.room)) {
+        if let (Some(_), Some(room)) = (&info, state.peers.get(&peer).map(|peer| peer.room.clone())) {
             let new = NewProducer { peer_id: peer.to_string(), producer: info };
-            state.broadcast(room, Some(peer), Payload::NewProducer(new));
+            state.broadcast(&room, Some(peer), Payload::NewProducer(new));
         }
         state.publish_track(producer);
         Ok(Payload::ProducerCreated(ProducerCreated { id: producer.to_string() }))
@@ -213,8 +213,8 @@ impl State {
             true => Payload::ProducerPaused(proto::ProducerPaused { peer_id, producer_id }),
             false => Payload::ProducerResumed(proto::ProducerResumed { peer_id, producer_id }),
         };
-        if let Some(room) = self.peers.get(&peer).map(|peer| &peer.room) {
-            self.broadcast(room, Some(peer), changed);
+        if let Some(room) = self.peers.get(&peer).map(|peer| peer.room.clone()) {
+            self.broadcast(&room, Some(peer), changed);
         }
     }
 }

@@ -1,18 +1,20 @@
 //! Recovery from snapshots of the engine: after a start of this process, after a start of the engine, and
 //! after a loss of events.
 
-use super::Rooms;
 use super::app_data::{
     self, ConsumerRecord, KickedRecord, ProducerRecord, RoomRecord, RouterRecord, SubscribersRecord,
     TransportRecord,
 };
-
+use super::notification_log::NotificationLog;
 use super::object::Object;
 use super::restrictions::{Kicked, Kinds, Mute, Policy, UserHash};
 use super::room_key::RoomKey;
+use super::session::SessionState;
 use super::state::{
     BEFORE_THIS_PROCESS, Consumer, Media, Peer, PeerId, Producer, Room, Router, State, Transport,
+    is_connected,
 };
+use super::{Rooms, random_id};
 use crate::auth::revocations::{Revocation, Revoked};
 use crate::auth::session::{TokenId, TokenInfo};
 use crate::auth::since_1970;
@@ -93,11 +95,15 @@ impl Rooms {
             SnapshotItem::Router { router, app_data } => {
                 self.adopt_router(worker, router, &app_data, adopted)
             }
-            SnapshotItem::Transport { transport, router, app_data, .. } => {
-                self.adopt_transport(worker, transport, adopted.rooms.get(&router)?, &app_data, false)
+            SnapshotItem::Transport { transport, router, state, app_data } => {
+                self.adopt_transport(worker, transport, adopted.rooms.get(&router)?, &app_data, false)?;
+                self.state().set_connected(transport, is_connected(&state));
+                Some(())
             }
-            SnapshotItem::PlainTransport { transport, router, app_data, .. } => {
-                self.adopt_transport(worker, transport, adopted.rooms.get(&router)?, &app_data, true)
+            SnapshotItem::PlainTransport { transport, router, remote, app_data, .. } => {
+                self.adopt_transport(worker, transport, adopted.rooms.get(&router)?, &app_data, true)?;
+                self.state().set_connected(transport, remote.is_some());
+                Some(())
             }
             SnapshotItem::Pipe { transport, router, .. } => {
                 adopted.rooms.get(&router)?;
@@ -189,6 +195,8 @@ impl Rooms {
                 away_since: Instant::now(),
                 absences: 0,
                 transports: BTreeSet::new(),
+                session: SessionState::Negotiating,
+                notifications: NotificationLog::new(random_id()),
             };
             state.peers.insert(peer, entry);
             state.join_presence(peer);
@@ -243,6 +251,17 @@ impl Rooms {
         let objects: HashSet<Object> = items.iter().map(Object::from).collect();
         let mut state = self.state();
         state.want_all_layers(worker);
+        for item in items {
+            match item {
+                SnapshotItem::Transport { transport, state: now, .. } => {
+                    state.set_connected(*transport, is_connected(now));
+                }
+                SnapshotItem::PlainTransport { transport, remote, .. } => {
+                    state.set_connected(*transport, remote.is_some());
+                }
+                _ => {}
+            }
+        }
         let missing = state.missing(worker, request, &objects);
         // A copy that was created after the snapshot is created again, which changes nothing.
         let exists = |producer: &ProducerId| objects.contains(&Object::Producer(*producer));

@@ -3,19 +3,26 @@
 //! All of it is guarded by one lock, and nothing here waits: a message to a client is put into its outbox.
 //! The commands for the media node are the caller's task.
 
+use super::notification_log::NotificationLog;
 use super::observer::Observer;
 use super::outbox::{ConnectionId, Outbox};
 use super::restrictions::{Kicked, Kinds, Mute, Policy, UserHash, WaitingClient};
 use super::room_key::RoomKey;
+use super::session::{SessionEvent, SessionState};
 use crate::auth::session::TokenInfo;
 use crate::auth::token::Permissions;
 use crate::media_node::Worker;
 use crate::ortc::{self, Produced};
 use crate::presence::Board;
 use crate::proto::{self, ProducerInfo, signal::Payload};
-use crate::protocol::encode;
+use crate::protocol::{Request, encode};
+use crate::request_error::RequestError;
 use crate::token_bucket::TokenBucket;
-use control::{Codec, ConsumerId, Kind, Layers, ProducerId, RequestId, RouterId, SnapshotItem, TransportId};
+use bytes::Bytes;
+use control::{
+    Codec, ConsumerId, DtlsState, IceState, Kind, Layers, ProducerId, RequestId, RouterId, SnapshotItem,
+    TransportId, TransportState,
+};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::time::Instant;
@@ -45,6 +52,8 @@ pub(super) struct State {
     pub(super) consumers: HashMap<ConsumerId, Consumer>,
     /// Copies: producers that can be consumed on workers other than their own.
     pub(super) piped: BTreeSet<(ProducerId, Worker)>,
+    /// Number of transitions of sessions, by the event that caused them.
+    pub(super) transitions: HashMap<SessionEvent, u64>,
     /// Gets the events of the rooms.
     pub(super) observer: Observer,
     /// How active the users of the rooms are.
@@ -146,6 +155,8 @@ pub(super) struct Peer {
     /// Number of absences: distinguishes the current timer from old ones.
     pub(super) absences: u64,
     pub(super) transports: BTreeSet<TransportId>,
+    pub(super) session: SessionState,
+    pub(super) notifications: NotificationLog,
 }
 
 #[derive(Debug)]
@@ -156,6 +167,8 @@ pub(super) struct Transport {
     pub(super) sends: bool,
     /// Without ICE and DTLS.
     pub(super) is_plain: bool,
+    /// Whether media can flow.
+    pub(super) is_connected: bool,
     pub(super) next_mid: u32,
     pub(super) ssrcs: HashSet<u32>,
     pub(super) producers: BTreeSet<ProducerId>,
@@ -204,6 +217,16 @@ impl Room {
     }
 }
 
+impl Peer {
+    /// Numbers a notification, keeps it, and sends it unless the peer is away.
+    fn notify(&mut self, signal: Bytes) {
+        let signal = self.notifications.push(signal);
+        if let Some((_, outbox)) = &self.socket {
+            outbox.send(signal);
+        }
+    }
+}
+
 impl Transport {
     /// A transport that its worker has not confirmed.
     pub(super) fn new(peer: PeerId, worker: Worker, sends: bool, is_plain: bool) -> Self {
@@ -212,6 +235,7 @@ impl Transport {
             worker,
             sends,
             is_plain,
+            is_connected: false,
             next_mid: 0,
             ssrcs: HashSet::new(),
             producers: BTreeSet::new(),
@@ -229,29 +253,77 @@ impl Producer {
 }
 
 impl State {
-    /// Sends to a peer, unless it is away.
-    pub(super) fn send(&self, peer: PeerId, payload: Payload) {
-        if let Some((_, outbox)) = self.peers.get(&peer).and_then(|peer| peer.socket.as_ref()) {
-            outbox.send(encode(payload));
+    /// Notifies a peer; while it is away, the notification is kept for its return.
+    pub(super) fn send(&mut self, peer: PeerId, payload: Payload) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.notify(encode(payload));
         }
     }
 
-    /// Sends to all peers of `room` except `except`.
-    pub(super) fn broadcast(&self, room: &RoomKey, except: Option<PeerId>, payload: Payload) {
+    /// Notifies all peers of `room` except `except`.
+    pub(super) fn broadcast(&mut self, room: &RoomKey, except: Option<PeerId>, payload: Payload) {
         let Some(room) = self.rooms.get(room) else { return };
         let signal = encode(payload);
         for peer in room.peers.iter().filter(|peer| Some(**peer) != except) {
-            if let Some((_, outbox)) = self.peers.get(peer).and_then(|peer| peer.socket.as_ref()) {
-                outbox.send(signal.clone());
+            if let Some(peer) = self.peers.get_mut(peer) {
+                peer.notify(signal.clone());
             }
         }
     }
 
-    /// Sends to all peers.
-    pub(super) fn broadcast_all(&self, payload: Payload) {
+    /// Notifies all peers.
+    pub(super) fn broadcast_all(&mut self, payload: Payload) {
         let signal = encode(payload);
-        for (_, outbox) in self.peers.values().filter_map(|peer| peer.socket.as_ref()) {
-            outbox.send(signal.clone());
+        self.peers.values_mut().for_each(|peer| peer.notify(signal.clone()));
+    }
+
+    /// The state of the session on a connection.
+    pub(super) fn session_of(&self, connection: ConnectionId) -> SessionState {
+        let peer = self.connections.get(&connection).copied().flatten();
+        peer.and_then(|peer| self.peers.get(&peer)).map_or(SessionState::Handshaking, |peer| peer.session)
+    }
+
+    /// Checks that a request belongs into the state of the session on a connection.
+    pub(super) fn check_request(
+        &self,
+        connection: ConnectionId,
+        request: &Request,
+    ) -> Result<(), RequestError> {
+        self.session_of(connection).check(request, self.waiting.contains_key(&connection))
+    }
+
+    /// Applies an event to the session of a peer; ignored if it has no meaning in its state.
+    pub(super) fn apply(&mut self, id: PeerId, event: SessionEvent) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let before = peer.session;
+        let Some(after) = before.after(event) else { return };
+        peer.session = after;
+        tracing::info!(
+            roomId = %peer.room,
+            userId = %peer.user,
+            peerId = %id,
+            from = before.name(),
+            to = after.name(),
+            "{}", event.name()
+        );
+        *self.transitions.entry(event).or_default() += 1;
+        self.publish_session(id, before, after);
+    }
+
+    /// Records whether media can flow on a transport.
+    pub(super) fn set_connected(&mut self, id: TransportId, is_connected: bool) {
+        let Some(transport) = self.transports.get_mut(&id) else { return };
+        transport.is_connected = is_connected;
+        let peer = transport.peer;
+        self.follow_path(peer);
+    }
+
+    /// Brings the session of a peer into line with its transports.
+    fn follow_path(&mut self, id: PeerId) {
+        let has_path = self.transports_of(id).any(|transport| transport.is_connected);
+        let event = self.peers.get(&id).and_then(|peer| peer.session.event_of_path(has_path));
+        if let Some(event) = event {
+            self.apply(id, event);
         }
     }
 
@@ -289,7 +361,7 @@ impl State {
     }
 
     /// Notifies a peer again of a producer whose consumer was closed.
-    pub(super) fn announce_again(&self, peer: PeerId, id: ProducerId) {
+    pub(super) fn announce_again(&mut self, peer: PeerId, id: ProducerId) {
         let Some(producing) = self.producers.get(&id).map(|producer| producer.peer) else { return };
         if let Some(producer) = self.producer_info(id) {
             let (peer_id, producer) = (producing.to_string(), Some(producer));
@@ -367,6 +439,7 @@ impl State {
         for consumer in &transport.consumers {
             self.remove_consumer(*consumer);
         }
+        self.follow_path(transport.peer);
         Some(transport)
     }
 
@@ -388,10 +461,11 @@ impl State {
                 self.send(consumer_of.peer, consumer_closed(*consumer));
             }
         }
-        if let Some(peer) = self.peers.get(&producer.peer).filter(|_| producer.is_announced()) {
+        let room = self.peers.get(&producer.peer).map(|peer| peer.room.clone());
+        if let Some(room) = room.filter(|_| producer.is_announced()) {
             let closed =
                 proto::ProducerClosed { peer_id: producer.peer.to_string(), producer_id: id.to_string() };
-            self.broadcast(&peer.room, Some(producer.peer), Payload::ProducerClosed(closed));
+            self.broadcast(&room, Some(producer.peer), Payload::ProducerClosed(closed));
             self.publish_track_ended(id, &producer);
         }
         Some(producer)
@@ -420,6 +494,7 @@ impl State {
     /// Removes a peer with all its objects, and notifies the others with one `PeerLeft`. Returns its
     /// transports, and the routers of the room if it is empty now, for the caller to close.
     pub(super) fn remove_peer(&mut self, id: PeerId) -> Option<RemovedPeer> {
+        self.apply(id, SessionEvent::ClientDisconnect);
         let muted = self.muted_kinds(id);
         let mut peer = self.peers.remove(&id)?;
         if let Some((connection, _)) = &peer.socket {
@@ -469,7 +544,19 @@ impl State {
             room.router = None;
             room.mirrors.clear();
         }
-        self.peers.values_mut().for_each(|peer| peer.transports.clear());
+        let peers: Vec<_> = self.peers.keys().copied().collect();
+        for id in peers {
+            if let Some(peer) = self.peers.get_mut(&id) {
+                peer.transports.clear();
+            }
+            self.follow_path(id);
+        }
+    }
+
+    /// Makes every client that is away, or whose connection ends from now on, get a snapshot instead of the
+    /// notifications so far.
+    pub(super) fn forget_notifications(&mut self) {
+        self.peers.values_mut().for_each(|peer| peer.notifications.forget());
     }
 }
 
@@ -478,6 +565,11 @@ pub(super) struct RemovedPeer {
     pub(super) peer: Peer,
     pub(super) transports: Vec<(TransportId, Worker)>,
     pub(super) routers: Vec<(RouterId, Worker)>,
+}
+
+/// Whether media can flow.
+pub(super) fn is_connected(state: &TransportState) -> bool {
+    state.dtls == DtlsState::Connected && matches!(state.ice, IceState::Connected | IceState::Completed)
 }
 
 /// The notification for the owner of a consumer that it did not close itself.

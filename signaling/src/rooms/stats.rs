@@ -60,7 +60,7 @@ impl Rooms {
 impl State {
     /// Notifies a room of its active speakers, as reported by its home worker; other workers report the same.
     pub(super) fn on_speakers(
-        &self,
+        &mut self,
         worker: Worker,
         router: RouterId,
         dominant: Option<ProducerId>,
@@ -73,8 +73,8 @@ impl State {
             let mut rooms = self.rooms.iter();
             rooms.find(|(_, room)| room.router.is_some_and(|known| known.id == router)).map(|(key, _)| key)
         });
-        let Some(room) = room else { return };
-        let home = self.rooms.get(room).and_then(|room| room.router);
+        let Some(room) = room.cloned() else { return };
+        let home = self.rooms.get(&room).and_then(|room| room.router);
         if home.is_none_or(|home| home.worker != worker) {
             return;
         }
@@ -89,11 +89,11 @@ impl State {
             })
         });
         let speakers = ActiveSpeakers { dominant_peer_id, dominant_producer_id, volumes: volumes.collect() };
-        self.broadcast(room, None, Payload::ActiveSpeakers(speakers));
+        self.broadcast(&room, None, Payload::ActiveSpeakers(speakers));
     }
 
     /// Notifies the owner of the object.
-    pub(super) fn on_score(&self, of: Scored, score: u8) {
+    pub(super) fn on_score(&mut self, of: Scored, score: u8) {
         let (peer, of, encoding) = match of {
             Scored::Stream { producer, encoding } => {
                 let Some(found) = self.producers.get(&producer) else { return };

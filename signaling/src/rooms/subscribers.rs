@@ -100,7 +100,7 @@ impl State {
     }
 
     /// Notifies the peers that may consume a producer and do not: their requests may have been refused.
-    fn announce_to_permitted(&self, producer: ProducerId) {
+    fn announce_to_permitted(&mut self, producer: ProducerId) {
         let Some(found) = self.producers.get(&producer) else { return };
         let room = self.peers.get(&found.peer).and_then(|peer| self.rooms.get(&peer.room));
         let others =
@@ -108,7 +108,9 @@ impl State {
         let consumes = |peer: PeerId| {
             found.consumers.iter().any(|id| self.consumers.get(id).is_some_and(|of| of.peer == peer))
         };
-        for peer in others.filter(|peer| !consumes(*peer) && self.check_subscriber(producer, *peer).is_ok()) {
+        let permitted = |peer: &PeerId| !consumes(*peer) && self.check_subscriber(producer, *peer).is_ok();
+        let permitted: Vec<_> = others.filter(permitted).collect();
+        for peer in permitted {
             self.announce_again(peer, producer);
         }
     }

@@ -6,6 +6,7 @@ use super::lookup::{not_joined, parse_id};
 use super::outbox::ConnectionId;
 use super::restrictions::WaitingClient;
 use super::room_key::RoomKey;
+use super::session::SessionEvent;
 use super::state::{PeerId, State};
 use super::{Connection, Rooms, random_id};
 use crate::auth::session::Session;
@@ -76,6 +77,7 @@ impl Rooms {
         let socket = (connection, client.outbox.clone());
         let (id, secret) = add_peer(&mut state, &room, &join, socket, session)?;
         state.connections.insert(connection, Some(id));
+        state.apply(id, SessionEvent::AuthValid);
         tracing::info!(roomId = %room, userId = %client.user, peerId = %id, "a waiting client was admitted");
         let joined = self.joined(&state, id, secret, false, KeptObjects::default());
         client.outbox.send(encode(Payload::Joined(joined)));
@@ -120,9 +122,11 @@ impl State {
         }
     }
 
-    fn notify_admins(&self, room: &RoomKey, payload: Payload) {
+    fn notify_admins(&mut self, room: &RoomKey, payload: Payload) {
         let peers = self.rooms.get(room).into_iter().flat_map(|room| room.peers.iter().copied());
-        for peer in peers.filter(|id| self.peers.get(id).is_some_and(|peer| peer.permissions.admin)) {
+        let is_admin = |id: &PeerId| self.peers.get(id).is_some_and(|peer| peer.permissions.admin);
+        let admins: Vec<_> = peers.filter(is_admin).collect();
+        for peer in admins {
             self.send(peer, payload.clone());
         }
     }

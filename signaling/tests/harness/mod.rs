@@ -13,7 +13,7 @@ use signaling::engine::{Engine, start};
 use signaling::ortc::media_config::MediaConfig;
 use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
 use signaling::request_error::RequestError;
-use signaling::rooms::{Admission, Connection, Queue, RoomSettings, Rooms, Timeouts};
+use signaling::rooms::{Admission, Connection, Queue, RoomSettings, Rooms, SessionState, Timeouts};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
@@ -102,7 +102,7 @@ pub struct Client {
 impl Client {
     /// Sends a request and returns the answer.
     pub async fn ask(&self, payload: Payload) -> Payload {
-        let signal = Signal { version: "1".into(), payload: Some(payload) };
+        let signal = Signal { version: "1".into(), payload: Some(payload), ..Default::default() };
         self.ask_bytes(&signal.encode_to_vec()).await
     }
 
@@ -115,6 +115,11 @@ impl Client {
     pub fn send_invalid_packet(&self) {
         let error = RequestError::bad("not a message");
         assert!(!self.rooms.on_invalid_message(&self.connection, error).is_empty());
+    }
+
+    /// The state of its session.
+    pub fn session(&self) -> SessionState {
+        self.rooms.session(&self.connection)
     }
 
     /// Sends a request that must fail.
@@ -179,6 +184,11 @@ impl Client {
         let next = tokio::time::timeout(LIMIT, self.queue.recv()).await;
         let bytes = next.expect("a notification").expect("an open connection");
         Signal::decode(bytes.as_ref()).expect("a Signal").payload.expect("a payload")
+    }
+
+    /// The next notification with its number, if there is one.
+    pub fn queued(&mut self) -> Option<Signal> {
+        self.queue.try_recv().map(|bytes| Signal::decode(bytes.as_ref()).expect("a Signal"))
     }
 
     /// Whether the server has closed this connection, after everything queued is read.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 fn signal(payload: Payload) -> Vec<u8> {
-    Signal { version: "1".into(), payload: Some(payload) }.encode_to_vec()
+    Signal { version: "1".into(), payload: Some(payload), ..Default::default() }.encode_to_vec()
 }
 
 fn join(resume: proto::Resume) -> Vec<u8> {
@@ -26,6 +26,7 @@ fn resume_with_1000_consumers_fits() {
         transports: (0..4).map(|number| proto::HeldTransport { id: id(number) }).collect(),
         producers: (0..8).map(|number| proto::HeldProducer { id: id(number) }).collect(),
         consumers: (0..1_000).map(|number| proto::HeldConsumer { id: id(number) }).collect(),
+        position: None,
     };
     let message = join(resume);
     assert!(message.len() <= limits::MESSAGE_BYTES_MAX, "{} bytes", message.len());

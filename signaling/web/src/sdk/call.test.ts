@@ -386,7 +386,7 @@ describe('when the socket is lost', () => {
     const sockets = new Set<string>();
     server.instead.joinRoom = ({ value }, socket) => {
       sockets.add(socket);
-      if (sockets.size === 1) return refusal(ErrorCode.ALREADY_JOINED);
+      if (sockets.size === 1) return refusal(ErrorCode.WRONG_STATE);
       return server.keepAll(value as JoinRoom, { peers: [bob('audio-1', 'video-1')] });
     };
     server.cut();

@@ -36,7 +36,8 @@ export interface ChannelEvents {
   /** The socket is connected, for the first time or again. The server cannot assign it to a client yet. */
   onUp(): void;
   onDown(reason: string): void;
-  onNotification(payload: Payload): void;
+  /** `number` is the place of the notification in those of this peer; 0 when it concerns the socket only. */
+  onNotification(payload: Payload, number: bigint): void;
   /** A notification that is not a Signal; it was skipped. */
   onMalformed(error: unknown): void;
 }
@@ -89,7 +90,7 @@ export class SignalChannel {
         events.onMalformed(error);
         return;
       }
-      for (const payload of notifications(signal, events)) events.onNotification(payload);
+      for (const { payload, notification } of notifications(signal, events)) events.onNotification(payload, notification);
     });
   }
 
@@ -147,14 +148,14 @@ export function closedPauseMs(closures: number, chance = Math.random()): number 
 }
 
 /** The notification itself, or those of a batch. A malformed one in a batch is skipped. */
-function* notifications({ payload }: Signal, events: ChannelEvents): Generator<Payload> {
-  if (payload.case !== 'batch') {
-    yield payload;
+function* notifications(signal: Signal, events: ChannelEvents): Generator<Signal> {
+  if (signal.payload.case !== 'batch') {
+    yield signal;
     return;
   }
-  for (const bytes of payload.value.signals) {
+  for (const bytes of signal.payload.value.signals) {
     try {
-      yield decode(bytes).payload;
+      yield decode(bytes);
     } catch (error) {
       events.onMalformed(error);
     }

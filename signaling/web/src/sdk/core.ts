@@ -5,14 +5,14 @@
 import { type Joined, PresenceState } from '../gen/signal_pb';
 import { Activity } from './activity';
 import { type Payload, SignalChannel } from './channel';
-import { type CallOptions, Entry } from './entry';
+import { type CallOptions, Entry, type Notification } from './entry';
 import { History } from './history';
 import { type LifecycleEvents, MediaLifecycle } from './lifecycle';
 import type { Media } from './media';
 import { apply, type Effect } from './notifications';
 import { consequenceOf } from './refusals';
 import { Room } from './room';
-import { emptyRoster, resumeRoster, rosterOf, withoutSources } from './roster';
+import { emptyRoster, rosterAfter, withoutSources } from './roster';
 import { eventDue, next, type SessionEvent, type SessionState } from './session';
 import { Speaking } from './speaking';
 import { differences } from './sync';
@@ -44,7 +44,7 @@ export class CallCore {
     const channelEvents = {
       onUp: () => void this.entry.enter(),
       onDown: (reason: string) => this.#onDown(reason),
-      onNotification: (payload: Payload) => this.#onNotification(payload),
+      onNotification: (payload: Payload, number: bigint) => this.#onNotification({ payload, number }),
       onMalformed: (error: unknown) => note(`skipped a malformed notification: ${error}`),
     };
     this.channel = new SignalChannel(options.url, channelEvents, options.requestTimeoutMs);
@@ -103,12 +103,12 @@ export class CallCore {
     this.#speaking.start();
   }
 
-  #onJoined(joined: Joined, kept: Media | null, early: readonly Payload[]): void {
+  #onJoined(joined: Joined, kept: Media | null, early: readonly Notification[]): void {
     const { room } = this;
-    room.roster = kept ? resumeRoster(room.roster, joined.peers, new Set(kept.incoming.keys())) : rosterOf(joined.peers);
+    room.roster = rosterAfter(room.roster, joined, new Set(kept?.incoming.keys()));
     this.#activity.reset();
     this.dispatch('AUTH_VALID');
-    for (const payload of early) this.#apply(payload);
+    for (const notification of early) if (this.entry.isNext(notification)) this.#apply(notification.payload);
     for (const producerId of joined.mutedProducers) this.#onMuted(producerId, true);
     this.changed();
   }
@@ -120,10 +120,11 @@ export class CallCore {
     this.#publish();
   }
 
-  #onNotification(payload: Payload): void {
-    if (this.#session === 'Ended' || this.entry.onAdmission(payload) || this.entry.keepEarly(payload)) return;
+  #onNotification(notification: Notification): void {
+    if (this.#session === 'Ended' || this.entry.onAdmission(notification.payload) || this.entry.keepEarly(notification)) return;
+    if (!this.entry.isNext(notification)) return;
     // Speakers change several times a second, and a change needs no action.
-    if (this.#apply(payload)?.on !== 'speakers') this.changed();
+    if (this.#apply(notification.payload)?.on !== 'speakers') this.changed();
   }
 
   #apply(payload: Payload): Effect | null {

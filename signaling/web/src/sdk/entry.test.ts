@@ -8,7 +8,7 @@ const refused = (code: ErrorCode, retryAfterMs = 0) => new SignalError({ code, m
 test.each<[string, unknown, { isResume?: boolean; isSocketUp?: boolean }, AfterFailure]>([
   ['a lost socket', new SocketLost('gone'), { isSocketUp: false }, { do: 'wait' }],
   ['a missing answer', new SocketLost('timeout'), {}, { do: 'changeSocket' }],
-  ['a socket that is in the room', refused(ErrorCode.ALREADY_JOINED), {}, { do: 'changeSocket' }],
+  ['a socket that is in the room', refused(ErrorCode.WRONG_STATE), {}, { do: 'changeSocket' }],
   ['a place given away', refused(ErrorCode.RESUME_SECRET), { isResume: true }, { do: 'enterAsNew' }],
   ['a resume refused to a new client', refused(ErrorCode.RESUME_SECRET), {}, { do: 'end' }],
   ['an expired token', refused(ErrorCode.TOKEN_EXPIRED), {}, { do: 'end' }],

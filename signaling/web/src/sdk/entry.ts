@@ -6,6 +6,7 @@ import { ErrorCode, type Joined } from '../gen/signal_pb';
 import type { Payload, SignalChannel } from './channel';
 import { isFinal, retryAfterMs, SignalError, SocketLost, UnexpectedAnswer } from './errors';
 import type { Media } from './media';
+import { Position } from './position';
 import { fromRtpCapabilities } from './wire';
 
 /** After a JoinRoom without a result, the pause before the next socket. */
@@ -32,6 +33,12 @@ export interface Identity {
   readonly displayName: string;
 }
 
+/** A notification of the server with its number; 0 when it has none. */
+export interface Notification {
+  readonly payload: Payload;
+  readonly number: bigint;
+}
+
 export interface EntryEvents {
   /** A socket is connected, and `JoinRoom` follows. Returns the objects to resume. */
   onSocket(): ReturnType<Media['resumable']> | undefined;
@@ -39,7 +46,7 @@ export interface EntryEvents {
    * The client is in the room. `early` are the notifications that arrived before the answer; they apply to
    * the state after it.
    */
-  onJoined(joined: Joined, device: Device, early: readonly Payload[]): void;
+  onJoined(joined: Joined, device: Device, early: readonly Notification[]): void;
   /** The server has removed this client's place: the client joins as a new one. */
   onPlaceLost(reason: string): void;
   /** The client waits for an administrator, or does not wait any more. */
@@ -62,7 +69,8 @@ export class Entry {
   #joined = false;
   #waiting = false;
   #ended = false;
-  #early: Payload[] = [];
+  #early: Notification[] = [];
+  readonly #position = new Position();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #device: Promise<Device> | null = null;
 
@@ -93,7 +101,8 @@ export class Entry {
     const { room, displayName, token = '' } = this.#options;
     const resumable = this.#events.onSocket();
     const identity = this.#identity;
-    const resume = identity ? { peerId: identity.peerId, secret: identity.secret, ...resumable } : undefined;
+    const { resume: position } = this.#position;
+    const resume = identity ? { peerId: identity.peerId, secret: identity.secret, position, ...resumable } : undefined;
     try {
       // A new page takes over from an earlier page of the same user.
       const value = { room, displayName, token, resume, takeOver: !identity };
@@ -138,6 +147,7 @@ export class Entry {
     if (!this.#channel.up || this.#ended) return;
     this.#identity = { peerId: joined.peerId, secret: joined.resumeSecret, displayName: joined.displayName };
     this.#joined = true;
+    this.#position.onJoined(joined);
     this.#events.note(joined.resumed ? `joined again, epoch ${joined.engineEpoch}` : `joined, epoch ${joined.engineEpoch}`);
     this.#events.onJoined(joined, device, this.#early.splice(0));
   }
@@ -158,6 +168,7 @@ export class Entry {
         break;
       case 'enterAsNew':
         this.#identity = null;
+        this.#position.forget();
         this.#events.onPlaceLost(error instanceof Error ? error.message : String(error));
         void this.enter();
         break;
@@ -184,9 +195,21 @@ export class Entry {
   }
 
   /** Stores a notification that arrives before Joined. False when the client is in the room. */
-  keepEarly(payload: Payload): boolean {
-    if (!this.#joined) this.#early.push(payload);
+  keepEarly(notification: Notification): boolean {
+    if (!this.#joined) this.#early.push(notification);
     return !this.#joined;
+  }
+
+  /** True when the notification is the next one. After a gap, the client joins again for a snapshot. */
+  isNext({ number }: Notification): boolean {
+    const verdict = this.#position.take(number);
+    if (verdict === 'gap') {
+      this.#events.note(`notification ${number} without the one before it: joining again`);
+      this.#position.forget();
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#channel.reopen(), SOCKET_CHANGE_MS);
+    }
+    return verdict === 'apply';
   }
 
   /** The call has ended. */
@@ -204,7 +227,7 @@ export function afterFailure(error: unknown, isResume: boolean, isSocketUp: bool
   // The socket is connected, but the answer came too late, or belongs to an attempt that was given up. For
   // the server this socket is in the room, and it refuses every further JoinRoom on it. A new socket has no
   // such state.
-  if (error instanceof SocketLost || code === ErrorCode.ALREADY_JOINED) return { do: 'changeSocket' };
+  if (error instanceof SocketLost || code === ErrorCode.WRONG_STATE) return { do: 'changeSocket' };
   if (isFinal(error)) return { do: 'end' };
   return { do: 'retry', afterMs: retryAfterMs(error) || JOIN_RETRY_MS };
 }

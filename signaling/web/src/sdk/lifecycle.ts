@@ -93,12 +93,9 @@ export class MediaLifecycle {
     for (const { producer, key } of [...media.outgoing.values()]) {
       if (!producers.has(producer.id)) media.forgetProducer(key);
     }
-    // A restarted server does not know which layers have receivers, and reports them again only when they
-    // change.
-    media.hints.wanted.clear();
-    media.hints.sent.clear();
-    media.hints.consumerScores.clear();
-    media.hints.producerScores.clear();
+    // After a snapshot: a restarted server does not know which layers have receivers, and reports them again
+    // only when they change.
+    if (!joined.replayed) media.hints.clear();
     const consumers = new Set(joined.keptConsumers);
     for (const [producerId, { consumer }] of [...media.incoming]) {
       if (!consumers.has(consumer.id)) media.forgetConsumer(producerId);

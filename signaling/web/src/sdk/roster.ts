@@ -1,7 +1,7 @@
 // Who is in the room and what they send, as the server reports it: plain values and pure functions. A
 // notification may arrive twice, or after a resume that contains it already, so each function is idempotent.
 
-import { type Peer, PresenceState, type ProducerInfo } from '../gen/signal_pb';
+import { type Joined, type Peer, PresenceState, type ProducerInfo } from '../gen/signal_pb';
 
 export type MediaKind = 'audio' | 'video';
 
@@ -86,6 +86,15 @@ export function resumeRoster(before: Roster, peers: readonly Peer[], kept: Reado
   }
   for (const [id, peer] of listed) if (!after.has(id)) after.set(id, peer);
   return after;
+}
+
+/**
+ * The roster after Joined. With `replayed`, the notifications that this client missed follow; otherwise the
+ * answer is a snapshot. `kept`: the sources whose consumers still receive.
+ */
+export function rosterAfter(before: Roster, joined: Pick<Joined, 'peers' | 'replayed'>, kept: ReadonlySet<string>): Roster {
+  if (joined.replayed) return before;
+  return kept.size > 0 ? resumeRoster(before, joined.peers, kept) : rosterOf(joined.peers);
 }
 
 function withPeer(roster: Roster, peerId: string, change: (peer: RemotePeer) => RemotePeer): Roster {

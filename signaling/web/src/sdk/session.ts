@@ -1,6 +1,5 @@
-// The states of a session as its user sees them. The server has no such states: it stores peers and their
-// objects. The loss of the socket is not a state, because media flows without it: `online` in the view shows
-// it.
+// The states of a session, the same as in the server (`src/rooms/session.rs`); a test compares both tables. The
+// loss of the socket is not a state, because media flows without it: `online` in the view shows it.
 //
 //   Handshaking --AUTH_VALID--> Negotiating --OFFER_ACCEPTED--> Connected --CLIENT_DISCONNECT--> Ended
 //                                                               |      ^
@@ -24,21 +23,21 @@ export type SessionEvent =
   /** The user left, or the server refused the session and another try would not help. */
   | 'CLIENT_DISCONNECT';
 
+/** Every transition. An event without an entry has no meaning in that state. */
+export const transitions: readonly (readonly [SessionState, SessionEvent, SessionState])[] = [
+  ['Handshaking', 'AUTH_VALID', 'Negotiating'],
+  ['Handshaking', 'CLIENT_DISCONNECT', 'Ended'],
+  ['Negotiating', 'OFFER_ACCEPTED', 'Connected'],
+  ['Negotiating', 'CLIENT_DISCONNECT', 'Ended'],
+  ['Connected', 'ICE_DISCONNECT', 'Reconnecting'],
+  ['Connected', 'CLIENT_DISCONNECT', 'Ended'],
+  ['Reconnecting', 'ICE_RESTART', 'Connected'],
+  ['Reconnecting', 'CLIENT_DISCONNECT', 'Ended'],
+];
+
 /** The state after `event`; null when the event has no meaning in this state. */
 export function next(state: SessionState, event: SessionEvent): SessionState | null {
-  if (event === 'CLIENT_DISCONNECT') return state === 'Ended' ? null : 'Ended';
-  switch (state) {
-    case 'Handshaking':
-      return event === 'AUTH_VALID' ? 'Negotiating' : null;
-    case 'Negotiating':
-      return event === 'OFFER_ACCEPTED' ? 'Connected' : null;
-    case 'Connected':
-      return event === 'ICE_DISCONNECT' ? 'Reconnecting' : null;
-    case 'Reconnecting':
-      return event === 'ICE_RESTART' ? 'Connected' : null;
-    case 'Ended':
-      return null;
-  }
+  return transitions.find(([from, by]) => from === state && by === event)?.[2] ?? null;
 }
 
 /** The part of `Media` that changes the state of a session. */

@@ -74,6 +74,14 @@ export class Hints {
   /** By producer id, the scores of its encodings. */
   readonly producerScores = new Map<string, ReadonlyMap<number, number>>();
 
+  /** Removes everything that the server reports on a change only. */
+  clear(): void {
+    this.wanted.clear();
+    this.sent.clear();
+    this.consumerScores.clear();
+    this.producerScores.clear();
+  }
+
   setProducerScore(producerId: string, encoding: number, score: number): void {
     this.producerScores.set(producerId, new Map(this.producerScores.get(producerId)).set(encoding, score));
   }
