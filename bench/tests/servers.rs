@@ -62,6 +62,8 @@ impl Leat {
             .args(["--http", &format!("127.0.0.1:{http}"), "--rtc-port", &media.to_string()])
             .arg("--control-socket")
             .arg(directory.0.join("control/socket"))
+            .arg("--data-dir")
+            .arg(directory.0.join("data"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(directory.0.join("log")).unwrap())
@@ -289,4 +291,21 @@ fn a_round_with_a_server_restart_is_void_and_in_no_median() {
     let left: Vec<_> =
         std::fs::read_dir(&directory.0).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, ["report.json"], "something landed in the working directory");
+}
+
+#[test]
+fn every_client_is_told_of_every_other_and_of_every_change_of_presence() {
+    let report = std::env::temp_dir().join(format!("leat-bench-test-signaling-{}.json", std::process::id()));
+    let output = Command::new(BENCH)
+        .args("signaling --rivals leat --rounds 1 --clients 60 --rooms 7 --joins 60 --changes 20".split(' '))
+        .args(["--seconds", "2", "--server-cpu", "0", "--cpu", "0", "--json"])
+        .arg(&report)
+        .output()
+        .unwrap();
+    let text = std::fs::read_to_string(&report).unwrap_or_default();
+    let _ = std::fs::remove_file(&report);
+    assert!(output.status.success(), "{}", said(&output));
+    let rounds: Vec<Value> = serde_json::from_str(&text).unwrap();
+    assert_eq!(number(&rounds[0], "wrong"), 0);
+    assert!(number(&rounds[0], "notifications") > 100, "{text}");
 }

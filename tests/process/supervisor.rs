@@ -43,6 +43,8 @@ impl Up {
             .args(["--http", &http.to_string(), "--rtc-port", &port.to_string()])
             .arg("--control-socket")
             .arg(folder.join("control/socket"))
+            .arg("--data-dir")
+            .arg(folder.join("data"))
             .args(arguments)
             .env("LEAT_SECRET", SECRET)
             .env("LEAT_LOG", "info")

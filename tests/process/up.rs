@@ -41,6 +41,8 @@ impl Up {
             .arg(&secret)
             .arg("--control-socket")
             .arg(folder.join("control.sock"))
+            .arg("--data-dir")
+            .arg(folder.join("data"))
             .args(flags)
             .env_remove("LEAT_SECRET")
             .env_remove("LEAT_TURN_SECRET")

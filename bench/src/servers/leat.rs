@@ -29,7 +29,7 @@ pub fn start_with(core: usize, options: &[&str]) -> anyhow::Result<Start> {
     let (http, media) = (free_port()?, free_port()?);
     let directory = Directory::new()?;
     let (address, port) = (format!("127.0.0.1:{http}"), media.to_string());
-    let socket = directory.at("control/socket");
+    let (socket, data) = (directory.at("control/socket"), directory.at("data"));
     let arguments = [
         ["--workers", "1"],
         ["--http", &address],
@@ -38,6 +38,7 @@ pub fn start_with(core: usize, options: &[&str]) -> anyhow::Result<Start> {
         ["--turn-port", "0"],
         ["--listen-ip", "127.0.0.1"],
         ["--control-socket", &socket],
+        ["--data-dir", &data],
         // All peers come from this machine.
         ["--connections-per-address", "32768"],
     ];

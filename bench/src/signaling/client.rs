@@ -99,12 +99,12 @@ async fn until(patience: Duration, missing: impl Fn() -> u64) -> u64 {
 }
 
 /// A client. Dropping it ends its connection.
-pub struct Client {
+pub struct Participant {
     changes: mpsc::Sender<()>,
     task: JoinHandle<()>,
 }
 
-impl Client {
+impl Participant {
     /// Starts one, which sends the time of its join or why it failed.
     pub fn start(
         number: usize,
@@ -116,7 +116,7 @@ impl Client {
         let (changes, wanted) = mpsc::channel(1);
         let url = url.to_owned();
         let task = tokio::task::spawn_local(async move {
-            let mut connection = Connection { number, dialect, expected, known: HashSet::new() };
+            let mut connection = ParticipantTask { number, dialect, expected, known: HashSet::new() };
             match connection.join(&url).await {
                 Ok((socket, time)) => {
                     let _ = joined.send(Ok(time)).await;
@@ -137,13 +137,13 @@ impl Client {
     }
 }
 
-impl Drop for Client {
+impl Drop for Participant {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-struct Connection {
+struct ParticipantTask {
     number: usize,
     dialect: Dialect,
     expected: Rc<Expected>,
@@ -151,7 +151,7 @@ struct Connection {
     known: HashSet<usize>,
 }
 
-impl Connection {
+impl ParticipantTask {
     async fn join(&mut self, url: &str) -> anyhow::Result<(SocketIo, Duration)> {
         let room = format!("bench-{}", self.number % self.expected.rooms);
         let token = token::mint(&user(self.number), &room);

@@ -12,7 +12,7 @@ use crate::measure::Account;
 use crate::servers::{self, Start};
 use crate::watch::Watch;
 use crate::{Place, pin, raise_file_limit, write};
-use client::{Client, Expected};
+use client::{Expected, Participant};
 use hdrhistogram::Histogram;
 use message::Dialect;
 use serde::Serialize;
@@ -32,7 +32,7 @@ pub fn run(arguments: &SignalingArguments, watch: &Watch) -> anyhow::Result<u8> 
     let place = Place::here();
     raise_file_limit()?;
     pin(arguments.cpu)?;
-    let mut rounds: Vec<Round> = Vec::new();
+    let mut rounds: Vec<SignalingRound> = Vec::new();
     for round in 1..=arguments.rounds {
         for front in &arguments.rivals {
             if watch.is_interrupted() {
@@ -67,7 +67,7 @@ pub fn run(arguments: &SignalingArguments, watch: &Watch) -> anyhow::Result<u8> 
 
 /// One measurement.
 #[derive(Debug, Serialize)]
-struct Round {
+struct SignalingRound {
     server: &'static str,
     version: String,
     joins_per_s: f64,
@@ -81,7 +81,7 @@ struct Round {
     wrong: u64,
 }
 
-impl Round {
+impl SignalingRound {
     fn row(&self) -> String {
         let ([join50, join99], [notified50, notified99]) = (self.join_ms, self.notified_ms);
         format!(
@@ -101,7 +101,7 @@ async fn measure(
     front: Front,
     running: &servers::Running,
     arguments: &SignalingArguments,
-) -> anyhow::Result<Round> {
+) -> anyhow::Result<SignalingRound> {
     let dialect = Dialect::of(front);
     let pid = running.pid();
     let before = Account::of(pid);
@@ -112,7 +112,7 @@ async fn measure(
     let mut ticks = interval(Duration::from_secs_f64(1.0 / arguments.joins));
     for number in 0..arguments.clients {
         ticks.tick().await;
-        clients.push(Client::start(number, dialect, &running.url, expected.clone(), joined.clone()));
+        clients.push(Participant::start(number, dialect, &running.url, expected.clone(), joined.clone()));
     }
     drop(joined);
     let mut join_time = histogram();
@@ -152,7 +152,7 @@ async fn measure(
     sleep(STEP).await;
 
     let cpu = |from: &Account, to: &Account| to.cpu.saturating_sub(from.cpu).as_secs_f64() * 1e6;
-    Ok(Round {
+    Ok(SignalingRound {
         server: front.name(),
         version: running.version.clone(),
         joins_per_s,

@@ -69,9 +69,10 @@ pub(super) struct KeptObjects {
     commands: Vec<(Worker, Command)>,
     /// Commands that the engine must answer before the client gets its answer.
     updates: Vec<(Worker, Command)>,
-    /// The last notification that the client has, if those after it were queued for it: then it needs no
-    /// snapshot.
-    replayed_from: Option<NotificationPosition>,
+    /// Where the notifications on the new connection begin; `None` for a new peer: at its first one.
+    position: Option<NotificationPosition>,
+    /// Whether the notifications that the client missed were queued for it: then it needs no snapshot.
+    is_replayed: bool,
 }
 
 impl Rooms {
@@ -201,7 +202,8 @@ impl Rooms {
         let ice_servers = self.ice_servers(&turn_user(peer));
         let others =
             state.rooms[&peer.room].peers.iter().filter(|other| **other != id && state.is_visible(**other));
-        let others = others.filter(|_| kept.replayed_from.is_none());
+        let others = others.filter(|_| !kept.is_replayed);
+        let first = NotificationPosition { number: 0, ..peer.notifications.position() };
         let muted = state.producers_of(id).filter(|producer| state.is_muted(*producer));
         Joined {
             peer_id: id.to_string(),
@@ -222,8 +224,8 @@ impl Rooms {
                 opus_dtx: self.media.opus.dtx,
             }),
             ice_servers,
-            replayed: kept.replayed_from.is_some(),
-            position: Some(kept.replayed_from.unwrap_or(peer.notifications.position())),
+            replayed: kept.is_replayed,
+            position: Some(kept.position.unwrap_or(first)),
             token_expires_at: peer.token.as_ref().map_or(0, |token| token.expires_at.0),
             permissions: Some(granted(&peer.permissions)),
             policy: state.rooms.get(&peer.room).map(|room| room.policy.message()),
@@ -486,7 +488,10 @@ fn resume_peer(
     let peer = state.peers.get_mut(&id).expect("the caller has found this peer");
     let room = peer.room.clone();
     let missed = resume.position.as_ref().and_then(|seen| peer.notifications.after(seen));
-    let replayed_from = resume.position.filter(|_| missed.is_some());
+    let position = resume.position.filter(|_| missed.is_some());
+    let is_replayed = position.is_some();
+    // Before the connection is assigned: what is sent on it from now on has higher numbers.
+    let position = position.or_else(|| Some(peer.notifications.position()));
     let (_, outbox) = &socket;
     missed.into_iter().flatten().for_each(|notification| outbox.send(notification));
     match peer.socket.replace(socket) {
@@ -505,7 +510,8 @@ fn resume_peer(
     }
     state.set_presence_connected(id, true);
     let mut kept = keep_listed_objects(state, id, resume);
-    kept.replayed_from = replayed_from;
+    kept.position = position;
+    kept.is_replayed = is_replayed;
     if is_changed {
         // Otherwise a new signaling process would find the former permissions with the transports.
         kept.updates = super::transports::peer_updates(state, id);

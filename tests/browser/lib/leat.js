@@ -71,6 +71,8 @@ export class Leat {
       String(leat.turnTlsPort),
       '--control-socket',
       join(leat.#folder, 'control.sock'),
+      '--data-dir',
+      join(leat.#folder, 'data'),
       ...leat.#mediaFile(media),
       ...args,
     ];
