@@ -13,10 +13,15 @@ function git(...args) {
   return execFileSync('git', ['-C', ROOT, ...args], { stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 28 });
 }
 
-/** The name of the previous commit; null in a clone that has only one commit. */
+/**
+ * The previous commit, or the one that LEAT_PREVIOUS names, for example that of a release; null in a clone that has
+ * only one commit.
+ */
 export function previousCommit() {
   try {
-    return git('rev-parse', '--verify', 'HEAD~1').toString().trim();
+    return git('rev-parse', '--verify', process.env.LEAT_PREVIOUS ?? 'HEAD~1')
+      .toString()
+      .trim();
   } catch {
     return null;
   }
