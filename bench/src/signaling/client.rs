@@ -1,4 +1,4 @@
-//! One client: joins a room, and changes its presence when it is told to.
+//! One client: joins a room, and changes its presence on request.
 
 use super::message::{Dialect, Notice};
 use super::{STEP, histogram, record, token};
@@ -55,7 +55,7 @@ impl Expected {
         self.notified.borrow().clone()
     }
 
-    /// Notifications that nobody waited for.
+    /// Notifications that were not expected.
     pub fn repeated(&self) -> u64 {
         self.repeated.get()
     }

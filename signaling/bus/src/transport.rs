@@ -97,7 +97,7 @@ impl Bus {
     }
 
     /// Stores an entry of a bucket for `max_age`, and sends it to the subscriptions of
-    /// [`bucket_subject`](crate::message::bucket_subject). After an error it may have been stored all the same: store it again.
+    /// [`bucket_subject`](crate::message::bucket_subject). After an error it may have been stored: store it again.
     pub(crate) async fn put(
         &self,
         bucket: &str,

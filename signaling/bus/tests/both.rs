@@ -189,7 +189,7 @@ async fn while_nats_is_away_events_are_dropped_and_revocations_are_kept() {
     let before = Instant::now();
     let count = 2 * PUBLISH_QUEUE_LEN as u64;
     (0..count).for_each(|_| bus.publish_event(&joined("during", "u")));
-    assert!(before.elapsed() < PATIENCE, "nobody waits");
+    assert!(before.elapsed() < PATIENCE, "no caller waits");
     assert_eq!(bus.counts().dropped_away, count);
     assert!(revocations.revoke("ada", now()));
 

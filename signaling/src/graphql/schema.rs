@@ -121,7 +121,7 @@ impl Query {
         Ok(all.filter(|id| rooms.participants(id).is_some()).map(|id| RoomObject { id }).collect())
     }
 
-    /// A room; null if nobody is in it.
+    /// A room; null if it is empty.
     async fn room(&self, context: &Context<'_>, id: ID) -> Result<Option<RoomObject>> {
         let id = permitted(context, &id)?;
         Ok(rooms(context)?.participants(&id).map(|_| RoomObject { id }))

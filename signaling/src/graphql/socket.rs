@@ -145,7 +145,7 @@ pub async fn serve(graphql: Arc<Graphql>, mut socket: WebSocket) {
 }
 
 impl SocketSession {
-    /// Returns the reason to send to the client; `None` if there is nobody to send it to.
+    /// Returns the reason to send to the client; `None` if there is no client to send it to.
     async fn run(&mut self, socket: &mut WebSocket, queue: &mut mpsc::Receiver<Outgoing>) -> Option<End> {
         let init_timeout = sleep(limits::GRAPHQL_INIT_TIMEOUT);
         tokio::pin!(init_timeout);

@@ -229,7 +229,7 @@ fn rooms_that_may_have_changed_are_read_once() {
     world.board.mark_unread(None);
     assert_eq!(world.board.next_unread(), Some(room()));
     world.board.mark_shared_unread();
-    assert_eq!(world.board.next_unread(), None, "nobody is elsewhere");
+    assert_eq!(world.board.next_unread(), None, "no user is elsewhere");
 }
 
 /// Counts writes.

@@ -52,7 +52,7 @@ impl MemorySessions {
         let processes = self.shared.processes.lock().unwrap_or_else(PoisonError::into_inner);
         let others = processes.iter().enumerate().filter(|(process, _)| *process != self.process);
         for changes in others.filter_map(|(_, changes)| changes.as_ref()) {
-            // Without a receiver there is nobody to tell.
+            // Without a receiver, the result is not needed.
             let _ = changes.send(change.clone());
         }
     }

@@ -366,7 +366,7 @@ impl Inner {
             _ => None,
         };
         if let Some(change) = change {
-            // Without a receiver there is nobody to tell.
+            // Without a receiver, the result is not needed.
             let _ = self.changes.send(change);
         }
     }
