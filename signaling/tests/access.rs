@@ -770,7 +770,7 @@ async fn waiting_client_joins_when_it_is_admitted() {
     let leave = Payload::Leave(proto::Leave {});
     assert_eq!(bob.fails(leave).await, ErrorCode::WrongState);
 
-    // A revocation reaches those that wait, a lost socket ends the wait, and a full room admits nobody.
+    // A revocation reaches those that wait, a lost socket ends the wait, and a full room admits no client.
     let mut dora = waits("dora").await;
     let of = Revoked::User("dora".into());
     let until_later = Duration::from_secs(now() + 60);

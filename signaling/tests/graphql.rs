@@ -317,7 +317,7 @@ async fn token_shows_its_room_or_project_and_nothing_else() {
     let rooms = "{ rooms { id } }";
     let participants = |room: &str| format!("{{ participants(roomId: \"{room}\") {{ userId }} }}");
     let any = token("api", "*");
-    // Each token, the rooms it lists, and whom it sees in the lobby and in the studio; `None`: refused.
+    // Each token, the rooms it lists, and the users that it sees in the lobby and in the studio; `None`: refused.
     let cases = [
         (token("ann", "lobby"), vec!["lobby"], Some("ann"), None),
         (token("x", "studio"), vec!["studio"], None, Some("bob")),

@@ -13,7 +13,7 @@ use aws_lc_rs::signature::{
 use jsonwebtoken::{EncodingKey, Header};
 
 const SECRET: &[u8] = b"an operator's secret of 32 bytes";
-const OTHER: &[u8] = b"somebody else's secret, 32 bytes";
+const OTHER: &[u8] = b"another issuer's secret 32 bytes";
 const LEEWAY: Duration = Duration::from_secs(30);
 const NOW: Duration = Duration::from_secs(1_800_000_000);
 

@@ -38,7 +38,7 @@ fn the_allocations_of_a_revoked_user_end_and_no_request_is_granted() {
     }
     while rig.relay.poll_event().is_some() {}
 
-    revoke(&mut rig, &[("ada", 1_000), ("somebody", 1_000)]);
+    revoke(&mut rig, &[("ada", 1_000), ("grace", 1_000)]);
     assert_eq!((rig.count(Counter::Allocations), rig.count(Counter::AllocationsRevoked)), (1, 2));
     assert_eq!(rig.hung_up, [Path { local: LocalId::tcp(0), remote: at("8.8.8.8:2") }]);
     for _ in 0..2 {
