@@ -310,8 +310,8 @@ pub const PRESENCE_TICK: Duration = Duration::from_secs(1);
 /// reports nothing.
 pub const SESSIONS_REREAD: Duration = Duration::from_secs(10);
 
-/// GraphQL requests, and openings of WebSockets, per second of one IPv4 address or IPv6 /64. Above it they get
-/// status 429.
+/// GraphQL requests, openings of WebSockets, and operations on them, per second of one IPv4 address or IPv6
+/// /64. Above it they get status 429, and operations get `LIMIT`.
 pub const GRAPHQL_REQUESTS_PER_SECOND: f64 = 50.0;
 /// The same at once, before [`GRAPHQL_REQUESTS_PER_SECOND`] applies.
 pub const GRAPHQL_REQUESTS_BURST: f64 = 200.0;
@@ -321,22 +321,48 @@ pub const GRAPHQL_BODY_BYTES_MAX: usize = 32 * 1024;
 /// Depth of a GraphQL query: the introspection of tools has 13 levels, the schema itself 3. A deeper one is
 /// refused.
 pub const GRAPHQL_DEPTH_MAX: usize = 15;
-/// Nesting of brackets in a GraphQL query: the parser is recursive. A deeper one gets status 400.
+/// Nesting of brackets in a GraphQL query, because the parser is recursive, and of its selections with all
+/// fragments expanded. A deeper one gets status 400.
 pub const GRAPHQL_NESTING_MAX: usize = 32;
 /// Directives on one field of a GraphQL query. More are refused.
 pub const GRAPHQL_DIRECTIVES_MAX: usize = 8;
+/// Selections, arguments, directives and values in arguments of a GraphQL document, with all fragments
+/// expanded: validation and execution walk each of them. The introspection of tools has 200. A larger document
+/// gets status 400.
+pub const GRAPHQL_NODES_MAX: usize = 5_000;
+/// Values of the schema in the answer to a GraphQL introspection, with lists of an average length: the
+/// introspection of tools has 6,000. A query for more gets status 400.
+pub const GRAPHQL_INTROSPECTION_MAX: usize = 10_000;
 /// Complexity of a GraphQL query: the number of values that a typical answer has, aliases included. A more
 /// complex one is refused.
 pub const GRAPHQL_COMPLEXITY_MAX: usize = 5_000;
-/// Participants of a typical room, for the complexity of a query.
+/// Participants of a typical room, for the complexity of a query: a list of them is built under the lock of
+/// all rooms.
 pub const GRAPHQL_ROOM_COST: usize = 50;
+/// Complexity of a number of participants, and of whether a room is empty: nothing is built, but each peer is
+/// looked at under the lock of all rooms.
+pub const GRAPHQL_COUNT_COST: usize = 10;
+/// Complexity of a page of rooms, besides what is requested of each: the names of all rooms are compared under
+/// their lock.
+pub const GRAPHQL_ROOM_LIST_COST: usize = 500;
+/// Bytes of a GraphQL response: three rooms of 512 participants with all fields. A longer one is replaced by
+/// `LIMIT`, because a client that does not read leaves one in memory for each of its operations.
+pub const GRAPHQL_RESPONSE_BYTES_MAX: usize = 512 * 1024;
+/// Errors in a GraphQL response. Further ones are left out: a byte of a query can be an error of 100.
+pub const GRAPHQL_ERRORS_MAX: usize = 20;
 /// Rooms in one page. More are refused.
 pub const GRAPHQL_PAGE_MAX: usize = 100;
 /// WebSockets with GraphQL of one signaling process: dashboards and servers, not callers. A further one gets
-/// status 503. The limit of one address is that of its connections.
+/// status 503.
 pub const GRAPHQL_SOCKETS_MAX: usize = 1_024;
+/// The same of one IPv4 address or IPv6 /64, unless `--connections-per-address` is less. A further one gets
+/// status 429. A sixteenth, so that an IPv6 /48, which has 8 times as many, leaves half to others.
+pub const GRAPHQL_SOCKETS_PER_ADDRESS: usize = GRAPHQL_SOCKETS_MAX / 16;
 /// Operations, mostly subscriptions, of one GraphQL WebSocket. A further one gets `LIMIT`.
 pub const GRAPHQL_OPERATIONS_PER_SOCKET: usize = 32;
+/// Operations of one user (`sub`) of a project over all its GraphQL WebSockets, so that a user with many
+/// addresses leaves most to others. A further one gets `LIMIT`.
+pub const GRAPHQL_OPERATIONS_PER_USER: usize = GRAPHQL_OPERATIONS_MAX / 8;
 /// Operations of all GraphQL WebSockets: each has a queue of [`PRESENCE_QUEUE_LEN`]. A further one gets
 /// `LIMIT`.
 pub const GRAPHQL_OPERATIONS_MAX: usize = 4_096;
@@ -351,7 +377,8 @@ pub const GRAPHQL_MESSAGES_BURST: f64 = 100.0;
 /// Time from the opening of a GraphQL WebSocket to its `connection_init`. Afterwards it is closed with code
 /// 4408.
 pub const GRAPHQL_INIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Interval at which the token of a GraphQL WebSocket is checked: its end closes all operations.
+/// Interval at which the token of a GraphQL WebSocket is checked, also while the client does not read: its end
+/// ends all operations.
 pub const GRAPHQL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval of pings of a GraphQL WebSocket. One that is silent for two intervals is closed.
 pub const GRAPHQL_PING_INTERVAL: Duration = Duration::from_secs(30);
