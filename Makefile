@@ -49,4 +49,4 @@ soak: ## Join and leave for many rounds, and check that the engine returns its m
 	@exec .ci/soak "$(ROUNDS)"
 
 clean: ## Remove all build results
-	rm -rf target signaling/web/dist signaling/web/node_modules tests/browser/node_modules
+	rm -rf target signaling/web/dist signaling/web/dist-sdk signaling/web/node_modules tests/browser/node_modules

@@ -15,6 +15,11 @@ const LEAVE_MS = 500;
 /** While a window is resized, every frame has a new size; only the last one counts. */
 const DISPLAY_DEBOUNCE_MS = 250;
 
+export interface KickOptions {
+  reason?: string;
+  wholeUser?: boolean;
+}
+
 export class Call {
   readonly #url: string | undefined;
   readonly #core: CallCore;
@@ -72,6 +77,14 @@ export class Call {
    */
   reportActivity(): void {
     this.#core.reportActivity();
+  }
+
+  /**
+   * Removes another peer from the room; its token admits no more. For administrators; rejects with a `SignalError`
+   * otherwise. `reason` is a text for the removed user. `wholeUser`: the user's other tokens admit no more either.
+   */
+  async kick(peerId: string, { reason = '', wholeUser = false }: KickOptions = {}): Promise<void> {
+    await this.#core.channel.request({ case: 'kick', value: { peerId, reason, wholeUser } }, 'ack');
   }
 
   /** Starts to send a track under a name, or ends the source with that name. */

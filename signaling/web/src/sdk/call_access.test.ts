@@ -99,3 +99,13 @@ test('a producer that its peer does not permit is requested again when it is ann
   server.tell({ case: 'newProducer', value: { peerId: 'bob', producer } });
   await vi.waitFor(() => expect(view.peers[0]?.sources[0]?.track).not.toBe(null), SOON);
 });
+
+test('an administrator removes a peer; another client learns that it may not', async () => {
+  call.join();
+  await session('Negotiating');
+  await call.kick('bob', { reason: 'not today' });
+  expect(server.last('kick')).toMatchObject({ peerId: 'bob', reason: 'not today', wholeUser: false });
+  server.instead.kick = () => refusal(ErrorCode.TOKEN_PERMISSION);
+  await expect(call.kick('bob', { wholeUser: true })).rejects.toMatchObject({ codeName: 'TOKEN_PERMISSION' });
+  expect(server.last('kick').wholeUser).toBe(true);
+});

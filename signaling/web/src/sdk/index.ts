@@ -1,6 +1,6 @@
 // The SDK: everything an application needs for a call. It depends on neither React nor the page.
 
-export { Call } from './call';
+export { Call, type KickOptions } from './call';
 export { type Captured, captureDevices, captureOne, captureScreen, problemOf } from './capture';
 export type { CallOptions } from './entry';
 export { SignalError } from './errors';
