@@ -102,7 +102,7 @@ test('a producer that its peer does not permit is requested again when it is ann
 
 test('an administrator removes a peer; another client learns that it may not', async () => {
   call.join();
-  await session('Negotiating');
+  await session('Connected');
   await call.kick('bob', { reason: 'not today' });
   expect(server.last('kick')).toMatchObject({ peerId: 'bob', reason: 'not today', wholeUser: false });
   server.instead.kick = () => refusal(ErrorCode.TOKEN_PERMISSION);
