@@ -74,6 +74,15 @@ export class Call {
     this.#core.reportActivity();
   }
 
+  /**
+   * Replaces the token: before it ends, if `CallOptions.token` is a string, or to change what this client may do.
+   * Sources that the new token does not permit end. Rejects with a `SignalError` if the server refuses it; then the
+   * former token stays.
+   */
+  refreshToken(token: string): Promise<void> {
+    return this.#core.token.replace(token);
+  }
+
   /** Starts to send a track under a name, or ends the source with that name. */
   setSource(source: string, track: MediaStreamTrack | null, paused = false): void {
     this.#core.room.setSource(source, track, paused);

@@ -16,12 +16,14 @@ import { emptyRoster, rosterAfter, withoutSources } from './roster';
 import { eventDue, next, type SessionEvent, type SessionState } from './session';
 import { Speaking } from './speaking';
 import { differences } from './sync';
+import { CallToken } from './token';
 import { type CallEvents, STARVED_AFTER_MS, viewOf } from './view';
 
 export class CallCore {
   readonly history = new History();
   readonly channel: SignalChannel;
   readonly entry: Entry;
+  readonly token: CallToken;
   readonly room = new Room();
   readonly #options: CallOptions;
   readonly #events: CallEvents;
@@ -49,7 +51,8 @@ export class CallCore {
     };
     this.channel = new SignalChannel(options.url, channelEvents, options.requestTimeoutMs);
     this.#lifecycle = new MediaLifecycle(this.channel.request, this.#lifecycleEvents());
-    this.entry = new Entry(options, this.channel, {
+    this.token = new CallToken(options.token, { refresh: (token) => this.#refreshToken(token), note });
+    this.entry = new Entry(options, this.channel, this.token, {
       onSocket: () => this.#lifecycle.onSocket(),
       onJoined: (joined, device, early) => this.#onJoined(joined, this.#lifecycle.onJoined(joined, device), early),
       onPlaceLost: (reason) => this.#lifecycle.drop(reason),
@@ -82,6 +85,12 @@ export class CallCore {
       note: this.history.note,
       isJoined: () => this.entry.joined,
     };
+  }
+
+  async #refreshToken(token: string): Promise<void> {
+    if (!this.entry.joined) return;
+    await this.channel.request({ case: 'refreshToken', value: { token } }, 'tokenRefreshed');
+    this.changed();
   }
 
   get session(): SessionState {

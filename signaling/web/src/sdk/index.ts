@@ -9,4 +9,5 @@ export type { Layers } from './layers';
 export type { Presence } from './roster';
 export type { SessionState } from './session';
 export type { Direction, LocalSource } from './sources';
+export type { TokenSource } from './token';
 export type { CallEvents, CallView, PeerView, SourceView } from './view';
