@@ -4,7 +4,16 @@
 import { Device } from 'mediasoup-client';
 import { ErrorCode, type Joined } from '../gen/signal_pb';
 import type { Payload, SignalChannel } from './channel';
-import { isFinal, isTokenOld, retryAfterMs, SignalError, SocketLost, TokenUnavailable, UnexpectedAnswer } from './errors';
+import {
+  isFinal,
+  isTokenOld,
+  NotAdmitted,
+  retryAfterMs,
+  SignalError,
+  SocketLost,
+  TokenUnavailable,
+  UnexpectedAnswer,
+} from './errors';
 import type { Media } from './media';
 import { Position } from './position';
 import type { CallToken, TokenSource } from './token';
@@ -36,6 +45,7 @@ export interface CallOptions {
 export interface Identity {
   readonly peerId: string;
   readonly secret: Uint8Array;
+  readonly user: string;
   readonly displayName: string;
 }
 
@@ -144,6 +154,11 @@ export class Entry {
     }
   }
 
+  /** The server has given this client another name. */
+  rename(displayName: string): void {
+    if (this.#identity) this.#identity = { ...this.#identity, displayName: displayName || this.#identity.user };
+  }
+
   #setWaiting(waiting: boolean): void {
     this.#waiting = waiting;
     if (waiting) this.#events.note('waiting for an administrator');
@@ -160,7 +175,7 @@ export class Entry {
     }
     if (payload.case === 'denied') {
       this.#setWaiting(false);
-      this.#events.onRefused(new Error(payload.value.reason));
+      this.#events.onRefused(new NotAdmitted(payload.value.reason));
       return true;
     }
     return false;
@@ -174,7 +189,8 @@ export class Entry {
     });
     const device = await this.#device;
     if (!this.#channel.up || this.#ended) return;
-    this.#identity = { peerId: joined.peerId, secret: joined.resumeSecret, displayName: joined.displayName };
+    const { peerId, resumeSecret: secret, user, displayName } = joined;
+    this.#identity = { peerId, secret, user, displayName };
     this.#joined = true;
     this.#wasJoined = true;
     this.#token.onJoined(joined.tokenExpiresAt > 0n);

@@ -31,6 +31,16 @@ export class SocketLost extends Error {
   }
 }
 
+/** The server has ended this session: an administrator removed the peer, or it resumed elsewhere. The message is the reason. */
+export class Evicted extends Error {
+  override name = 'Evicted';
+}
+
+/** An administrator did not admit this client. The message is the reason. */
+export class NotAdmitted extends Error {
+  override name = 'NotAdmitted';
+}
+
 /** The application gave no token for the join. */
 export class TokenUnavailable extends Error {
   readonly retryAfterMs: number;
