@@ -31,7 +31,7 @@ pub const QUOTA_PAUSE: Duration = Duration::from_secs(5);
 /// Interval between log lines about refused clients.
 pub const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Socket.IO sessions of one signaling process, joined or not: thirty full rooms. A further one gets status
+/// Socket.IO sessions of one signaling process, joined or not: sixteen full rooms. A further one gets status
 /// 503.
 pub const SESSIONS_MAX: usize = 16_384;
 /// Bytes of the URI of a request to Socket.IO, which is stored with the session: clients send 80. A longer
@@ -69,7 +69,7 @@ pub const ATTACHMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of unanswered requests of a client that has not joined: its JoinRoom and one more message. Further
 /// requests get `LIMIT`.
 pub const UNANSWERED_BYTES_BEFORE_JOIN: usize = 2 * MESSAGE_BYTES_MAX;
-/// Bytes of unanswered requests of a client that has joined: it consumes everything in a full room at once,
+/// Bytes of unanswered requests of a client that has joined: it consumes everything of 500 peers at once,
 /// and sends the capabilities of a browser with each request.
 pub const UNANSWERED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Pause before a retry of a request that exceeded the limit of unanswered bytes.
@@ -78,14 +78,14 @@ pub const UNANSWERED_PAUSE: Duration = Duration::from_millis(200);
 /// Messages per second of one connection: consuming and resuming audio and video of 40 peers at once takes
 /// 160. Above it, each message gets `LIMIT` and the time for a retry.
 pub const MESSAGES_PER_SECOND: f64 = 100.0;
-/// Messages of one connection at once, before [`MESSAGES_PER_SECOND`] applies: consuming a full room.
+/// Messages of one connection at once, before [`MESSAGES_PER_SECOND`] applies: consuming [`CONSUMERS_PER_PEER_MAX`] tracks.
 pub const MESSAGES_BURST: f64 = 2_500.0;
 
 /// Joins per second of all connections, counted after the token was verified. A join takes 0.4 ms of a core
 /// of the engine, mostly for ICE and DTLS, so media still gets enough time when all clients reconnect
 /// together. Above it, a join gets `LIMIT` and the time for a retry.
 pub const JOINS_PER_SECOND: f64 = 1_000.0;
-/// Joins at once, before [`JOINS_PER_SECOND`] applies: two full rooms.
+/// Joins at once, before [`JOINS_PER_SECOND`] applies: a full room.
 pub const JOINS_BURST: f64 = 1_000.0;
 
 /// Joins per second of one user, so that a user who joins and leaves repeatedly does not use up the joins of
@@ -111,7 +111,7 @@ pub const BUCKETS_MAX: usize = 16_384;
 pub const ROOMS_MAX: usize = 10_000;
 /// Peers in one room, including those that are away. Each is notified of every other, so the cost of a room
 /// grows with the square. A further one gets `LIMIT`.
-pub const PEERS_PER_ROOM_MAX: usize = 500;
+pub const PEERS_PER_ROOM_MAX: usize = 1_000;
 /// Default limit of peers of one user in one room: a few devices, and pages whose end was not noticed. A
 /// further one replaces a peer that is away, or gets `LIMIT`.
 pub const PEERS_PER_USER: usize = 8;
@@ -129,8 +129,8 @@ pub const BACKUP_PAUSE: Duration = Duration::from_millis(500);
 /// Time after which a publisher is asked for the same backup again: it may have been away.
 pub const BACKUP_ASK_AGAIN: Duration = Duration::from_secs(60);
 
-/// Consumers of one peer: cameras and microphones of a full room. A further one gets `LIMIT`.
-pub const CONSUMERS_PER_PEER_MAX: usize = 2 * PEERS_PER_ROOM_MAX;
+/// Consumers of one peer: cameras and microphones of 500 peers. A further one gets `LIMIT`.
+pub const CONSUMERS_PER_PEER_MAX: usize = 1_000;
 /// Objects of each kind in a resume. A longer list gets `BAD_MESSAGE`.
 pub const RESUME_OBJECTS_MAX: usize = CONSUMERS_PER_PEER_MAX;
 
@@ -400,3 +400,10 @@ pub const API_KEYS_INTERVAL: Duration = Duration::from_secs(3);
 pub const API_KEY_REVOCATION: Duration = Duration::from_secs(3_600);
 /// Interval at which old entries of the audit log are deleted, if a retention time is configured.
 pub const AUDIT_RETENTION_INTERVAL: Duration = Duration::from_secs(3_600);
+/// Entries of the audit log about rooms that wait for the database: all that a hundred administrators do in
+/// some minutes. Further ones are dropped, counted and logged.
+pub const AUDIT_QUEUE_LEN: usize = 4_096;
+/// Pause before an entry of the audit log is written again after the database did not answer.
+pub const AUDIT_RETRY: Duration = Duration::from_secs(1);
+/// Time at the end of the process to write the entries that wait.
+pub const AUDIT_DRAIN: Duration = Duration::from_secs(2);

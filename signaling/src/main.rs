@@ -7,7 +7,7 @@ use anyhow::Context;
 use bus::Bus;
 use leat_log::Format;
 use signaling::api::accounts::AccountsApi;
-use signaling::api::stored_keys;
+use signaling::api::{audit_writer, stored_keys};
 use signaling::config::cli;
 use signaling::config::{AccountSettings, Config, ConfigError};
 use signaling::engine::{self, Engine};
@@ -97,11 +97,14 @@ async fn run(config: Config) -> anyhow::Result<()> {
     engine::start(engine, config.control_socket, sender).context("cannot start a thread")?;
     tokio::spawn(rooms.clone().follow(events));
     let mut settings = config.http_settings;
+    let mut auditing = None;
     if let Some(accounts) = accounts {
         let AccountSettings { audit_retention, parties, .. } = config.accounts;
         let api = AccountsApi::start(accounts.clone(), parties).context("cannot start a thread")?;
         settings.api = Arc::new(api).router();
         tokio::spawn(stored_keys::follow_api_keys(accounts.clone(), rooms.clone()));
+        tokio::spawn(audit_writer::follow_revocations(accounts.clone(), rooms.clone()));
+        auditing = Some(tokio::spawn(audit_writer::write_audit(accounts.clone(), rooms.audit_queue())));
         if let Some(retention) = audit_retention {
             tokio::spawn(stored_keys::delete_old_audit_entries(accounts, retention));
         }
@@ -120,6 +123,11 @@ async fn run(config: Config) -> anyhow::Result<()> {
     tokio::select! {
         () = serving => {}
         () = drain(&rooms) => {}
+    }
+    if let Some(auditing) = auditing {
+        rooms.end_audit();
+        // Entries that the database does not take within this time are lost.
+        let _ = timeout(limits::AUDIT_DRAIN, auditing).await;
     }
     bus.flush().await;
     sessions.clear().await;

@@ -6,18 +6,18 @@ use harness::engine::{Engine, socket_path};
 use harness::{LIMIT, Signaling, join, settings};
 use serde_json::{Value, json};
 use signaling::api::accounts::{AccountsApi, TokenParties};
-use signaling::api::stored_keys;
+use signaling::api::{audit_writer, stored_keys};
 use signaling::auth::keyring::Keyring;
 use signaling::auth::token::{self, Claims, NumericDate};
 use signaling::limits;
-use signaling::proto::{ErrorCode, JoinRoom, signal::Payload};
+use signaling::proto::{self, ErrorCode, JoinRoom, signal::Payload};
 use signaling::rooms::{Admission, RoomSettings};
 use signaling::server::http;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stores::accounts::{Accounts, Actor, DEFAULT_PROJECT, Database, NewUser, PasswordThreads};
+use stores::accounts::{Accounts, Actor, AuditEntry, DEFAULT_PROJECT, Database, NewUser, PasswordThreads};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
@@ -45,7 +45,7 @@ impl Server {
         let api = AccountsApi::start(accounts.clone(), TokenParties::default()).expect("threads");
         let http = http::HttpSettings { api: Arc::new(api).router(), ..http::HttpSettings::default() };
         tokio::spawn(http::serve(listener, signaling.rooms.clone(), http));
-        tokio::spawn(stored_keys::follow_api_keys(accounts.clone(), signaling.rooms.clone()));
+        follow(&accounts, &signaling);
         Self { accounts, signaling, address, dir, _engine: engine }
     }
 
@@ -110,6 +110,14 @@ impl Server {
             }
         }
     }
+}
+
+/// What a process does with the database besides requests.
+fn follow(accounts: &Accounts, signaling: &Signaling) {
+    let rooms = &signaling.rooms;
+    tokio::spawn(stored_keys::follow_api_keys(accounts.clone(), rooms.clone()));
+    tokio::spawn(audit_writer::follow_revocations(accounts.clone(), rooms.clone()));
+    tokio::spawn(audit_writer::write_audit(accounts.clone(), rooms.audit_queue()));
 }
 
 impl Drop for Server {
@@ -222,6 +230,113 @@ async fn session_ends_with_a_new_password_a_disabled_user_and_a_revoked_key() {
     for body in ["", "{}", r#"{"room":"a/b"}"#, r#"{"room":"*"}"#] {
         assert_refused(server.post("/api/v1/token", &session, body).await, (400, "BAD_MESSAGE"));
     }
+}
+
+#[tokio::test]
+async fn calls_end_with_a_new_password_and_a_disabled_or_erased_user() {
+    let server = Server::start("calls").await;
+    let accounts = &server.accounts;
+    server.add_user(DEFAULT_PROJECT, "grace", false).await;
+    let session = server.session(DEFAULT_PROJECT, "grace").await;
+    let (_, body, _) = server.room_token(&session, "stage").await;
+    let token = body["token"].as_str().expect("a token").to_owned();
+    assert!(matches!(server.join("stage", &token).await, Payload::Joined(_)));
+    let grace = server.signaling.client();
+    grace.join(JoinRoom { token, ..join("stage", "") }).await;
+    for step in ["password", "disable", "erase"] {
+        server.add_user(DEFAULT_PROJECT, step, true).await;
+        let session = server.session(DEFAULT_PROJECT, step).await;
+        let (_, body, _) = server.room_token(&session, "stage").await;
+        let token = body["token"].as_str().expect("a token").to_owned();
+        let mut client = server.signaling.client();
+        client.join(JoinRoom { token: token.clone(), ..join("stage", "") }).await;
+        let done = match step {
+            "password" => accounts.set_password(&by(), DEFAULT_PROJECT, step, "no hash").await,
+            "disable" => accounts.set_user_disabled(&by(), DEFAULT_PROJECT, step, true).await,
+            _ => accounts.delete_user(&by(), DEFAULT_PROJECT, step).await,
+        };
+        done.expect(step);
+        while !matches!(client.notification().await, Payload::Evicted(_)) {}
+        let again = Payload::JoinRoom(JoinRoom { token, ..join("stage", "") });
+        assert_eq!(server.signaling.client().fails(again).await, ErrorCode::TokenRevoked, "{step}");
+    }
+    // The others stay.
+    let answer = grace.ask(Payload::GetRouterCapabilities(Default::default())).await;
+    assert!(matches!(answer, Payload::RouterCapabilities(_)), "{answer:?}");
+}
+
+/// What an administrator does is in the audit log, and the other processes with the database refuse the tokens of
+/// removed peers, also those that start later.
+#[tokio::test]
+async fn kicks_are_audited_and_reach_other_processes() {
+    let server = Server::start("kicks").await;
+    for (name, is_admin) in [("ada", true), ("grace", false)] {
+        server.add_user(DEFAULT_PROJECT, name, is_admin).await;
+    }
+    let mut tokens = Vec::new();
+    for name in ["ada", "grace"] {
+        let session = server.session(DEFAULT_PROJECT, name).await;
+        let (_, body, _) = server.room_token(&session, "stage").await;
+        tokens.push(body["token"].as_str().expect("a token").to_owned());
+    }
+    let entry = |token: &String| JoinRoom { token: token.clone(), ..join("stage", "") };
+    assert!(matches!(server.join("stage", &tokens[0]).await, Payload::Joined(_)));
+    let (ada, grace) = (server.signaling.client(), server.signaling.client());
+    ada.join(entry(&tokens[0])).await;
+    let peer_id = grace.join(entry(&tokens[1])).await.peer_id;
+    let mute = proto::MutePeer { peer_id: peer_id.clone(), kind: "audio".into(), muted: true };
+    ada.done(Payload::MutePeer(mute)).await;
+    let lock = proto::SetRoom { locked: Some(true), ..Default::default() };
+    ada.done(Payload::SetRoom(lock)).await;
+    ada.done(Payload::Kick(proto::Kick { peer_id, ..Default::default() })).await;
+
+    let user = |name| server.accounts.user(DEFAULT_PROJECT, name);
+    let (ada, grace) = (
+        user("ada").await.expect("found").expect("ada"),
+        user("grace").await.expect("found").expect("grace"),
+    );
+    let start = Instant::now();
+    let of_rooms = loop {
+        let entries = server.accounts.audit(Some(DEFAULT_PROJECT), None, 100).await.expect("a list");
+        let by_ada = entries
+            .iter()
+            .filter(|entry| entry.actor == format!("user:{}", ada.id) && entry.action != "user.login");
+        let short = |entry: &AuditEntry| (entry.action.clone(), entry.target.clone(), entry.details.clone());
+        let of_rooms: Vec<_> = by_ada.map(short).collect();
+        if of_rooms.len() >= 3 {
+            break of_rooms;
+        }
+        assert!(start.elapsed() < LIMIT, "{entries:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let grace = format!("user:{}", grace.id);
+    let set = "max_peers 0; locked true; waiting_room false; publishers everyone";
+    let expected = [
+        ("peer.kick", &*grace, "room stage"),
+        ("room.set", "room:stage", set),
+        ("peer.mute", &*grace, "room stage; audio"),
+    ];
+    assert_eq!(
+        of_rooms,
+        expected.map(|(action, target, details)| (action.into(), target.into(), details.into()))
+    );
+
+    let engine = Engine::start(&socket_path());
+    let admission = Admission::TokenRequired(Keyring::new(Duration::ZERO));
+    let other = Signaling::start_with(&engine.path, RoomSettings { admission, ..settings() });
+    follow(&server.accounts, &other);
+    let start = Instant::now();
+    loop {
+        match other.client().ask(Payload::JoinRoom(entry(&tokens[1]))).await {
+            Payload::Error(error) if error.code() == ErrorCode::TokenRevoked => break,
+            Payload::Error(error) if error.code() == ErrorCode::TokenKey => {}
+            Payload::Joined(_) => {}
+            answer => panic!("{answer:?}"),
+        }
+        assert!(start.elapsed() < LIMIT, "the other process does not learn it");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(matches!(other.client().ask(Payload::JoinRoom(entry(&tokens[0]))).await, Payload::Joined(_)));
 }
 
 #[tokio::test]

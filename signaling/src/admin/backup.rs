@@ -48,8 +48,9 @@ impl Administration {
 }
 
 fn sentence(counts: &BackupCounts) -> String {
-    let BackupCounts { projects, users, api_keys, stream_keys, audit } = counts;
+    let BackupCounts { projects, users, api_keys, stream_keys, audit, revocations } = counts;
     format!(
-        "{projects} projects, {users} users, {api_keys} API keys, {stream_keys} stream keys, {audit} audit entries"
+        "{projects} projects, {users} users, {api_keys} API keys, {stream_keys} stream keys, {audit} audit entries, \
+         {revocations} revocations"
     )
 }

@@ -75,12 +75,12 @@ pub async fn delete_old_audit_entries(accounts: Accounts, retention: Duration) {
 
 /// One line in the log when the database stops answering, and one when it answers again.
 #[derive(Default)]
-struct Outage {
+pub(super) struct Outage {
     is_logged: bool,
 }
 
 impl Outage {
-    fn log(&mut self, error: Option<&AccountError>, consequence: &str) {
+    pub(super) fn log(&mut self, error: Option<&AccountError>, consequence: &str) {
         match error {
             Some(error) if !self.is_logged => {
                 tracing::warn!(error = error as &dyn Error, "{consequence}");

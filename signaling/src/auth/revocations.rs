@@ -1,7 +1,8 @@
 //! Tokens that are not accepted any more, although their signature and their times are valid.
 //!
 //! A revocation names a token, a user, a key or a project, and has an end: the expiry of the tokens it is
-//! about. They are in the memory of this process only.
+//! about. They are in the memory of this process; with a store of accounts, all processes share them
+//! ([`crate::api::audit_writer`]).
 
 use super::session::{Session, TokenId, TokenInfo};
 use crate::limits;
@@ -10,6 +11,7 @@ use crate::request_error::RequestError;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use stores::accounts::account_hash;
 
 /// What a revocation is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +21,8 @@ pub enum Revoked {
     /// All tokens of a user up to now; tokens that are issued later are valid. A token without `iat` counts
     /// as issued before.
     User(String),
+    /// The same for a user of the store of accounts, by [`account_hash`].
+    Account(String),
     /// All tokens of a key.
     Key(String),
     /// All tokens of the project.
@@ -62,10 +66,29 @@ impl Revocations {
         Self { table: Mutex::default(), leeway }
     }
 
+    /// Difference between the clocks of an issuer and of this server: tokens of a user that were issued this
+    /// much after its revocation count as issued before.
+    pub fn leeway(&self) -> Duration {
+        self.leeway
+    }
+
     /// Adds a revocation at `now` (time since 1970). One that exists already lasts until the later end. While
     /// a project has the maximum, the one that ends first is dropped.
     pub fn add(&self, revocation: Revocation, now: Duration) -> Result<(), RequestError> {
-        let now = now.as_secs();
+        self.add_made(revocation, now, now).map(|_| ())
+    }
+
+    /// Adds a revocation that was made at `since`, perhaps by another process. Returns whether it is new.
+    pub fn add_made(
+        &self,
+        revocation: Revocation,
+        since: Duration,
+        now: Duration,
+    ) -> Result<bool, RequestError> {
+        let (since, now) = (since.as_secs(), now.as_secs());
+        if revocation.until.as_secs().saturating_add(self.leeway.as_secs()) < now {
+            return Ok(false);
+        }
         let mut table = self.table();
         let count: usize = table.values().map(HashMap::len).sum();
         if count >= limits::REVOCATIONS_MAX {
@@ -79,8 +102,11 @@ impl Revocations {
         }
         let of_project = table.entry(revocation.project.clone()).or_default();
         let until = revocation.until.as_secs().saturating_add(self.leeway.as_secs()).saturating_add(1);
-        let entry = of_project.entry(revocation.of).or_insert(Period { since: now, until });
-        *entry = Period { since: now, until: entry.until.max(until) };
+        let known = of_project.get(&revocation.of).copied();
+        let is_new = known.is_none_or(|known| known.since < since || known.until < until);
+        let known = known.unwrap_or(Period { since, until });
+        let period = Period { since: known.since.max(since), until: known.until.max(until) };
+        of_project.insert(revocation.of, period);
         if of_project.len() > limits::REVOCATIONS_PER_PROJECT_MAX {
             let first = of_project.iter().min_by_key(|(_, period)| period.until).map(|(of, _)| of.clone());
             if let Some(dropped) = first.and_then(|first| of_project.remove_entry(&first)) {
@@ -91,7 +117,7 @@ impl Revocations {
                 );
             }
         }
-        Ok(())
+        Ok(is_new)
     }
 
     /// Checks the token of a session at `now`.
@@ -115,9 +141,14 @@ impl Revocations {
             let last = period.since.saturating_add(self.leeway.as_secs());
             token.issued_at.is_none_or(|issued_at| issued_at.0 <= last)
         };
+        // So that the hash is computed only where it is needed.
+        let has_accounts = of_project.keys().any(|of| matches!(of, Revoked::Account(_)));
+        let account = || Revoked::Account(account_hash(project, user));
         let what = if found(&Revoked::Token(token.id.clone())).is_some() {
             "this token was revoked"
         } else if found(&Revoked::User(user.to_owned())).is_some_and(is_from_before) {
+            "all earlier tokens of this user were revoked"
+        } else if has_accounts && found(&account()).is_some_and(is_from_before) {
             "all earlier tokens of this user were revoked"
         } else if token.key.iter().any(|key| found(&Revoked::Key(key.clone())).is_some()) {
             "the key of this token was revoked"

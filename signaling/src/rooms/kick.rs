@@ -26,8 +26,11 @@ impl Rooms {
         let (found, by) = (&state.peers[&target], &state.peers[&peer].user);
         tracing::info!(roomId = %found.room, userId = %found.user, peerId = %target, by = %by, "an administrator removes a peer");
         let (room, user, token) = (found.room.clone(), found.user.clone(), found.token.clone());
-        let revoke = |of: Revoked, until: Duration| {
-            self.revocations.add(Revocation { project: room.project.clone(), of, until }, now)
+        let mut revoked = Vec::new();
+        let mut revoke = |of: Revoked, until: Duration| {
+            let revocation = Revocation { project: room.project.clone(), of, until };
+            revoked.push((revocation.clone(), now));
+            self.revocations.add(revocation, now)
         };
         if let Some(token) = token {
             let until = Duration::from_secs(token.expires_at.0);
@@ -43,6 +46,8 @@ impl Rooms {
                 room.kicked.push_front(Kicked { token: token.id, until: token.expires_at.0 });
             }
         }
+        let details = if kick.whole_user { "with all tokens of the user" } else { "" };
+        self.record(&state, peer, "peer.kick", Some(&user), details.to_owned(), revoked);
         self.evict(&mut state, target, &reason);
         self.evict_revoked(&mut state, &room.project, &reason);
         for (worker, command) in room_updates(&state, &room) {
@@ -54,14 +59,25 @@ impl Rooms {
     /// Revokes tokens: removes the peers that joined with them at once, and refuses their joins and resumes.
     /// Returns the number of removed peers.
     pub fn revoke(&self, revocation: Revocation) -> Result<usize, RequestError> {
-        let project = revocation.project.clone();
-        if let Revoked::User(user) = &revocation.of {
-            self.revoke_turn(&project, user);
-        }
-        tracing::info!(project = %project, revocation = ?revocation.of, "tokens are revoked");
+        self.take_over_revocation(revocation, since_1970())
+    }
+
+    /// The same for a revocation that was made at `since`, perhaps by another process or before a restart.
+    pub fn take_over_revocation(
+        &self,
+        revocation: Revocation,
+        since: Duration,
+    ) -> Result<usize, RequestError> {
+        let (project, of) = (revocation.project.clone(), revocation.of.clone());
         // Before the lock of the tables is taken: a join that is being handled either checks after this, or
         // has entered its peer by then.
-        self.revocations.add(revocation, since_1970())?;
+        if !self.revocations.add_made(revocation, since, since_1970())? {
+            return Ok(0);
+        }
+        tracing::info!(project = %project, revocation = ?of, "tokens are revoked");
+        if let Revoked::User(user) = &of {
+            self.revoke_turn_before(&project, user, since);
+        }
         Ok(self.evict_revoked(&mut self.state(), &project, "your access was revoked"))
     }
 

@@ -5,6 +5,7 @@
 //! that arrives before the answer finds the object, and a peer that leaves in the meantime removes it.
 
 pub mod app_data;
+mod audit;
 mod backups;
 mod consumers;
 mod engine_events;
@@ -38,6 +39,7 @@ mod subscribers;
 mod transports;
 mod waiting;
 
+pub use audit::{AuditQueue, AuditRecord};
 pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue};
 pub use overview::PeerOverview;
 pub use room_key::RoomKey;
@@ -46,6 +48,7 @@ pub use state::PeerId;
 
 use crate::auth::keyring::Keyring;
 use crate::auth::revocations::Revocations;
+use crate::auth::since_1970;
 use crate::auth::turn::{self, TurnServer};
 use crate::limits;
 use crate::media_node::{AskError, MediaNode};
@@ -56,6 +59,7 @@ use crate::proto::{Ack, ErrorCode, RouterCapabilities, signal::Payload};
 use crate::protocol::{self, Request, encode};
 use crate::request_error::RequestError;
 use crate::token_bucket::{TokenBucket, TokenBuckets};
+use audit::Auditor;
 use bus::Bus;
 use bytes::Bytes;
 use observer::Observer;
@@ -63,7 +67,7 @@ use state::State;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use stores::sessions::Sessions;
 use tokio::sync::watch;
 
@@ -145,6 +149,8 @@ pub struct Rooms {
     /// By project and user.
     joins_of_users: Mutex<TokenBuckets<(String, String)>>,
     leave_beacons: Mutex<TokenBuckets>,
+    /// What administrators do.
+    auditor: Auditor,
     /// Whether the objects of returning clients are known.
     settled: watch::Sender<bool>,
     /// Whether this process is about to end.
@@ -215,6 +221,7 @@ impl Rooms {
             joins: Mutex::new(joins),
             joins_of_users: Mutex::new(joins_of_users),
             leave_beacons: Mutex::new(leave_beacons),
+            auditor: Auditor::default(),
             settled: watch::channel(false).0,
             draining: watch::channel(false).0,
             connections: AtomicU64::new(0),
@@ -236,9 +243,13 @@ impl Rooms {
 
     /// Revokes the TURN credentials that this user of a project has got so far, and ends its allocations.
     pub fn revoke_turn(&self, project: &str, user: &str) {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.revoke_turn_before(project, user, since_1970());
+    }
+
+    /// The same for credentials that the user got before `time`, since 1970.
+    pub(crate) fn revoke_turn_before(&self, project: &str, user: &str, time: Duration) {
         let user = turn::user_name(project, user);
-        self.turn.iter().for_each(|turn| turn.revoke(&user, now));
+        self.turn.iter().for_each(|turn| turn.revoke(&user, time));
     }
 
     /// Opens the connection of a client, and the queue of messages to it.

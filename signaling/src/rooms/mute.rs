@@ -40,6 +40,9 @@ impl Rooms {
             if video {
                 (muted.video, muted.later.video) = (mute.muted, false);
             }
+            let action = if mute.muted { "peer.mute" } else { "peer.unmute" };
+            let what = if mute.kind.is_empty() { "audio and video" } else { &mute.kind };
+            self.record(&state, peer, action, user_of(&state, target), what.to_owned(), Vec::new());
             target
         };
         self.apply_mute(target).await
@@ -59,6 +62,9 @@ impl Rooms {
                 muted.producers.remove(&first);
                 muted.later.set(kind, false);
             }
+            let action = if mute.muted { "producer.mute" } else { "producer.unmute" };
+            let details = format!("producer {first}");
+            self.record(&state, peer, action, user_of(&state, target), details, Vec::new());
             target
         };
         self.apply_mute(target).await
@@ -145,6 +151,10 @@ impl Room {
         let Kinds { audio, video } = self.muted_users.remove(&UserHash::new(user)).unwrap_or_default();
         Mute { audio, video, ..Mute::default() }
     }
+}
+
+fn user_of(state: &State, peer: PeerId) -> Option<&str> {
+    state.peers.get(&peer).map(|peer| peer.user.as_str())
 }
 
 fn pause_command(producer: ProducerId, paused: bool) -> Command {

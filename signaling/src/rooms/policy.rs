@@ -8,7 +8,7 @@ use super::room_key::RoomKey;
 use super::state::{PeerId, State};
 use super::transports::room_updates;
 use crate::limits;
-use crate::proto::{RoomChanged, SetRoom, signal::Payload};
+use crate::proto::{self, RoomChanged, SetRoom, signal::Payload};
 use crate::request_error::RequestError;
 use crate::token_bucket::TokenBucket;
 use std::time::Instant;
@@ -55,6 +55,11 @@ impl Rooms {
         entry.policy = Policy { revision: before.revision.wrapping_add(1), ..policy };
         let message = entry.policy.message();
         tracing::info!(roomId = %room, peerId = %peer, policy = ?entry.policy, "an administrator changed a room");
+        let proto::RoomPolicy { max_peers, locked, waiting_room, publishers } = &message;
+        let details = format!(
+            "max_peers {max_peers}; locked {locked}; waiting_room {waiting_room}; publishers {publishers}"
+        );
+        self.record(&state, peer, "room.set", None, details, Vec::new());
         self.close_what_policy_denies(&mut state, &room);
         for (worker, command) in room_updates(&state, &room) {
             self.node.tell(worker, command);

@@ -79,6 +79,7 @@ impl Rooms {
         state.connections.insert(connection, Some(id));
         state.apply(id, SessionEvent::AuthValid);
         tracing::info!(roomId = %room, userId = %client.user, peerId = %id, "a waiting client was admitted");
+        self.record(&state, peer, "waiting.admit", Some(&client.user), String::new(), Vec::new());
         let joined = self.joined(&state, id, secret, false, KeptObjects::default());
         client.outbox.send(encode(Payload::Joined(joined)));
         Ok(())
@@ -88,6 +89,8 @@ impl Rooms {
         let reason = reason(&deny.reason, "an administrator did not admit you")?;
         let mut state = self.state();
         let connection = waiting_client(&state, peer, &deny.waiting_id)?;
+        let user = state.waiting.get(&connection).map(|client| client.user.as_str());
+        self.record(&state, peer, "waiting.deny", user, String::new(), Vec::new());
         state.deny(connection, &reason);
         Ok(())
     }

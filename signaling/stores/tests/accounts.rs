@@ -10,10 +10,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use stores::accounts::limits::REVOCATIONS_PER_PROJECT_MAX;
 use stores::accounts::{
     AccountError, Accounts, Action, Actor, BackupCounts, DEFAULT_PROJECT, Database, LoginError, NewUser,
-    PasswordThreads,
+    PasswordThreads, RevocationKind, RevocationReader, StoredRevocation, account_hash,
 };
 
 /// The store under test, and what ends with it.
@@ -86,6 +87,7 @@ on_both! {
     login_needs_the_password_of_an_enabled_user
     audit_has_every_change_and_cannot_be_changed
     retention_deletes_only_old_entries
+    revocations_reach_every_process_once
     old_program_works_after_a_newer_migration
     processes_migrate_and_write_at_the_same_time
     damaged_backup_changes_nothing
@@ -470,6 +472,69 @@ async fn retention_deletes_only_old_entries(world: World) {
     world.execute("DELETE FROM audit").await.expect_err("the others are protected as before");
 }
 
+async fn revocations_reach_every_process_once(world: World) {
+    let by = Actor::Participant("ada".into());
+    let token = |value: &str, until| StoredRevocation {
+        project: "p".into(),
+        kind: RevocationKind::Token,
+        value: value.into(),
+        since: 1,
+        until,
+    };
+    let kick = || Action::new("peer.kick", "participant:bob".into(), "p");
+    let mut reader = RevocationReader::new(world.another());
+    assert_eq!(reader.next().await.expect("an answer"), []);
+    let (one, two) = (token("one", i64::MAX), token("two", 2));
+    world.accounts.record_and_revoke(&by, kick(), &[one.clone(), two.clone()]).await.expect("written");
+    assert_eq!(reader.next().await.expect("an answer"), [one.clone(), two.clone()]);
+    assert_eq!(reader.next().await.expect("an answer"), []);
+    let entry = world.accounts.audit(Some("p"), None, 1).await.expect("a list").remove(0);
+    assert_eq!((&*entry.actor, &*entry.action), ("participant:ada", "peer.kick"));
+
+    // What ends the calls of a user is written with the change.
+    let started =
+        i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("now").as_secs()).expect("now");
+    for name in ["ada", "grace", "hedy"] {
+        world.accounts.add_user(&by, DEFAULT_PROJECT, new(name)).await.expect("added");
+    }
+    world.accounts.set_user_disabled(&by, DEFAULT_PROJECT, "ada", true).await.expect("disabled");
+    world.accounts.set_password(&by, DEFAULT_PROJECT, "grace", "another").await.expect("changed");
+    world.accounts.delete_user(&by, DEFAULT_PROJECT, "hedy").await.expect("erased");
+    let found = reader.next().await.expect("an answer");
+    assert_eq!(
+        found.iter().map(|found| found.value.clone()).collect::<Vec<_>>(),
+        ["ada", "grace", "hedy"].map(|name| account_hash(DEFAULT_PROJECT, name))
+    );
+    for found in found {
+        assert_eq!((&*found.project, found.kind), (DEFAULT_PROJECT, RevocationKind::Account));
+        assert!(found.since >= started && found.until > found.since, "{found:?}");
+    }
+
+    // Those that have ended are deleted; a process that starts later gets the rest.
+    assert_eq!(world.accounts.delete_ended_revocations().await.expect("an answer"), 1);
+    let mut later = RevocationReader::new(world.another());
+    assert_eq!(later.next().await.expect("an answer").len(), 4);
+
+    // Too many of one project: those that end first make room, and no other project loses one.
+    let many: Vec<_> =
+        (0..REVOCATIONS_PER_PROJECT_MAX).map(|n| token(&format!("t{n}"), i64::MAX - 1 - n)).collect();
+    for some in many.chunks(256) {
+        world.accounts.record_and_revoke(&by, kick(), some).await.expect("written");
+    }
+    let mut all = BTreeSet::new();
+    let mut last = RevocationReader::new(world.another());
+    loop {
+        let page = last.next().await.expect("an answer");
+        if page.is_empty() {
+            break;
+        }
+        all.extend(page.into_iter().map(|found| (found.project, found.value)));
+    }
+    let of_p = all.iter().filter(|(project, _)| project == "p").count();
+    assert_eq!((of_p as i64, all.len() - of_p), (REVOCATIONS_PER_PROJECT_MAX, 3));
+    assert!(all.contains(&("p".into(), "one".into())), "it ends last");
+}
+
 async fn old_program_works_after_a_newer_migration(world: World) {
     let by = operator();
     world.accounts.add_user(&by, DEFAULT_PROJECT, new("ada")).await.expect("added");
@@ -524,6 +589,7 @@ async fn fill(accounts: &Accounts) {
         let (key, _) = accounts.add_stream_key(&by, project, "stage", "OBS").await.expect("added");
         accounts.add_stream_key(&by, project, "hall", "").await.expect("added");
         accounts.revoke_stream_key(&by, project, &key.id).await.expect("revoked");
+        accounts.set_user_disabled(&by, project, "ada", true).await.expect("disabled");
     }
     accounts.server_key(DEFAULT_PROJECT).await.expect("made");
     for _ in 0..600 {
@@ -540,8 +606,9 @@ async fn backup_is_restored_into_either_database_with_every_row() {
         let bytes = backup(&from.accounts).await;
         for to in [World::sqlite(), World::postgres()] {
             let counts = to.accounts.restore(&operator(), &mut bytes.as_slice()).await.expect("restored");
+            let audit = counts.audit;
             let expected =
-                BackupCounts { projects: 3, users: 4, api_keys: 7, stream_keys: 4, audit: counts.audit };
+                BackupCounts { projects: 3, users: 4, api_keys: 7, stream_keys: 4, audit, revocations: 2 };
             assert_eq!(counts, expected);
             assert!(counts.audit > 600, "{counts:?}");
             assert_eq!(to.rows().await, rows);
@@ -559,6 +626,26 @@ async fn backup_is_restored_into_either_database_with_every_row() {
     }
 }
 
+/// Form 1 had no revocations.
+#[tokio::test]
+async fn backup_of_the_first_form_is_restored() {
+    let from = World::sqlite();
+    from.accounts.add_user(&operator(), DEFAULT_PROJECT, new("ada")).await.expect("added");
+    let text = String::from_utf8(backup(&from.accounts).await).expect("JSON");
+    let first = text.replacen("\"leat_backup\":2", "\"leat_backup\":1", 1);
+    let (rows, end) = first.trim_end().rsplit_once('\n').expect("lines");
+    let rows = format!("{rows}\n");
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, rows.as_bytes());
+    let digest = digest.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let mut end: serde_json::Value = serde_json::from_str(end).expect("JSON");
+    end["sha256"] = digest.into();
+    end.as_object_mut().expect("an object").remove("revocations").expect("of form 2");
+    let to = World::sqlite();
+    let counts = to.accounts.restore(&operator(), &mut format!("{rows}{end}\n").as_bytes()).await;
+    assert_eq!(counts.expect("restored").users, 1);
+    assert_eq!(to.rows().await, from.rows().await);
+}
+
 async fn damaged_backup_changes_nothing(world: World) {
     let from = World::sqlite();
     fill(&from.accounts).await;
@@ -570,7 +657,7 @@ async fn damaged_backup_changes_nothing(world: World) {
     let twice: String = [&lines[..=half], &lines[half..]].concat().concat();
     let long = format!("{}{}\n{}", lines[0], "x".repeat(70_000), lines[1]);
     let damaged = [
-        ("cut in a line", text[..text.len() / 2].to_owned(), "not complete"),
+        ("cut in a line", text[..text.floor_char_boundary(text.len() / 2)].to_owned(), "not complete"),
         ("cut after a line", lines[..half].concat(), "not complete"),
         ("without its end", lines[..lines.len() - 1].concat(), "not complete"),
         ("a missing line", without_one, "checksum"),
@@ -578,7 +665,7 @@ async fn damaged_backup_changes_nothing(world: World) {
         ("another value", text.replacen("\"is_admin\":false", "\"is_admin\":true", 1), "checksum"),
         ("more after the end", text.clone() + "x", "end of the file"),
         ("a long line", long, "too long"),
-        ("another version", text.replacen("\"leat_backup\":1", "\"leat_backup\":2", 1), "version 2"),
+        ("another version", text.replacen("\"leat_backup\":2", "\"leat_backup\":3", 1), "version 3"),
         ("another file", "PNG\n".to_owned(), "header of a backup"),
         ("an empty file", String::new(), "not complete"),
     ];

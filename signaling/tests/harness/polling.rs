@@ -76,10 +76,14 @@ impl Http {
 
     /// One request on a new connection; `None` if the connection ends without an answer.
     pub async fn try_ask(&self, method: &str, path: &str, body: &[u8]) -> Option<Answer> {
+        self.try_ask_as("text/plain", method, path, body).await
+    }
+
+    async fn try_ask_as(&self, form: &str, method: &str, path: &str, body: &[u8]) -> Option<Answer> {
         let mut stream = self.connect().await;
         let lines = self.lines.join("\r\n");
         let head = format!(
-            "{method} {path} HTTP/1.1\r\n{lines}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\n{lines}\r\nConnection: close\r\nContent-Type: {form}\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         // A server that refuses the head does not read the rest.
@@ -95,6 +99,12 @@ impl Http {
 
     pub async fn ask(&self, method: &str, path: &str, body: &[u8]) -> Answer {
         self.try_ask(method, path, body).await.expect("an answer")
+    }
+
+    /// Sends JSON by POST.
+    pub async fn ask_json(&self, path: &str, body: &str) -> Answer {
+        let answer = self.try_ask_as("application/json", "POST", path, body.as_bytes());
+        answer.await.expect("an answer")
     }
 
     pub async fn get(&self, path: &str) -> Answer {

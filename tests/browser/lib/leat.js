@@ -13,7 +13,7 @@ import { IS_IPV6, LOOPBACK, LOOPBACK_HOST, loopback } from './family.js';
 import { machineLoad, PATIENCE_MS, until } from './wait.js';
 
 export const ROOT = resolve(fileURLToPath(import.meta.url), '../../../..');
-const LEAT_BIN = resolve(process.env.LEAT_BIN ?? join(ROOT, 'target/debug/leat'));
+export const LEAT_BIN = resolve(process.env.LEAT_BIN ?? join(ROOT, 'target/debug/leat'));
 
 /** Screenshots and logs for a person to read after a run. */
 export const ARTEFACTS = join(ROOT, 'target/browser');

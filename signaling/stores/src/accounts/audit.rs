@@ -16,6 +16,8 @@ pub enum Actor {
     User(String),
     /// An application, by the id of its API key.
     Key(String),
+    /// A participant of a call who is no user of this store, by the name in its token.
+    Participant(String),
     /// The server itself, for example because a retention time has passed.
     System,
 }
@@ -26,6 +28,7 @@ impl Display for Actor {
             Self::Cli(name) => write!(f, "cli:{name}"),
             Self::User(id) => write!(f, "user:{id}"),
             Self::Key(id) => write!(f, "key:{id}"),
+            Self::Participant(name) => write!(f, "participant:{name}"),
             Self::System => f.write_str("system"),
         }
     }

@@ -11,13 +11,14 @@ use super::database::Pool;
 use super::error::AccountError;
 use super::ids::{hex, now_ms};
 use super::limits::{BACKUP_LINE_BYTES_MAX, CALL_TIMEOUT, PAGE_LEN};
+use super::revocations::{ADD, RevocationRow};
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Read, Write};
 use tokio::time::timeout;
 
 /// Version of the form. A reader accepts its own and all earlier ones.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Rows of each table in a backup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct BackupCounts {
     pub stream_keys: u64,
     /// Entries of the audit log.
     pub audit: u64,
+    /// Revocations of tokens; absent in backups of form 1.
+    #[serde(default)]
+    pub revocations: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -48,6 +52,7 @@ enum BackupRow {
     ApiKeys(ApiKeyRow),
     StreamKeys(StreamKeyRow),
     Audit(AuditRow),
+    Revocations(RevocationRow),
     /// The last line.
     End(BackupEnd),
 }
@@ -194,6 +199,15 @@ macro_rules! write_tables {
             id,
             "SELECT id, at, actor, action, target, project, details FROM audit WHERE id > $1 ORDER BY id LIMIT $2"
         );
+        write_table!(
+            $tx,
+            $lines,
+            RevocationRow,
+            Revocations,
+            revocations,
+            id,
+            "SELECT id, project, kind, value, since, until FROM revocations WHERE id > $1 ORDER BY id LIMIT $2"
+        );
     }};
 }
 
@@ -272,12 +286,13 @@ macro_rules! check_is_empty {
     };
 }
 
-const IS_EMPTY: [(&str, &str); 5] = [
+const IS_EMPTY: [(&str, &str); 6] = [
     ("users", "SELECT CAST(1 AS BIGINT) FROM users LIMIT 1"),
     ("API keys", "SELECT CAST(1 AS BIGINT) FROM api_keys WHERE kind <> 'server' LIMIT 1"),
     ("stream keys", "SELECT CAST(1 AS BIGINT) FROM stream_keys LIMIT 1"),
     ("projects", "SELECT CAST(1 AS BIGINT) FROM projects WHERE name <> 'default' LIMIT 1"),
     ("entries in the audit log", "SELECT CAST(1 AS BIGINT) FROM audit LIMIT 1"),
+    ("revocations", "SELECT CAST(1 AS BIGINT) FROM revocations LIMIT 1"),
 ];
 
 /// Reads all rows into a transaction of either database.
@@ -356,6 +371,18 @@ macro_rules! read_tables {
                         .bind(row.target)
                         .bind(row.project)
                         .bind(row.details)
+                        .execute(&mut *$tx)
+                        .await
+                }
+                BackupRow::Revocations(row) => {
+                    counts.revocations += 1;
+                    sqlx::query(ADD)
+                        .bind(row.id)
+                        .bind(row.project)
+                        .bind(row.kind)
+                        .bind(row.value)
+                        .bind(row.since)
+                        .bind(row.until)
                         .execute(&mut *$tx)
                         .await
                 }

@@ -47,6 +47,14 @@ pub const PROJECTS_MAX: i64 = 1_000;
 pub const KEYS_PER_PROJECT_MAX: i64 = 15;
 /// Valid stream keys of one project: some for each of its rooms with an encoder. A further one is refused.
 pub const STREAM_KEYS_PER_PROJECT_MAX: i64 = 10_000;
+/// Revocations of one project, as in the memory of signaling. A further one replaces the one that ends first.
+pub const REVOCATIONS_PER_PROJECT_MAX: i64 = 4_096;
+/// Time for which the tokens of a user are revoked that is disabled, erased, or gets another password: longer
+/// than tokens are valid.
+pub const USER_REVOCATION_TIME: Duration = Duration::from_secs(24 * 3_600);
+/// Time within which a revocation of another process appears: the difference of the clocks, and a slow
+/// transaction. One that appears later is not read.
+pub const REVOCATIONS_OVERLAP: Duration = Duration::from_secs(60);
 /// Rows of one page of a list. The caller asks for the next page.
 pub const PAGE_LEN: i64 = 500;
 

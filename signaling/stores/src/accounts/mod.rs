@@ -15,6 +15,7 @@ mod login;
 mod names;
 mod passwords;
 mod projects;
+mod revocations;
 mod stream_keys;
 mod users;
 
@@ -27,6 +28,7 @@ pub use login::LoginError;
 pub use names::{check_password, check_project, check_room, check_user};
 pub use passwords::{HashError, PasswordThreads, PasswordsBusy};
 pub use projects::{DEFAULT_PROJECT, Project};
+pub use revocations::{RevocationKind, RevocationReader, StoredRevocation, account_hash};
 pub use stream_keys::StreamKey;
 pub use users::{NewUser, User};
 

@@ -5,8 +5,9 @@ use super::audit::{Action, Actor, append};
 use super::database::{in_transaction, on_pool};
 use super::error::AccountError;
 use super::ids::{new_id, now_ms};
-use super::limits::PAGE_LEN;
+use super::limits::{PAGE_LEN, USER_REVOCATION_TIME};
 use super::names::check_user;
+use super::revocations::{StoredRevocation, add_revocation};
 
 /// A user, without the hash of the password.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -44,6 +45,22 @@ pub(super) struct Credentials {
     #[sqlx(flatten)]
     pub(super) user: User,
     pub(super) password_hash: String,
+}
+
+/// Runs a statement that changes or deletes a user and returns its id, revokes the user's tokens, and records
+/// the change.
+macro_rules! change_user {
+    ($accounts:expr, $actor:expr, ($project:expr, $name:expr), $statement:expr, $action:expr) => {{
+        let (project, name) = ($project, $name);
+        let duration_s = USER_REVOCATION_TIME.as_secs() as i64;
+        in_transaction!($accounts.store, |tx| {
+            let id: Option<(String,)> = $statement.fetch_optional(&mut *tx).await?;
+            let (id,) = id.ok_or_else(|| AccountError::not_found("user", name, Some(project)))?;
+            add_revocation!(tx, &StoredRevocation::of_account(project, name, duration_s));
+            append!(tx, $actor, Action::new($action, format!("user:{id}"), project))?;
+            Ok(())
+        })
+    }};
 }
 
 impl Accounts {
@@ -117,7 +134,7 @@ impl Accounts {
             .await?))
     }
 
-    /// Disables a user, which ends the user's sessions, or enables one.
+    /// Disables a user, which ends the user's sessions and calls, or enables one.
     pub async fn set_user_disabled(
         &self,
         actor: &Actor,
@@ -125,24 +142,19 @@ impl Accounts {
         name: &str,
         is_disabled: bool,
     ) -> Result<(), AccountError> {
+        const SET: &str = "UPDATE users SET is_disabled = $3, session_epoch = session_epoch + 1 \
+             WHERE project = $1 AND name = $2 RETURNING id";
         let action = if is_disabled { "user.disable" } else { "user.enable" };
-        in_transaction!(self.store, |tx| {
-            let id: Option<(String,)> = sqlx::query_as(
-                "UPDATE users SET is_disabled = $3, session_epoch = session_epoch + 1 \
-                 WHERE project = $1 AND name = $2 RETURNING id",
-            )
-            .bind(project)
-            .bind(name)
-            .bind(is_disabled)
-            .fetch_optional(&mut *tx)
-            .await?;
-            let (id,) = id.ok_or_else(|| AccountError::not_found("user", name, Some(project)))?;
-            append!(tx, actor, Action::new(action, format!("user:{id}"), project))?;
-            Ok(())
-        })
+        change_user!(
+            self,
+            actor,
+            (project, name),
+            sqlx::query_as(SET).bind(project).bind(name).bind(is_disabled),
+            action
+        )
     }
 
-    /// Changes the password of a user, which ends the user's sessions.
+    /// Changes the password of a user, which ends the user's sessions and calls.
     pub async fn set_password(
         &self,
         actor: &Actor,
@@ -150,35 +162,24 @@ impl Accounts {
         name: &str,
         password_hash: &str,
     ) -> Result<(), AccountError> {
-        in_transaction!(self.store, |tx| {
-            let id: Option<(String,)> = sqlx::query_as(
-                "UPDATE users SET password_hash = $3, session_epoch = session_epoch + 1 \
-                 WHERE project = $1 AND name = $2 RETURNING id",
-            )
-            .bind(project)
-            .bind(name)
-            .bind(password_hash)
-            .fetch_optional(&mut *tx)
-            .await?;
-            let (id,) = id.ok_or_else(|| AccountError::not_found("user", name, Some(project)))?;
-            append!(tx, actor, Action::new("user.password", format!("user:{id}"), project))?;
-            Ok(())
-        })
+        const SET: &str = "UPDATE users SET password_hash = $3, session_epoch = session_epoch + 1 \
+             WHERE project = $1 AND name = $2 RETURNING id";
+        let set = "user.password";
+        change_user!(
+            self,
+            actor,
+            (project, name),
+            sqlx::query_as(SET).bind(project).bind(name).bind(password_hash),
+            set
+        )
     }
 
-    /// Erases a user. The audit log keeps the user's id, which then leads to no name.
+    /// Erases a user, which ends the user's calls. The audit log keeps the user's id, which then leads to no
+    /// name.
     pub async fn delete_user(&self, actor: &Actor, project: &str, name: &str) -> Result<(), AccountError> {
-        in_transaction!(self.store, |tx| {
-            let id: Option<(String,)> =
-                sqlx::query_as("DELETE FROM users WHERE project = $1 AND name = $2 RETURNING id")
-                    .bind(project)
-                    .bind(name)
-                    .fetch_optional(&mut *tx)
-                    .await?;
-            let (id,) = id.ok_or_else(|| AccountError::not_found("user", name, Some(project)))?;
-            append!(tx, actor, Action::new("user.delete", format!("user:{id}"), project))?;
-            Ok(())
-        })
+        const DELETE: &str = "DELETE FROM users WHERE project = $1 AND name = $2 RETURNING id";
+        let delete = "user.delete";
+        change_user!(self, actor, (project, name), sqlx::query_as(DELETE).bind(project).bind(name), delete)
     }
 
     /// An error if there is no such project: an empty list would hide a wrong name.

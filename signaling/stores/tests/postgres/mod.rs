@@ -72,6 +72,26 @@ impl Postgres {
         server.wait().expect("a child");
     }
 
+    /// Stops the execution of all its processes; its connections stay open.
+    pub fn freeze(&self) {
+        self.signal_all("STOP");
+    }
+
+    pub fn thaw(&self) {
+        self.signal_all("CONT");
+    }
+
+    fn signal_all(&self, name: &str) {
+        let Some(server) = &self.server else { return };
+        let pid = server.id();
+        signal(name, pid);
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("Linux");
+        for child in children.split_whitespace() {
+            // One that serves a connection may have ended.
+            let _ = Command::new("kill").args(["-s", name, child]).stderr(Stdio::null()).status();
+        }
+    }
+
     fn log(&self) -> String {
         fs::read_to_string(self.dir.join("log")).unwrap_or_default()
     }
@@ -110,6 +130,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
+        self.thaw();
         if let Some(mut server) = self.server.take() {
             // SIGQUIT ends it without a checkpoint; the files are deleted.
             signal("QUIT", server.id());

@@ -59,6 +59,21 @@ impl RedisServer {
         }
     }
 
+    /// Stops its execution; its connections stay open.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.process.as_ref().expect("it is running").id().to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status().expect("kill runs");
+        assert!(status.success(), "process {pid}");
+    }
+
     /// Sends one command without spaces in its arguments, and returns the first line of the answer.
     pub fn command(&self, command: &str) -> String {
         self.try_command(command).expect("an answer")
