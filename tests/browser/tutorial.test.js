@@ -282,7 +282,15 @@ test('wrong users, rooms and tokens are refused with a sentence', TEST_LIMIT, as
     });
     assert.deepEqual(statuses, [401, 401, 403, 200]);
 
+    // The session has ended: there is no token.
+    await mallory.logIn('grace', 'compiler');
+    await until('the page of the call', () => mallory.page.locator('#call').isVisible());
+    await mallory.page.context().clearCookies();
+    await mallory.press('Join');
+    await until('the sentence of the application', async () => (await mallory.message()) === 'Log in first.');
+
     // A token that Leat refuses: of a server with another secret.
+    await mallory.page.reload();
     await mallory.page.route('**/call-token', async (route) => {
       const response = await route.fetch();
       const { token, ...rest } = await response.json();
@@ -309,7 +317,7 @@ test('a user of Leat logs in and gets a token that admits to the room', TEST_LIM
         const { Call } = await import('/leat.js');
         return new Promise((resolve, reject) => {
           const onView = ({ online, displayName, failure }) => (failure ? reject(failure) : online && resolve(displayName));
-          new Call({ url, room, token, displayName: '' }, { onView, onNotice: () => undefined }).join();
+          new Call({ url, room, token }, { onView, onNotice: () => undefined }).join();
         });
       },
       { url: leat.url, room, token },
