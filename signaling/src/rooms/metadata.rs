@@ -22,6 +22,7 @@ impl Rooms {
             let mut state = self.state();
             let found = state.peers.get_mut(&peer).ok_or_else(not_joined)?;
             permitted(found.permissions.can_update_own_metadata, "canUpdateOwnMetadata")?;
+            found.count_change()?;
             if let Some(name) = set.display_name {
                 found.display_name = shown_name(None, &name, &found.user);
             }
