@@ -168,6 +168,19 @@ pub const REASON_LEN_MAX: usize = 256;
 /// Users that a peer names as subscribers, for all its producers together; the engine stores 16 bytes of
 /// each. More get `LIMIT`.
 pub const SUBSCRIBERS_NAMED_MAX: usize = 256;
+/// Changes of its metadata and its subscribers by one peer per second: each is sent to the others and stored
+/// with its transports. Above it, `SetMetadata` and `SetSubscribers` get `LIMIT` and the time for a retry.
+pub const PEER_CHANGES_PER_SECOND: f64 = 1.0;
+/// Changes at once, before [`PEER_CHANGES_PER_SECOND`] applies: an application sets everything after the join.
+pub const PEER_CHANGES_BURST: f64 = 20.0;
+/// Mutes by one administrator per second; each is an entry in the audit log. Above it, `MutePeer` and
+/// `MuteProducer` get `LIMIT` and the time for a retry.
+pub const MUTES_PER_SECOND: f64 = 10.0;
+/// Mutes at once, before [`MUTES_PER_SECOND`] applies: everybody in a large room.
+pub const MUTES_BURST: f64 = 500.0;
+/// Earlier tokens of a peer, from `RefreshToken` and resumes, that are revoked with it until they expire. More
+/// are forgotten, the oldest first: tokens last longer than it takes to get so many.
+pub const FORMER_TOKENS_MAX: usize = 8;
 /// Bytes of the metadata of a peer, which all other peers get; more get `BAD_MESSAGE`.
 pub const METADATA_BYTES_MAX: usize = 1_024;
 /// Bytes of the id of a token (`jti`); a longer one gets `TOKEN_MALFORMED`.
@@ -211,9 +224,18 @@ pub const BATCH_INTERVAL: Duration = Duration::from_millis(25);
 /// Bytes of an event above which it is sent without waiting for more notifications: a dozen new peers.
 pub const BATCH_BYTES_MAX: usize = 1 << 10;
 
-/// Bytes that wait to be sent to one client: `Joined` of a full room has at most 500 KiB. A client above the
-/// limit loses its connection; after a resume, `Joined` has the complete state.
-pub const OUTSTANDING_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes that wait to be sent to one client: `Joined` of a full room fits, in which every peer has all its
+/// producers, metadata and a long name. A client above the limit loses its connection; after a resume, `Joined`
+/// has the complete state.
+pub const OUTSTANDING_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of one peer in `Joined`: its metadata, names and ids, and its producers, each with ids, kind and
+/// source.
+const PEER_BYTES_MAX: usize = METADATA_BYTES_MAX
+    + 4 * DISPLAY_NAME_LEN_MAX
+    + USER_BYTES_MAX
+    + 128
+    + PRODUCERS_PER_PEER_MAX * (4 * SOURCE_LEN_MAX + 128);
+const _: () = assert!(PEERS_PER_ROOM_MAX * PEER_BYTES_MAX < OUTSTANDING_BYTES_MAX);
 /// Bytes that a message takes in addition to its content, in the queue and in that of Engine.IO.
 pub const MESSAGE_OVERHEAD: usize = 256;
 /// Notifications that wait to be sent to one client, whatever their size: all that a full room sends in one
@@ -221,13 +243,14 @@ pub const MESSAGE_OVERHEAD: usize = 256;
 pub const OUTBOX_LEN: usize = 2_048;
 
 /// Notifications of one peer that are kept for a resume, 32 bytes each; the bytes of the notification itself
-/// are shared by the peers of a room. A full room changes this often in the time of a long absence. A client
-/// that missed more gets a snapshot.
+/// are shared by the peers of a room. A full room changes this often in the time of a long absence. Fewer are
+/// kept if they have more than [`REPLAY_BYTES_MAX`]. A client that missed more gets a snapshot.
 pub const NOTIFICATIONS_KEPT: usize = 1_024;
 /// Bytes of the notifications that are sent again after a resume, with [`MESSAGE_OVERHEAD`]: half of what may
 /// wait for a client, so that a resume does not end the connection again. A client that missed more gets a
 /// snapshot.
-pub const REPLAY_BYTES_MAX: usize = OUTSTANDING_BYTES_MAX / 2;
+pub const REPLAY_BYTES_MAX: usize = 1024 * 1024;
+const _: () = assert!(REPLAY_BYTES_MAX <= OUTSTANDING_BYTES_MAX / 2);
 const _: () = assert!(NOTIFICATIONS_KEPT < OUTBOX_LEN);
 
 /// Time in which a client closes its session after the server announced the end, before the server closes it.
@@ -415,6 +438,11 @@ pub const LOGINS_PER_ADDRESS_BURST: f64 = 100.0;
 pub const LOGINS_PER_ACCOUNT_PER_SECOND: f64 = 0.1;
 /// Logins at once of one account, before the rate applies: typing errors, and several devices.
 pub const LOGINS_PER_ACCOUNT_BURST: f64 = 10.0;
+/// Requests for tokens of rooms per second from one IPv4 address or IPv6 /64: each is two queries. Above it,
+/// they get status 429.
+pub const ROOM_TOKENS_PER_ADDRESS_PER_SECOND: f64 = 20.0;
+/// Requests for tokens at once from one address, before the rate applies: a school behind one address.
+pub const ROOM_TOKENS_PER_ADDRESS_BURST: f64 = 1_000.0;
 /// Lifetime of the session of a user who logged in: a working day. Afterwards the user logs in again.
 pub const SESSION_TTL: Duration = Duration::from_secs(12 * 3_600);
 /// Lifetime of a token for a room: it is needed to join, and to resume after a restart of the client.
@@ -422,6 +450,8 @@ pub const ROOM_TOKEN_TTL: Duration = Duration::from_secs(3_600);
 /// Interval at which the API keys of the database are read: the time until a new key is accepted or a revoked
 /// one refused.
 pub const API_KEYS_INTERVAL: Duration = Duration::from_secs(3);
+/// Pause before a join is tried again while the API keys have not been read since the start.
+pub const API_KEYS_PAUSE: Duration = Duration::from_secs(1);
 /// Time for which the tokens of a revoked API key are refused by its id, so that their peers cannot resume:
 /// longer than a resume is possible. Joins are refused as long as the key is not valid.
 pub const API_KEY_REVOCATION: Duration = Duration::from_secs(3_600);
@@ -430,7 +460,15 @@ pub const AUDIT_RETENTION_INTERVAL: Duration = Duration::from_secs(3_600);
 /// Entries of the audit log about rooms that wait for the database: all that a hundred administrators do in
 /// some minutes. Further ones are dropped, counted and logged.
 pub const AUDIT_QUEUE_LEN: usize = 4_096;
+/// Entries of one project in that queue, so that no project takes the places of others. Further ones are
+/// dropped, counted and logged.
+pub const AUDIT_QUEUE_OF_PROJECT: usize = AUDIT_QUEUE_LEN / 4;
+/// Entries of one project that revoke nothing: mutes must not take the places of kicks.
+pub const AUDIT_QUEUE_WITHOUT_REVOCATION: usize = AUDIT_QUEUE_OF_PROJECT / 2;
+/// Tries to write an entry that the database refuses. Afterwards it is dropped and logged.
+pub const AUDIT_TRIES: u32 = 3;
 /// Pause before an entry of the audit log is written again after the database did not answer.
 pub const AUDIT_RETRY: Duration = Duration::from_secs(1);
-/// Time at the end of the process to write the entries that wait.
-pub const AUDIT_DRAIN: Duration = Duration::from_secs(2);
+/// Time at the end of the process to write what waits for the stores: entries of the audit log, sessions,
+/// events.
+pub const STORES_DRAIN: Duration = Duration::from_secs(2);

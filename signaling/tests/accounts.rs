@@ -402,6 +402,19 @@ async fn logins_are_limited_per_account_whether_it_exists_or_not() {
     }
 }
 
+#[tokio::test]
+async fn requests_for_tokens_are_limited_per_address() {
+    let server = Server::start("tokens").await;
+    let mut last = 0;
+    for _ in 0..limits::ROOM_TOKENS_PER_ADDRESS_BURST as usize * 2 {
+        last = server.room_token("no session", "stage").await.0;
+        if last == 429 {
+            break;
+        }
+    }
+    assert_eq!(last, 429);
+}
+
 /// Only the database is away: nothing listens on its port.
 #[tokio::test]
 async fn database_that_is_away_is_reported_and_blocks_no_join() {

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { after, before, test } from 'node:test';
+import { SignalClient } from './lib/client.js';
 import { Leat } from './lib/leat.js';
 import { launch, Peer } from './lib/peers.js';
 import { machineLoad, TEST_LIMIT, until } from './lib/wait.js';
@@ -14,8 +15,8 @@ const ROOM = 'millpond';
 const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 /** A token by RFC 7519, made without the server's code. */
-function token({ alg = 'HS256', secret = SECRET, room = ROOM, expiresInS = 600, permissions, name } = {}) {
-  const claims = { sub: 'ada', name, room, exp: Math.floor(Date.now() / 1000) + expiresInS, permissions };
+function token({ alg = 'HS256', secret = SECRET, sub = 'ada', room = ROOM, expiresInS = 600, permissions, name } = {}) {
+  const claims = { sub, name, room, exp: Math.floor(Date.now() / 1000) + expiresInS, permissions };
   const signed = `${part({ alg, typ: 'JWT' })}.${part(claims)}`;
   const signature = alg === 'none' ? '' : createHmac('sha256', secret).update(signed).digest('base64url');
   return `${signed}.${signature}`;
@@ -107,5 +108,75 @@ test('a link with a token joins after a click only, and the token leaves the add
     assert.equal(await shown(), 'Ada Lovelace', 'the signed name counts, not the typed one');
   } finally {
     await ada.close();
+  }
+});
+
+/** Runs in the page: a call that asks the test for tokens, beside the app. */
+async function callWithTokens(room) {
+  const events = {
+    onView: (view) => {
+      window.view = view;
+    },
+    onNotice: () => undefined,
+  };
+  window.longCall = new window.__leat.Call({ room, displayName: 'Ada', token: () => window.mint() }, events);
+  const stream = await navigator.mediaDevices.getUserMedia({ video: true });
+  window.longCall.setSource('camera', stream.getVideoTracks()[0]);
+  window.longCall.join();
+}
+
+test('a call goes on and returns after its first token has ended', TEST_LIMIT, async () => {
+  const room = 'marathon';
+  const grace = await Peer.open(browser, leat.url, {
+    room,
+    name: 'Grace',
+    token: token({ room, sub: 'grace', name: 'Grace' }),
+    needsClick: true,
+  });
+  const ada = await Peer.open(browser, leat.url, { room, name: 'Ada', token: token({ room }) });
+  const tokens = [];
+  const view = () => ada.page.evaluate(() => ({ online: window.view.online, failure: window.view.failure?.message }));
+  const frames = async () => (await grace.stream('Ada', 'video'))?.frames ?? 0;
+  const seen = async (what) => {
+    const before = await frames();
+    await until(what, async () => (await frames()) > before + 20);
+  };
+  try {
+    await ada.page.exposeFunction('mint', () => {
+      tokens.push(token({ room, name: 'Ada', expiresInS: 4 }));
+      return tokens.at(-1);
+    });
+    await ada.page.evaluate(callWithTokens, room);
+    await grace.connected();
+    await until('Grace sees Ada', async () => (await frames()) > 0);
+    const [first] = tokens;
+    const admitted = async () => {
+      const client = await SignalClient.join(leat.url, room, 'Mallory', first).catch((error) => error.message);
+      if (typeof client === 'string') return client;
+      await client.request('leave', {});
+      client.close();
+      return '';
+    };
+    assert.equal(await admitted(), '', 'a new client with the first token');
+    // The server accepts a token for half a minute after its end, because clocks may differ.
+    await until('the first token admits no more', async () => /expired/.test(await admitted()), { everyMs: 2_000 });
+    await seen('Grace sees Ada after the end of the first token');
+    assert.deepEqual(await view(), { online: true, failure: undefined });
+    assert.ok(tokens.length > 5, `${tokens.length} tokens in half a minute`);
+
+    // Neither process remembers Ada: only a valid token lets her in.
+    for (const name of ['leat-engine', 'leat-signaling']) leat.crash(name);
+    await until('the socket of Ada is lost', async () => !(await view()).online);
+    await until('the socket of Ada is back', async () => (await view()).online);
+    await until('Grace is back', () => grace.online());
+    await until('Grace sees Ada again', async () => (await frames()) > 0);
+    await seen('Ada sends to Grace after the return');
+    assert.match(await admitted(), /expired/);
+  } catch (error) {
+    const history = await ada.page.evaluate(() => window.longCall?.history.map(({ what }) => what)).catch(() => []);
+    error.message += `\n--- Ada\n${history.join('\n')}\n--- leat up\n${leat.log}\n--- machine\n${machineLoad()}`;
+    throw error;
+  } finally {
+    await Promise.all([ada.close(), grace.close()]);
   }
 });

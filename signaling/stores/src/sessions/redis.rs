@@ -71,6 +71,20 @@ impl Own {
         }
     }
 
+    /// Bounds what waits while Redis is away: a room is written as a whole, and of ended rooms only some are
+    /// deleted. The keys of the others end by themselves.
+    fn bound_unwritten(&mut self) {
+        let mut ended = 0;
+        self.unwritten.retain(|room, unwritten| {
+            if self.rooms.contains_key(room) {
+                *unwritten = Unwritten::All;
+                return true;
+            }
+            ended += 1;
+            ended <= limits::ENDED_ROOMS_MAX
+        });
+    }
+
     fn mark_all(&mut self) {
         self.unwritten.extend(self.rooms.keys().map(|room| (room.clone(), Unwritten::All)));
     }
@@ -263,6 +277,7 @@ impl Inner {
             if let Err(error) = result {
                 // Whether it was written is unknown.
                 own.unwritten.extend(taken.into_iter().map(|room| (room, Unwritten::All)));
+                own.bound_unwritten();
                 return Err(error);
             }
         }
@@ -416,5 +431,24 @@ fn reason(error: &RedisError) -> String {
     match error.kind() {
         ErrorKind::InvalidClientConfig => error.to_string(),
         _ => error.category().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_while_redis_is_away_is_bounded() {
+        let mut own = Own { rooms: HashMap::new(), unwritten: BTreeMap::new(), is_writing: false };
+        let open = RoomRef::new("default", "open");
+        own.rooms.insert(open.clone(), BTreeMap::new());
+        for number in 0..10_000 {
+            own.mark(&open, &number.to_string());
+            own.mark(&RoomRef::new("default", format!("ended {number}")), "peer");
+        }
+        own.bound_unwritten();
+        assert_eq!(own.unwritten.len(), limits::ENDED_ROOMS_MAX + 1);
+        assert!(matches!(own.unwritten[&open], Unwritten::All));
     }
 }

@@ -1,5 +1,6 @@
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
+import { Call } from '../sdk';
 import { currentCall, useCallStore } from '../stores/useCallStore';
 import { App } from './App';
 import './style.css';
@@ -7,10 +8,10 @@ import './style.css';
 declare global {
   interface Window {
     /**
-     * For debugging in the console and for browser tests: the store, and the running call with its `history`
-     * and `getStats`. Nothing in the app reads it.
+     * For debugging in the console and for browser tests: the store, the running call with its `history` and
+     * `getStats`, and the class of calls. Nothing in the app reads it.
      */
-    __leat: { store: typeof useCallStore; readonly call: ReturnType<typeof currentCall> };
+    __leat: { store: typeof useCallStore; readonly call: ReturnType<typeof currentCall>; Call: typeof Call };
   }
 }
 
@@ -19,6 +20,7 @@ window.__leat = {
   get call() {
     return currentCall();
   },
+  Call,
 };
 
 // A closed tab leaves immediately. Without this, the others would see a still picture until the server's

@@ -1,13 +1,15 @@
 // A call: one session in one room, from join to leave, over any number of sockets and engines. This is the
 // class that applications use; `core.ts` does the work.
 
-import { CallCore } from './core';
+import { RoomAdmin } from './admin';
+import { CallCore, type OwnMetadata } from './core';
 import type { CallOptions } from './entry';
 import type { HistoryEntry } from './history';
 import type { Layers } from './layers';
 import { sendLeaveBeacon } from './leave_beacon';
+import { type Presence, presenceState } from './roster';
 import type { SessionState } from './session';
-import type { Direction } from './sources';
+import type { Direction, Subscribers } from './sources';
 import type { CallEvents } from './view';
 
 /** How long `leave` waits for the server's answer. */
@@ -16,6 +18,8 @@ const LEAVE_MS = 500;
 const DISPLAY_DEBOUNCE_MS = 250;
 
 export class Call {
+  /** The requests of an administrator of the room. */
+  readonly admin: RoomAdmin;
   readonly #url: string | undefined;
   readonly #core: CallCore;
   #displayTimer: ReturnType<typeof setTimeout> | undefined;
@@ -23,6 +27,7 @@ export class Call {
   constructor(options: CallOptions, events: CallEvents) {
     this.#url = options.url;
     this.#core = new CallCore(options, events);
+    this.admin = new RoomAdmin(this.#core.channel.request);
   }
 
   get session(): SessionState {
@@ -74,6 +79,32 @@ export class Call {
     this.#core.reportActivity();
   }
 
+  /**
+   * Reports how active the user is, where the application knows it better: `away` and `idle` apply until the next
+   * report. Rejects with `LIMIT` if it changes too often.
+   */
+  async setPresence(presence: Presence): Promise<void> {
+    await this.#core.channel.request({ case: 'setPresence', value: { state: presenceState(presence) } }, 'ack');
+  }
+
+  /**
+   * Changes what the others see of this client; what is absent stays as it is. An empty name means the user id;
+   * `metadata` is the application's, at most 1,024 bytes. The token needs the permission `canUpdateOwnMetadata`;
+   * otherwise this rejects with `TOKEN_PERMISSION`. After a return as a new peer it is set again.
+   */
+  setMetadata(change: OwnMetadata): Promise<void> {
+    return this.#core.setMetadata(change);
+  }
+
+  /**
+   * Replaces the token: before it ends, if `CallOptions.token` is a string, or to change what this client may do.
+   * Sources that the new token does not permit end. Rejects with a `SignalError` if the server refuses it; then the
+   * former token stays.
+   */
+  refreshToken(token: string): Promise<void> {
+    return this.#core.token.replace(token);
+  }
+
   /** Starts to send a track under a name, or ends the source with that name. */
   setSource(source: string, track: MediaStreamTrack | null, paused = false): void {
     this.#core.room.setSource(source, track, paused);
@@ -82,6 +113,17 @@ export class Call {
 
   setPaused(source: string, paused: boolean): void {
     if (this.#core.room.setPaused(source, paused)) this.#core.changed();
+  }
+
+  /**
+   * Names the users that may receive a source of this client, or everyone again; at most 256 users for all sources
+   * together. May be called before the source exists, and applies until it is changed. A source that begins with a
+   * list of users sends nothing before the server has the list. If the server does not accept the list, the source
+   * ends with a notice.
+   */
+  setSubscribers(source: string, subscribers: Subscribers): void {
+    this.#core.room.subscribers.set(source, subscribers === 'everyone' ? subscribers : [...subscribers]);
+    this.#core.changed();
   }
 
   /**

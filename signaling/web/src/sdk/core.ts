@@ -3,9 +3,11 @@
 // and `view.ts` shows the result.
 
 import { type Joined, PresenceState } from '../gen/signal_pb';
+import { accessAfter, accessOf, initialAccess, permissionsOf } from './access';
 import { Activity } from './activity';
 import { type Payload, SignalChannel } from './channel';
 import { type CallOptions, Entry, type Notification } from './entry';
+import { Evicted, messageOf } from './errors';
 import { History } from './history';
 import { type LifecycleEvents, MediaLifecycle } from './lifecycle';
 import type { Media } from './media';
@@ -16,12 +18,20 @@ import { emptyRoster, rosterAfter, withoutSources } from './roster';
 import { eventDue, next, type SessionEvent, type SessionState } from './session';
 import { Speaking } from './speaking';
 import { differences } from './sync';
+import { CallToken } from './token';
 import { type CallEvents, STARVED_AFTER_MS, viewOf } from './view';
+
+/** What the others see of this client, as far as the application has set it. */
+export interface OwnMetadata {
+  displayName?: string;
+  metadata?: string;
+}
 
 export class CallCore {
   readonly history = new History();
   readonly channel: SignalChannel;
   readonly entry: Entry;
+  readonly token: CallToken;
   readonly room = new Room();
   readonly #options: CallOptions;
   readonly #events: CallEvents;
@@ -33,6 +43,8 @@ export class CallCore {
     ownId: () => this.entry.identity?.peerId ?? '',
   });
   readonly #activity = new Activity(() => this.channel.tell({ case: 'setPresence', value: { state: PresenceState.ACTIVE } }));
+  /** What the server has accepted. It belongs to the place in the room, and is lost with it. */
+  #metadata: OwnMetadata = {};
   #session: SessionState = 'Handshaking';
   #failure: Error | null = null;
   #starvedTimer: ReturnType<typeof setTimeout> | undefined;
@@ -49,7 +61,8 @@ export class CallCore {
     };
     this.channel = new SignalChannel(options.url, channelEvents, options.requestTimeoutMs);
     this.#lifecycle = new MediaLifecycle(this.channel.request, this.#lifecycleEvents());
-    this.entry = new Entry(options, this.channel, {
+    this.token = new CallToken(options.token, { refresh: (token) => this.#refreshToken(token), note });
+    this.entry = new Entry(options, this.channel, this.token, {
       onSocket: () => this.#lifecycle.onSocket(),
       onJoined: (joined, device, early) => this.#onJoined(joined, this.#lifecycle.onJoined(joined, device), early),
       onPlaceLost: (reason) => this.#lifecycle.drop(reason),
@@ -84,6 +97,21 @@ export class CallCore {
     };
   }
 
+  async #refreshToken(token: string): Promise<void> {
+    if (!this.entry.joined) return;
+    const { permissions } = await this.channel.request({ case: 'refreshToken', value: { token } }, 'tokenRefreshed');
+    const change = { on: 'permissions', permissions: permissionsOf(permissions) } as const;
+    this.room.access = accessAfter(this.room.access, change);
+    this.changed();
+  }
+
+  async setMetadata(change: OwnMetadata): Promise<void> {
+    await this.channel.request({ case: 'setMetadata', value: change }, 'ack');
+    this.#metadata = { ...this.#metadata, ...change };
+    if (change.displayName !== undefined) this.entry.rename(change.displayName);
+    this.#publish();
+  }
+
   get session(): SessionState {
     return this.#session;
   }
@@ -106,7 +134,11 @@ export class CallCore {
   #onJoined(joined: Joined, kept: Media | null, early: readonly Notification[]): void {
     const { room } = this;
     room.roster = rosterAfter(room.roster, joined, new Set(kept?.incoming.keys()));
+    room.access = accessOf(joined);
     this.#activity.reset();
+    if (!joined.resumed && Object.keys(this.#metadata).length > 0) {
+      this.setMetadata(this.#metadata).catch((error) => this.history.note(`metadata was not set again: ${messageOf(error)}`));
+    }
     this.dispatch('AUTH_VALID');
     for (const notification of early) if (this.entry.isNext(notification)) this.#apply(notification.payload);
     for (const producerId of joined.mutedProducers) this.#onMuted(producerId, true);
@@ -150,8 +182,11 @@ export class CallCore {
       case 'muted':
         this.#onMuted(effect.producerId, effect.muted);
         break;
+      case 'access':
+        this.room.access = accessAfter(this.room.access, effect.change);
+        break;
       case 'evicted':
-        this.#fail(new Error(effect.reason));
+        this.#fail(new Evicted(effect.reason));
         break;
       case 'note':
         this.history.note(effect.what);
@@ -211,6 +246,7 @@ export class CallCore {
       this.#lifecycle.end();
       this.#speaking.stop();
       this.room.roster = emptyRoster;
+      this.room.access = initialAccess;
     }
     this.#publish();
   }
@@ -224,14 +260,15 @@ export class CallCore {
 
   #publish(): void {
     const { identity, joined } = this.entry;
-    const { roster, unplayable, local } = this.room;
+    const { access, roster, unplayable, local } = this.room;
     const shown = {
       session: this.#session,
       online: joined,
       waiting: this.entry.waiting,
       room: this.#options.room,
       peerId: identity?.peerId ?? '',
-      displayName: identity?.displayName || this.#options.displayName,
+      displayName: identity?.displayName || this.#options.displayName || '',
+      access,
       roster,
       local,
       unplayable,

@@ -4,9 +4,19 @@
 import { Device } from 'mediasoup-client';
 import { ErrorCode, type Joined } from '../gen/signal_pb';
 import type { Payload, SignalChannel } from './channel';
-import { isFinal, retryAfterMs, SignalError, SocketLost, UnexpectedAnswer } from './errors';
+import {
+  isFinal,
+  isTokenOld,
+  NotAdmitted,
+  retryAfterMs,
+  SignalError,
+  SocketLost,
+  TokenUnavailable,
+  UnexpectedAnswer,
+} from './errors';
 import type { Media } from './media';
 import { Position } from './position';
+import type { CallToken, TokenSource } from './token';
 import { fromRtpCapabilities } from './wire';
 
 /** After a JoinRoom without a result, the pause before the next socket. */
@@ -16,8 +26,14 @@ const JOIN_RETRY_MS = 1_000;
 
 export interface CallOptions {
   room: string;
-  displayName: string;
-  token?: string;
+  /** The name that the others see; that of the token takes precedence. Without either, the user id. */
+  displayName?: string;
+  /**
+   * A token, or a function that returns one. With a function the call outlives its first token: it is called before
+   * the first join, some time before a token ends, and before a join with a token that has ended. While it fails, it
+   * is called again, with growing pauses. With a string, the application calls `Call.refreshToken` in time.
+   */
+  token?: TokenSource;
   /** The server's origin; by default the page's own. */
   url?: string;
   /** For tests: another WebRTC implementation. */
@@ -30,6 +46,7 @@ export interface CallOptions {
 export interface Identity {
   readonly peerId: string;
   readonly secret: Uint8Array;
+  readonly user: string;
   readonly displayName: string;
 }
 
@@ -59,12 +76,23 @@ export interface EntryEvents {
 /** How to continue after a failed `JoinRoom`. */
 export type AfterFailure =
   /** No action: the next socket joins. */
-  { do: 'wait' } | { do: 'enterAsNew' } | { do: 'changeSocket' } | { do: 'end' } | { do: 'retry'; afterMs: number };
+  | { do: 'wait' }
+  /** With a new token, if the application gives one. */
+  | { do: 'replaceToken' }
+  | { do: 'enterAsNew' }
+  | { do: 'changeSocket' }
+  | { do: 'end' }
+  | { do: 'retry'; afterMs: number };
 
 export class Entry {
   readonly #options: CallOptions;
   readonly #channel: SignalChannel;
+  readonly #token: CallToken;
   readonly #events: EntryEvents;
+  /** The number of joins; one that waits for a token finds a later one here, and gives up. */
+  #attempt = 0;
+  /** The server has accepted this client before. */
+  #wasJoined = false;
   #identity: Identity | null = null;
   #joined = false;
   #waiting = false;
@@ -74,9 +102,10 @@ export class Entry {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #device: Promise<Device> | null = null;
 
-  constructor(options: CallOptions, channel: SignalChannel, events: EntryEvents) {
+  constructor(options: CallOptions, channel: SignalChannel, token: CallToken, events: EntryEvents) {
     this.#options = options;
     this.#channel = channel;
+    this.#token = token;
     this.#events = events;
   }
 
@@ -98,7 +127,18 @@ export class Entry {
   async enter(): Promise<void> {
     clearTimeout(this.#timer);
     if (this.#ended) return;
-    const { room, displayName, token = '' } = this.#options;
+    this.#attempt += 1;
+    const attempt = this.#attempt;
+    try {
+      const given = await this.#token.forJoin();
+      if (attempt === this.#attempt && this.#channel.up && !this.#ended) await this.#enterWith(given);
+    } catch (error) {
+      if (attempt === this.#attempt && !this.#ended) this.#onFailed(error, false, false);
+    }
+  }
+
+  async #enterWith({ token, isNew }: { token: string; isNew: boolean }): Promise<void> {
+    const { room, displayName = '' } = this.#options;
     const resumable = this.#events.onSocket();
     const identity = this.#identity;
     const { resume: position } = this.#position;
@@ -111,8 +151,13 @@ export class Entry {
       else if (answer.case === 'joined') await this.#onJoined(answer.value);
       else throw new UnexpectedAnswer('joinRoom', answer.case);
     } catch (error) {
-      this.#onFailed(error, identity !== null);
+      this.#onFailed(error, identity !== null, isNew);
     }
+  }
+
+  /** The server has given this client another name. */
+  rename(displayName: string): void {
+    if (this.#identity) this.#identity = { ...this.#identity, displayName: displayName || this.#identity.user };
   }
 
   #setWaiting(waiting: boolean): void {
@@ -126,12 +171,12 @@ export class Entry {
     if (!this.#waiting) return false;
     if (payload.case === 'joined') {
       this.#waiting = false;
-      this.#onJoined(payload.value).catch((error) => this.#onFailed(error, false));
+      this.#onJoined(payload.value).catch((error) => this.#onFailed(error, false, false));
       return true;
     }
     if (payload.case === 'denied') {
       this.#setWaiting(false);
-      this.#events.onRefused(new Error(payload.value.reason));
+      this.#events.onRefused(new NotAdmitted(payload.value.reason));
       return true;
     }
     return false;
@@ -145,8 +190,11 @@ export class Entry {
     });
     const device = await this.#device;
     if (!this.#channel.up || this.#ended) return;
-    this.#identity = { peerId: joined.peerId, secret: joined.resumeSecret, displayName: joined.displayName };
+    const { peerId, resumeSecret: secret, user, displayName } = joined;
+    this.#identity = { peerId, secret, user, displayName };
     this.#joined = true;
+    this.#wasJoined = true;
+    this.#token.onJoined(joined.tokenExpiresAt > 0n);
     this.#position.onJoined(joined);
     this.#events.note(joined.resumed ? `joined again, epoch ${joined.engineEpoch}` : `joined, epoch ${joined.engineEpoch}`);
     this.#events.onJoined(joined, device, this.#early.splice(0));
@@ -159,12 +207,18 @@ export class Entry {
     return device;
   }
 
-  #onFailed(error: unknown, isResume: boolean): void {
+  #onFailed(error: unknown, isResume: boolean, isTokenNew: boolean): void {
     this.#early = [];
-    const after = afterFailure(error, isResume, this.#channel.up);
-    if (after.do === 'changeSocket' || after.do === 'retry') this.#events.note(`join failed: ${error}`);
+    const { up } = this.#channel;
+    const after = afterFailure(error, { isResume, isSocketUp: up, isTokenNew, wasJoined: this.#wasJoined });
+    if (after.do === 'changeSocket' || after.do === 'retry' || after.do === 'replaceToken')
+      this.#events.note(`join failed: ${error}`);
     switch (after.do) {
       case 'wait':
+        break;
+      case 'replaceToken':
+        if (this.#token.discard()) void this.enter();
+        else this.#refuse(error);
         break;
       case 'enterAsNew':
         this.#identity = null;
@@ -178,12 +232,16 @@ export class Entry {
         this.#timer = setTimeout(() => this.#channel.reopen(), SOCKET_CHANGE_MS);
         break;
       case 'end':
-        this.#events.onRefused(error instanceof Error ? error : new Error(String(error)));
+        this.#refuse(error);
         break;
       case 'retry':
         this.#timer = setTimeout(() => this.#channel.up && this.enter(), after.afterMs);
         break;
     }
+  }
+
+  #refuse(error: unknown): void {
+    this.#events.onRefused(error instanceof Error ? error : new Error(String(error)));
   }
 
   /** The socket is lost. */
@@ -216,14 +274,28 @@ export class Entry {
   end(): void {
     this.#ended = true;
     this.#joined = false;
+    this.#token.end();
     clearTimeout(this.#timer);
   }
 }
 
-export function afterFailure(error: unknown, isResume: boolean, isSocketUp: boolean): AfterFailure {
+export interface FailedJoin {
+  /** It named an earlier place in the room. */
+  isResume: boolean;
+  isSocketUp: boolean;
+  /** The application gave the token for this join. */
+  isTokenNew: boolean;
+  /** The server has accepted this client before. */
+  wasJoined: boolean;
+}
+
+export function afterFailure(error: unknown, { isResume, isSocketUp, isTokenNew, wasJoined }: FailedJoin): AfterFailure {
   if (error instanceof SocketLost && !isSocketUp) return { do: 'wait' };
   const code = error instanceof SignalError ? error.code : null;
   if (isResume && code === ErrorCode.RESUME_SECRET) return { do: 'enterAsNew' };
+  if (isTokenOld(error) && !isTokenNew) return { do: 'replaceToken' };
+  // Before the first join a user waits for the answer.
+  if (error instanceof TokenUnavailable && !wasJoined) return { do: 'end' };
   // The socket is connected, but the answer came too late, or belongs to an attempt that was given up. For
   // the server this socket is in the room, and it refuses every further JoinRoom on it. A new socket has no
   // such state.

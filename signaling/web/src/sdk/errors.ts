@@ -31,6 +31,27 @@ export class SocketLost extends Error {
   }
 }
 
+/** The server has ended this session: an administrator removed the peer, or it resumed elsewhere. The message is the reason. */
+export class Evicted extends Error {
+  override name = 'Evicted';
+}
+
+/** An administrator did not admit this client. The message is the reason. */
+export class NotAdmitted extends Error {
+  override name = 'NotAdmitted';
+}
+
+/** The application gave no token for the join. */
+export class TokenUnavailable extends Error {
+  readonly retryAfterMs: number;
+
+  constructor(message: string, retryAfterMs: number) {
+    super(message);
+    this.name = 'TokenUnavailable';
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
 /** The answer does not match the request: a server error. */
 export class UnexpectedAnswer extends Error {
   constructor(request: string | undefined, answer: string | undefined) {
@@ -41,7 +62,7 @@ export class UnexpectedAnswer extends Error {
 
 /** True when joining failed and another try would fail as well. */
 export function isFinal(error: unknown): boolean {
-  if (error instanceof SocketLost) return false;
+  if (error instanceof SocketLost || error instanceof TokenUnavailable) return false;
   if (!(error instanceof SignalError)) return true;
   switch (error.code) {
     case ErrorCode.INTERNAL:
@@ -55,9 +76,15 @@ export function isFinal(error: unknown): boolean {
   }
 }
 
-/** The pause that the server gives; 0 when it gives none. */
+/** True when the server refused a token that has ended, or whose key it does not have any more: another may be valid. */
+export function isTokenOld(error: unknown): boolean {
+  const old = [ErrorCode.TOKEN_EXPIRED, ErrorCode.TOKEN_KEY, ErrorCode.TOKEN_SIGNATURE];
+  return error instanceof SignalError && old.includes(error.code);
+}
+
+/** The pause that the error gives; 0 when it gives none. */
 export function retryAfterMs(error: unknown): number {
-  return error instanceof SignalError ? error.retryAfterMs : 0;
+  return error instanceof SignalError || error instanceof TokenUnavailable ? error.retryAfterMs : 0;
 }
 
 export function messageOf(error: unknown): string {

@@ -1,12 +1,16 @@
 // The SDK: everything an application needs for a call. It depends on neither React nor the page.
 
+export type { Permissions, RoomPolicy, WaitingClient } from './access';
+export type { RoomAdmin } from './admin';
 export { Call } from './call';
 export { type Captured, captureDevices, captureOne, captureScreen, problemOf } from './capture';
+export type { OwnMetadata } from './core';
 export type { CallOptions } from './entry';
-export { SignalError } from './errors';
+export { Evicted, NotAdmitted, SignalError, SocketLost, TokenUnavailable } from './errors';
 export type { HistoryEntry } from './history';
 export type { Layers } from './layers';
 export type { Presence } from './roster';
 export type { SessionState } from './session';
-export type { Direction, LocalSource } from './sources';
+export type { Direction, LocalSource, Subscribers } from './sources';
+export type { TokenSource } from './token';
 export type { CallEvents, CallView, PeerView, SourceView } from './view';

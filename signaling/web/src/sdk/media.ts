@@ -17,7 +17,7 @@ import {
   supports,
 } from './layers';
 import type { MediaKind } from './roster';
-import { type Backup, type Direction, Hints, type Incoming, type LocalSource, type Outgoing } from './sources';
+import { type Backup, type Direction, Hints, type Incoming, type LocalSource, type Outgoing, type Subscribers } from './sources';
 import {
   fromIceParameters,
   fromIceServers,
@@ -267,7 +267,9 @@ export class Media {
     return this.#device.sendRtpCapabilities.codecs?.find(wanted);
   }
 
-  async produce({ source, kind, track, paused }: LocalSource, policy: EncodingPolicy, backup?: Backup): Promise<void> {
+  async produce(local: LocalSource, policy: EncodingPolicy, held: boolean, backup?: Backup): Promise<void> {
+    const { source, kind, track } = local;
+    const paused = local.paused || held;
     const key = backup?.key ?? source;
     const encoding =
       kind === 'audio'
@@ -280,7 +282,8 @@ export class Media {
     if (paused) producer.pause();
     producer.on('trackended', () => this.#events.onSourceEnded(source));
     const encodings = producer.rtpParameters.encodings ?? [];
-    this.outgoing.set(key, { producer, key, encodings, serverPaused: paused, sending: null });
+    const subscribers = held && !backup ? null : 'everyone';
+    this.outgoing.set(key, { producer, key, encodings, serverPaused: paused, subscribers, sending: null });
   }
 
   async #videoOptions(
@@ -323,6 +326,13 @@ export class Media {
         : this.#request({ case: 'resumeProducer', value: { producerId } }, 'ack'),
     );
     outgoing.serverPaused = paused;
+  }
+
+  async setSubscribers(outgoing: Outgoing, subscribers: Subscribers): Promise<void> {
+    const everyone = subscribers === 'everyone';
+    const value = { producerId: outgoing.producer.id, everyone, users: everyone ? [] : [...subscribers] };
+    await this.#unlessClosed(this.#request({ case: 'setSubscribers', value }, 'ack'));
+    outgoing.subscribers = subscribers;
   }
 
   async closeProducer(outgoing: Outgoing): Promise<void> {

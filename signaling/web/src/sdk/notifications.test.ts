@@ -17,6 +17,7 @@ test('peers and their sources are added, changed and removed', () => {
   const producer = { id: 'a1', kind: 'audio', source: 'microphone' };
   expect(after({ case: 'peerLeft', value: { peerId: 'bob' } })).toBe(undefined);
   expect(after({ case: 'peerChanged', value: { peerId: 'bob', displayName: 'Robert' } })?.name).toBe('Robert');
+  expect(after({ case: 'peerChanged', value: { peerId: 'bob', metadata: 'hand up' } })?.metadata).toBe('hand up');
   expect(after({ case: 'peerAway', value: { peerId: 'bob', away: true } })?.away).toBe(true);
   expect([...(after({ case: 'newProducer', value: { peerId: 'bob', producer } })?.sources.keys() ?? [])]).toEqual(['v1', 'a1']);
   expect(after({ case: 'producerClosed', value })?.sources.size).toBe(0);
@@ -60,6 +61,21 @@ test.each<[PayloadInit, Effect | null]>([
   [
     { case: 'producerClosed', value: { peerId: 'me', producerId: 'p1' } },
     { on: 'producerClosed', producerId: 'p1' },
+  ],
+  [
+    { case: 'roomChanged', value: { policy: { maxPeers: 8, locked: true, publishers: 'admins' } } },
+    {
+      on: 'access',
+      change: { on: 'policy', policy: { maxPeers: 8, locked: true, waitingRoom: false, publishers: 'admins' } },
+    },
+  ],
+  [
+    { case: 'peerWaiting', value: { waitingId: 'w1', user: 'grace', displayName: 'Grace' } },
+    { on: 'access', change: { on: 'waiting', client: { id: 'w1', user: 'grace', name: 'Grace' } } },
+  ],
+  [
+    { case: 'peerWaiting', value: { waitingId: 'w1', gone: true } },
+    { on: 'access', change: { on: 'notWaiting', id: 'w1' } },
   ],
   [
     { case: 'muted', value: { producerId: 'p1', muted: true } },

@@ -1,6 +1,7 @@
 // The changes that a notification causes: in the roster, and at most one effect. Pure.
 
 import type { ScoreChanged } from '../gen/signal_pb';
+import { type AccessChange, policyOf, waitingClientOf } from './access';
 import type { Payload } from './channel';
 import type { Layers } from './layers';
 import * as roster from './roster';
@@ -28,6 +29,7 @@ export type Effect =
   | { on: 'producerClosed'; producerId: string }
   /** An administrator muted a producer of this client, or ended the mute. */
   | { on: 'muted'; producerId: string; muted: boolean }
+  | { on: 'access'; change: AccessChange }
   | { on: 'evicted'; reason: string }
   /** An entry for the history. */
   | { on: 'note'; what: string };
@@ -50,7 +52,7 @@ function rosterAfter(before: roster.Roster, payload: Payload): roster.Roster {
     case 'peerAway':
       return roster.setAway(before, payload.value.peerId, payload.value.away);
     case 'peerChanged':
-      return roster.rename(before, payload.value.peerId, payload.value.displayName);
+      return roster.describe(before, payload.value.peerId, payload.value.displayName, payload.value.metadata);
     case 'presenceChanged': {
       const presence = roster.presenceOf(payload.value.state);
       return presence ? roster.setPresence(before, payload.value.user, presence) : before;
@@ -86,6 +88,13 @@ function effectOf(payload: Payload): Effect | null {
       return { on: 'producerClosed', producerId: payload.value.producerId };
     case 'muted':
       return { on: 'muted', producerId: payload.value.producerId, muted: payload.value.muted };
+    case 'roomChanged':
+      return { on: 'access', change: { on: 'policy', policy: policyOf(payload.value.policy) } };
+    case 'peerWaiting': {
+      const client = waitingClientOf(payload.value);
+      const change: AccessChange = payload.value.gone ? { on: 'notWaiting', id: client.id } : { on: 'waiting', client };
+      return { on: 'access', change };
+    }
     case 'consumerClosed':
       return { on: 'consumerClosed', consumerId: payload.value.consumerId };
     case 'layersWanted': {

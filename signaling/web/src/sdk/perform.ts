@@ -10,7 +10,7 @@ export async function perform(action: Action, media: Media, policy: EncodingPoli
     case 'restartIce':
       return media.restartIce(action.direction);
     case 'produce':
-      return media.produce(action.local, policy, action.backup);
+      return media.produce(action.local, policy, action.held, action.backup);
     case 'consume':
       return media.consume(action.producerId, action.peerId, action.source);
     case 'forgetConsumer':
@@ -26,12 +26,17 @@ export async function perform(action: Action, media: Media, policy: EncodingPoli
   }
 }
 
-type OnProducer = Extract<Action, { do: 'sendWanted' | 'replaceTrack' | 'mute' | 'pauseProducer' | 'closeProducer' }>;
+type OnProducer = Extract<
+  Action,
+  { do: 'setSubscribers' | 'sendWanted' | 'replaceTrack' | 'mute' | 'pauseProducer' | 'closeProducer' }
+>;
 
 async function performOnProducer(action: OnProducer, media: Media): Promise<void> {
   const outgoing = media.outgoing.get(action.key);
   if (!outgoing) return;
   switch (action.do) {
+    case 'setSubscribers':
+      return media.setSubscribers(outgoing, action.subscribers);
     case 'sendWanted':
       return media.sendWanted(outgoing);
     case 'replaceTrack':

@@ -13,15 +13,17 @@ const key = 'camera in video/VP8';
 
 const consume: Action = { do: 'consume', producerId: 'v1', peerId: 'bob', source: 'camera' };
 const resume: Action = { do: 'resumeConsumer', producerId: 'v1' };
-const produce: Action = { do: 'produce', key: 'camera', local };
+const produce: Action = { do: 'produce', key: 'camera', local, held: false };
 const pause: Action = { do: 'pauseProducer', key: 'camera', source: 'camera', paused: true };
-const backup: Action = { do: 'produce', key, local, backup: { key, producerId: 'p1', mimeType: 'video/VP8' } };
+const backup: Action = { do: 'produce', key, local, held: false, backup: { key, producerId: 'p1', mimeType: 'video/VP8' } };
+const restrict: Action = { do: 'setSubscribers', key: 'camera', source: 'camera', subscribers: ['grace'] };
 const pauseBackup: Action = { do: 'pauseProducer', key, source: 'camera', paused: true };
 
 const { NO_SUCH_PRODUCER, NO_SUCH_CONSUMER, CANNOT_CONSUME, TOKEN_PERMISSION, LIMIT, UNSUPPORTED_CODEC, ENGINE_REFUSED } =
   ErrorCode;
 
 const cannotPlay = 'This browser cannot play the camera of Bob.';
+const notAccepted = 'The server does not accept who may receive your camera.';
 const mayNotReceive = 'You may not see and hear the others in this room.';
 
 test.each<[Action, ErrorCode, Consequence | null]>([
@@ -35,6 +37,10 @@ test.each<[Action, ErrorCode, Consequence | null]>([
   [produce, LIMIT, { stopSource: 'camera', notice: 'The server does not accept your camera.' }],
   [produce, UNSUPPORTED_CODEC, { stopSource: 'camera', notice: 'The server does not accept your camera.' }],
   [produce, ENGINE_REFUSED, null],
+  [restrict, NO_SUCH_PRODUCER, { forgetProducer: 'camera' }],
+  [restrict, LIMIT, { stopSource: 'camera', notice: notAccepted }],
+  [restrict, ErrorCode.BAD_MESSAGE, { stopSource: 'camera', notice: notAccepted }],
+  [restrict, ENGINE_REFUSED, null],
   [backup, LIMIT, { dropBackup: key }],
   [backup, ENGINE_REFUSED, { dropBackup: key }],
   [pauseBackup, TOKEN_PERMISSION, { dropBackup: key }],

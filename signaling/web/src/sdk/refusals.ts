@@ -43,6 +43,8 @@ export function consequenceOf(
       return ofSource(action.producerId, code, roster);
     case 'produce':
       return ofLocal(action.local.source, action.key, code);
+    case 'setSubscribers':
+      return ofSubscribers(action.source, action.key, code);
     case 'pauseProducer':
       return ofLocal(action.source, action.key, code);
     default:
@@ -68,6 +70,19 @@ function ofSource(producerId: string, code: ErrorCode, roster: Roster): Conseque
       const notice = 'You may not see and hear the others in this room.';
       return { unplayable: producerId, forgetConsumer: producerId, notice, noticeOnce: true };
     }
+    default:
+      return null;
+  }
+}
+
+/** Without its list of users, the source would go to everyone. */
+function ofSubscribers(source: string, key: string, code: ErrorCode): Consequence | null {
+  switch (code) {
+    case ErrorCode.NO_SUCH_PRODUCER:
+      return { forgetProducer: key };
+    case ErrorCode.BAD_MESSAGE:
+    case ErrorCode.LIMIT:
+      return { stopSource: source, notice: `The server does not accept who may receive your ${source}.` };
     default:
       return null;
   }

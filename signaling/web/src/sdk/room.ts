@@ -1,16 +1,19 @@
 // The state of the room and the wishes of this client: the peers and their sources, the client's own sources,
 // and the sizes shown. Notifications, refusals and the user change it; `sync.ts` compares it with the media.
 
+import { type Access, initialAccess } from './access';
 import type { Layers } from './layers';
 import type { Media } from './media';
 import type { Consequence } from './refusals';
 import { emptyRoster, ownerOf, type Roster, removeSource } from './roster';
-import type { LocalSource } from './sources';
+import type { LocalSource, Subscribers } from './sources';
 import type { Wanted } from './sync';
 
 export class Room implements Wanted {
   roster: Roster = emptyRoster;
+  access: Access = initialAccess;
   readonly local = new Map<string, LocalSource>();
+  readonly subscribers = new Map<string, Subscribers>();
   readonly unplayable = new Set<string>();
   readonly lines = new Map<string, number>();
   readonly pinned = new Map<string, Layers>();

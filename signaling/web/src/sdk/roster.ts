@@ -26,6 +26,8 @@ export interface RemotePeer {
   away: boolean;
   /** Of its user, whose most active peer counts. */
   presence: Presence;
+  /** Set by the peer (`Call.setMetadata`); its meaning is the application's. */
+  metadata: string;
   sources: ReadonlyMap<string, RemoteSource>;
 }
 
@@ -60,6 +62,7 @@ export function peerOf(peer: Peer): RemotePeer {
     id: peer.id,
     user: peer.user,
     name: peer.displayName || peer.user || 'Guest',
+    metadata: peer.metadata,
     away: peer.away,
     presence: presenceOf(peer.presence) ?? 'active',
     sources: new Map(sources.map((source) => [source.id, source])),
@@ -124,8 +127,14 @@ export function setAway(roster: Roster, peerId: string, away: boolean): Roster {
   return withPeer(roster, peerId, (peer) => ({ ...peer, away }));
 }
 
-export function rename(roster: Roster, peerId: string, name: string): Roster {
-  return withPeer(roster, peerId, (peer) => ({ ...peer, name: name || peer.user || 'Guest' }));
+export function describe(roster: Roster, peerId: string, name: string, metadata: string): Roster {
+  return withPeer(roster, peerId, (peer) => ({ ...peer, name: name || peer.user || 'Guest', metadata }));
+}
+
+/** The protocol's value. */
+export function presenceState(presence: Presence): PresenceState {
+  const states = { active: PresenceState.ACTIVE, idle: PresenceState.IDLE, away: PresenceState.AWAY };
+  return states[presence];
 }
 
 /** A user may be in the room with several peers. */

@@ -15,6 +15,9 @@ export interface LocalSource {
   readonly paused: boolean;
 }
 
+/** Who may receive a source: everyone in the room, or the users with these ids. */
+export type Subscribers = 'everyone' | readonly string[];
+
 /** The same source in a second codec, for receivers that cannot play the first. */
 export interface Backup {
   /** Key in `outgoing`. */
@@ -32,6 +35,11 @@ export interface Outgoing {
   /** The encodings when all of them are wanted. */
   readonly encodings: readonly types.RtpEncodingParameters[];
   serverPaused: boolean;
+  /**
+   * Who may receive it. Null: it was created for a list of users that the server does not have yet; it stays paused
+   * until then. A backup follows its first producer.
+   */
+  subscribers: Subscribers | null;
   /** The spatial layers that the encoder is set to send; null means all. */
   sending: ReadonlySet<number> | null;
 }

@@ -21,14 +21,15 @@ const bob = (...ids: string[]) =>
   ]);
 
 function wanted(rest: Partial<Wanted> = {}): Wanted {
-  return { local: new Map(), roster: emptyRoster, unplayable: new Set(), lines: new Map(), pinned: new Map(), ...rest };
+  const maps = { local: new Map(), subscribers: new Map(), lines: new Map(), pinned: new Map() };
+  return { ...maps, roster: emptyRoster, unplayable: new Set(), ...rest };
 }
 
 const ofLocal = (...sources: LocalSource[]) => wanted({ local: new Map(sources.map((source) => [source.source, source])) });
 
 function outgoing(key: string, rest: Partial<ExistingOutgoing> & { paused?: boolean; track?: MediaStreamTrack } = {}) {
   const producer = { id: `id of ${key}`, track: rest.track ?? cameraTrack, paused: rest.paused ?? false };
-  return { key, producer, serverPaused: false, sending: null, ...rest };
+  return { key, producer, serverPaused: false, subscribers: 'everyone' as const, sending: null, ...rest };
 }
 
 function existing(rest: Partial<Existing> & { sends?: ExistingOutgoing[] } = {}): Existing {
@@ -53,7 +54,7 @@ test('no difference gives no action', () => {
 
 describe('a local source', () => {
   test('without a producer is produced, if the browser and the server share a codec', () => {
-    expect(differences(ofLocal(camera()), existing())).toEqual([{ do: 'produce', key: 'camera', local: camera() }]);
+    expect(differences(ofLocal(camera()), existing())).toEqual([{ do: 'produce', key: 'camera', local: camera(), held: false }]);
     expect(differences(ofLocal(camera()), existing({ canProduce: () => false }))).toEqual([]);
   });
 
@@ -86,13 +87,51 @@ describe('a local source', () => {
   });
 });
 
+describe('a source for some users', () => {
+  const list = ['grace'];
+  const forGrace = { ...ofLocal(camera()), subscribers: new Map([['camera', list]]) };
+  const differ = (...sends: ExistingOutgoing[]) => differences(forGrace, existing({ sends }));
+  const setSubscribers: Action = { do: 'setSubscribers', key: 'camera', source: 'camera', subscribers: list };
+
+  test('begins paused, and continues when the server has the list', () => {
+    expect(differ()).toEqual([{ do: 'produce', key: 'camera', local: camera(), held: true }]);
+    const held = { paused: true, serverPaused: true };
+    expect(differ(outgoing('camera', { ...held, subscribers: null }))).toEqual([setSubscribers]);
+    expect(differ(outgoing('camera', { ...held, subscribers: list }))).toEqual([
+      { do: 'mute', key: 'camera', muted: false },
+      { do: 'pauseProducer', key: 'camera', source: 'camera', paused: false },
+    ]);
+    expect(differ(outgoing('camera', { subscribers: list }))).toEqual([]);
+  });
+
+  test('that went to everyone before is not paused', () => {
+    expect(differ(outgoing('camera'))).toEqual([setSubscribers]);
+  });
+
+  test('goes to everyone again', () => {
+    expect(differences(ofLocal(camera()), existing({ sends: [outgoing('camera', { subscribers: list })] }))).toEqual([
+      { ...setSubscribers, subscribers: 'everyone' },
+    ]);
+  });
+
+  test('has a backup that begins paused, too, and has no list itself', () => {
+    const backup = { key: 'camera in video/VP8', producerId: 'id of camera', mimeType: 'video/VP8' };
+    const hints = new Hints();
+    hints.backups.set(backup.key, backup);
+    const first = outgoing('camera', { paused: true, serverPaused: true, subscribers: null });
+    const of = (...sends: ExistingOutgoing[]) => differences(forGrace, existing({ hints, sends }));
+    expect(of(first)).toEqual([setSubscribers, { do: 'produce', key: backup.key, local: camera(), held: true, backup }]);
+    expect(of(outgoing('camera', { subscribers: list }), outgoing(backup.key))).toEqual([]);
+  });
+});
+
 describe('a backup', () => {
   const backup = { key: 'camera in video/VP8', producerId: 'id of camera', mimeType: 'video/VP8' };
   const hints = new Hints();
   hints.backups.set(backup.key, backup);
 
   test('is produced beside the first producer of its source, and not before', () => {
-    const produce: Action = { do: 'produce', key: backup.key, local: camera(), backup };
+    const produce: Action = { do: 'produce', key: backup.key, local: camera(), held: false, backup };
     expect(differences(ofLocal(camera()), existing({ hints, sends: [outgoing('camera')] }))).toEqual([produce]);
     expect(differences(ofLocal(camera()), existing({ hints })).map((action) => action.do)).toEqual(['produce']);
   });

@@ -6,12 +6,14 @@
 import type { types } from 'mediasoup-client';
 import { type Layers, spatialLayerFor } from './layers';
 import { type MediaKind, ownerOf, type Roster } from './roster';
-import type { Backup, Direction, Hints, Incoming, LocalSource, Outgoing } from './sources';
+import type { Backup, Direction, Hints, Incoming, LocalSource, Outgoing, Subscribers } from './sources';
 
 /** The sources that the user wants to send and to receive. */
 export interface Wanted {
   /** By name. */
   readonly local: ReadonlyMap<string, LocalSource>;
+  /** By name, who may receive a source; everyone if it is absent. */
+  readonly subscribers: ReadonlyMap<string, Subscribers>;
   readonly roster: Roster;
   /** Producers that this client does not request again. */
   readonly unplayable: ReadonlySet<string>;
@@ -30,14 +32,16 @@ export interface Existing {
   canProduce(kind: MediaKind): boolean;
 }
 
-export interface ExistingOutgoing extends Pick<Outgoing, 'key' | 'serverPaused' | 'sending'> {
+export interface ExistingOutgoing extends Pick<Outgoing, 'key' | 'serverPaused' | 'sending' | 'subscribers'> {
   readonly producer: Pick<types.Producer, 'id' | 'track' | 'paused'>;
 }
 
 /** `key` names a producer of this client: by its source, or by a backup's key. */
 export type Action =
   | { do: 'restartIce'; direction: Direction }
-  | { do: 'produce'; key: string; local: LocalSource; backup?: Backup }
+  /** `held`: it stays paused until the server knows who may receive it. */
+  | { do: 'produce'; key: string; local: LocalSource; held: boolean; backup?: Backup }
+  | { do: 'setSubscribers'; key: string; source: string; subscribers: Subscribers }
   | { do: 'sendWanted'; key: string }
   | { do: 'replaceTrack'; key: string; track: MediaStreamTrack }
   /** In the browser only; takes effect immediately. */
@@ -55,7 +59,7 @@ export type Action =
 export function differences(wanted: Wanted, existing: Existing): Action[] {
   return [
     ...existing.restartsDue.map((direction): Action => ({ do: 'restartIce', direction })),
-    ...[...wanted.local.values()].flatMap((local) => differencesOfLocal(existing, local, local.source)),
+    ...[...wanted.local.values()].flatMap((local) => differencesOfLocal(wanted, existing, local, local.source)),
     ...differencesOfBackups(wanted, existing),
     ...differencesOfRoster(wanted, existing),
   ];
@@ -71,6 +75,8 @@ export function nameOf(action: Action): string | null {
       return `restart ICE of ${action.direction}`;
     case 'produce':
       return `send ${action.key}`;
+    case 'setSubscribers':
+      return `subscribers of ${action.key}`;
     case 'sendWanted':
       return `layers of ${action.key}`;
     case 'replaceTrack':
@@ -92,27 +98,35 @@ export function nameOf(action: Action): string | null {
 }
 
 /** One producer of a local source: its first, or a backup. */
-function differencesOfLocal(existing: Existing, local: LocalSource, key: string, backup?: Backup): Action[] {
+function differencesOfLocal(wanted: Wanted, existing: Existing, local: LocalSource, key: string, backup?: Backup): Action[] {
   const outgoing = existing.outgoing.get(key);
-  if (!outgoing) return existing.canProduce(local.kind) ? [{ do: 'produce', key, local, backup }] : [];
+  const subscribers = wanted.subscribers.get(local.source) ?? 'everyone';
+  // A new producer is open to everyone: nothing is sent before the server has the list.
+  const first = existing.outgoing.get(local.source);
+  const held = first ? first.subscribers === null : subscribers !== 'everyone';
+  if (!outgoing) return existing.canProduce(local.kind) ? [{ do: 'produce', key, local, held, backup }] : [];
   const { producer, sending, serverPaused } = outgoing;
+  const paused = local.paused || held;
   const actions: Action[] = [];
+  if (!backup && outgoing.subscribers !== subscribers)
+    actions.push({ do: 'setSubscribers', key, source: local.source, subscribers });
   if ((existing.hints.wanted.get(producer.id) ?? null) !== sending) actions.push({ do: 'sendWanted', key });
   if (producer.track !== local.track) actions.push({ do: 'replaceTrack', key, track: local.track });
   // In the browser immediately, before the server's answer: from now on no sound of a muted microphone may be
   // sent.
-  if (local.paused !== producer.paused) actions.push({ do: 'mute', key, muted: local.paused });
-  if (local.paused !== serverPaused) actions.push({ do: 'pauseProducer', key, source: local.source, paused: local.paused });
+  if (paused !== producer.paused) actions.push({ do: 'mute', key, muted: paused });
+  if (paused !== serverPaused) actions.push({ do: 'pauseProducer', key, source: local.source, paused });
   return actions;
 }
 
-function differencesOfBackups({ local }: Wanted, existing: Existing): Action[] {
+function differencesOfBackups(wanted: Wanted, existing: Existing): Action[] {
+  const { local } = wanted;
   const { outgoing, hints } = existing;
   const actions: Action[] = [];
   for (const backup of hints.backups.values()) {
     const first = [...outgoing.values()].find(({ producer }) => producer.id === backup.producerId);
     const source = first && local.get(first.key);
-    if (source) actions.push(...differencesOfLocal(existing, source, backup.key, backup));
+    if (source) actions.push(...differencesOfLocal(wanted, existing, source, backup.key, backup));
   }
   for (const key of outgoing.keys()) {
     // Closing a producer closes its backups.

@@ -20,6 +20,8 @@ export class FakeServer {
   /** Answers that replace the usual ones; `null` leaves a request unanswered. */
   readonly instead: Partial<Record<PayloadCase, (payload: Payload, socket: string) => Answer>> = {};
   epoch = 'first';
+  /** The number of sockets so far. */
+  connections = 0;
   /** Fields of Joined in addition to the usual ones. */
   joined: JoinedFields = {};
   /** Relays that come with every transport and restart. */
@@ -32,6 +34,7 @@ export class FakeServer {
 
   async listen(): Promise<string> {
     this.#io.on('connection', (socket) => {
+      this.connections += 1;
       socket.on('signal', (bytes: Uint8Array, acknowledge: (bytes: Uint8Array) => void) => {
         const { payload } = fromBinary(SignalSchema, new Uint8Array(bytes));
         this.asked.push(payload);
@@ -141,6 +144,8 @@ export class FakeServer {
             iceServers: this.iceServers,
           },
         };
+      case 'refreshToken':
+        return { case: 'tokenRefreshed', value: {} };
       default:
         return { case: 'ack', value: {} };
     }
@@ -149,6 +154,13 @@ export class FakeServer {
 
 export function refusal(code: ErrorCode, message = ErrorCode[code], retryAfterMs = 0): PayloadInit {
   return { case: 'error', value: { code, message, retryAfterMs } };
+}
+
+/** A token without a valid signature. `issuedAt` is in milliseconds since 1970; `id` makes it differ from others. */
+export function madeToken(issuedAt: number, lifetimeMs: number, id: string): string {
+  const claims = { sub: 'ada', name: id, iat: issuedAt / 1_000, exp: (issuedAt + lifetimeMs) / 1_000 };
+  const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  return `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}.c2lnbmF0dXJl`;
 }
 
 export function fakeTrack(kind: 'audio' | 'video'): MediaStreamTrack {

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { PeerSchema } from '../gen/signal_pb';
+import { initialAccess } from './access';
 import { type Roster, rosterOf, setPaused } from './roster';
 import { type Received, type Shown, STARVED_AFTER_MS, viewOf } from './view';
 
@@ -18,6 +19,7 @@ function shown(rest: Partial<Shown> = {}): Shown {
     room: 'millpond',
     peerId: 'ada',
     displayName: 'Ada',
+    access: initialAccess,
     roster,
     local: new Map(),
     unplayable: new Set(),

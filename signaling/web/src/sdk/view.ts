@@ -1,5 +1,6 @@
 // The state of a call that a user interface needs, as one immutable value. Pure.
 
+import type { Access, Permissions, RoomPolicy, WaitingClient } from './access';
 import type { RemotePeer, RemoteSource, Roster } from './roster';
 import type { SessionState } from './session';
 import type { Incoming, LocalSource, Outgoing, Sent } from './sources';
@@ -29,6 +30,11 @@ export interface CallView {
   /** An administrator has to admit this client to the room. */
   waiting: boolean;
   room: string;
+  /** What the token permits. */
+  permissions: Permissions;
+  policy: RoomPolicy;
+  /** For administrators: the clients that wait to be admitted. */
+  waitingClients: readonly WaitingClient[];
   peerId: string;
   displayName: string;
   peers: readonly PeerView[];
@@ -69,14 +75,15 @@ export interface ReceivedTrack extends Pick<Incoming, 'serverPaused'> {
 }
 
 /** The inputs of a view. */
-export interface Shown extends Omit<CallView, 'peers' | 'sendScores'> {
+export interface Shown extends Omit<CallView, 'peers' | 'sendScores' | 'permissions' | 'policy' | 'waitingClients'> {
+  access: Access;
   roster: Roster;
   unplayable: ReadonlySet<string>;
   media: Received | null;
 }
 
 /** `now` is in milliseconds since the epoch. */
-export function viewOf({ roster, unplayable, media, local, ...rest }: Shown, now: number): CallView {
+export function viewOf({ access, roster, unplayable, media, local, ...rest }: Shown, now: number): CallView {
   const sourceView = (source: RemoteSource): SourceView => ({
     ...source,
     track: media?.incoming.get(source.id)?.consumer.track ?? null,
@@ -85,7 +92,9 @@ export function viewOf({ roster, unplayable, media, local, ...rest }: Shown, now
     score: receivedScore(media, source.id),
   });
   const peers = [...roster.values()].map((peer) => ({ ...peer, sources: [...peer.sources.values()].map(sourceView) }));
-  return { ...rest, peers, local: new Map(local), sendScores: sendScores(media) };
+  const { permissions, policy, waiting } = access;
+  const waitingClients = [...waiting.values()];
+  return { ...rest, permissions, policy, waitingClients, peers, local: new Map(local), sendScores: sendScores(media) };
 }
 
 function isStarved(media: Received | null, producerId: string, now: number): boolean {

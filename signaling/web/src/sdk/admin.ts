@@ -1,0 +1,56 @@
+// The requests of an administrator of the room.
+
+import type { RoomPolicy } from './access';
+import type { Request } from './channel';
+import type { MediaKind } from './roster';
+
+/**
+ * Each request resolves when the server has carried it out, and rejects with a `SignalError` when it refuses:
+ * `TOKEN_PERMISSION` if the token does not have the permission `admin`, `NO_SUCH_PEER` or `NO_SUCH_PRODUCER` if the
+ * object is gone. A request during which the connection is lost rejects, and may have been carried out.
+ */
+export class RoomAdmin {
+  readonly #request: Request;
+
+  constructor(request: Request) {
+    this.#request = request;
+  }
+
+  /**
+   * Removes a peer. Its token admits no more; with `wholeUser`, none of the tokens that the user has got so far.
+   * `reason` is for the user, at most 256 characters.
+   */
+  async kick(peerId: string, { reason = '', wholeUser = false } = {}): Promise<void> {
+    await this.#request({ case: 'kick', value: { peerId, reason, wholeUser } }, 'ack');
+  }
+
+  /**
+   * Mutes all that a peer sends, now and later, or all of one kind; or ends the mute. The peer cannot end it. After
+   * the end, the user decides whether to unmute.
+   */
+  async mutePeer(peerId: string, muted: boolean, kind?: MediaKind): Promise<void> {
+    await this.#request({ case: 'mutePeer', value: { peerId, muted, kind: kind ?? '' } }, 'ack');
+  }
+
+  /** Mutes one source of a peer (`SourceView.id`), or ends the mute. */
+  async muteSource(sourceId: string, muted: boolean): Promise<void> {
+    await this.#request({ case: 'muteProducer', value: { producerId: sourceId, muted } }, 'ack');
+  }
+
+  /** Changes the policy of the room; what is absent stays as it is. All peers get the new one (`CallView.policy`). */
+  async setRoom({ maxPeers, ...change }: Partial<RoomPolicy>): Promise<void> {
+    // The message has 0 for the maximum of the server.
+    const value = maxPeers === undefined ? change : { ...change, maxPeers: maxPeers ?? 0 };
+    await this.#request({ case: 'setRoom', value }, 'ack');
+  }
+
+  /** Admits a client that waits (`CallView.waitingClients`). */
+  async admit(waitingId: string): Promise<void> {
+    await this.#request({ case: 'admitPeer', value: { waitingId } }, 'ack');
+  }
+
+  /** Refuses a client that waits. `reason` is for the user, at most 256 characters. */
+  async deny(waitingId: string, reason = ''): Promise<void> {
+    await this.#request({ case: 'denyPeer', value: { waitingId, reason } }, 'ack');
+  }
+}
