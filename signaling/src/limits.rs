@@ -380,12 +380,13 @@ pub const GRAPHQL_PAGE_MAX: usize = 100;
 pub const GRAPHQL_SOCKETS_MAX: usize = 1_024;
 /// The same of one IPv4 address or IPv6 /64, unless `--connections-per-address` is less. A further one gets
 /// status 429. A sixteenth, so that an IPv6 /48, which has 8 times as many, leaves half to others.
-pub const GRAPHQL_SOCKETS_PER_ADDRESS: usize = GRAPHQL_SOCKETS_MAX / 16;
+pub const GRAPHQL_SOCKETS_PER_ADDRESS: usize = 64;
+const _: () = assert!(8 * GRAPHQL_SOCKETS_PER_ADDRESS <= GRAPHQL_SOCKETS_MAX / 2);
 /// Operations, mostly subscriptions, of one GraphQL WebSocket. A further one gets `LIMIT`.
 pub const GRAPHQL_OPERATIONS_PER_SOCKET: usize = 32;
 /// Operations of one user (`sub`) of a project over all its GraphQL WebSockets, so that a user with many
 /// addresses leaves most to others. A further one gets `LIMIT`.
-pub const GRAPHQL_OPERATIONS_PER_USER: usize = GRAPHQL_OPERATIONS_MAX / 8;
+pub const GRAPHQL_OPERATIONS_PER_USER: usize = 512;
 /// Operations of all GraphQL WebSockets: each has a queue of [`PRESENCE_QUEUE_LEN`]. A further one gets
 /// `LIMIT`.
 pub const GRAPHQL_OPERATIONS_MAX: usize = 4_096;
