@@ -239,22 +239,25 @@ impl Inner {
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut renewed = Instant::now();
         let mut is_working = false;
+        // Unknown before the first attempt.
+        let mut reported = None;
         loop {
             tokio::select! {
                 () = self.wake.notified(), if is_working => {}
                 _ = ping.tick() => {}
             }
             let result = self.round(&mut renewed).await;
-            let was_working = std::mem::replace(&mut is_working, result.is_ok());
+            is_working = result.is_ok();
+            let is_change = reported.replace(is_working) != Some(is_working);
             self.is_available.store(is_working, Ordering::Relaxed);
             match result {
-                Ok(()) if !was_working => {
+                Ok(()) if is_change => {
                     tracing::info!("Redis answers");
                     // It may have lost its data.
                     self.own().mark_all();
                     self.wake.notify_one();
                 }
-                Err(error) if was_working => {
+                Err(error) if is_change => {
                     tracing::warn!(%error, "Redis does not answer; presence of other processes is unknown");
                 }
                 Ok(()) | Err(_) => {}
