@@ -150,6 +150,28 @@ async fn mute_is_that_of_all_later_peers_of_the_user() {
     assert!(matches!(try_to_speak(&free, "audio").await, Payload::Ack(_)));
 }
 
+#[tokio::test]
+async fn mutes_by_one_administrator_are_limited() {
+    let (_engine, signaling) = start();
+    let (boss, _) = enter(&signaling, "boss", admin()).await;
+    let (_ada, joined) = enter(&signaling, "ada", Permissions::default()).await;
+    let mut refused = 0;
+    for number in 0..limits::MUTES_BURST as usize + 100 {
+        let (peer_id, kind) = (joined.peer_id.clone(), "audio".into());
+        let mute = Payload::MutePeer(proto::MutePeer { peer_id, kind, muted: number % 2 == 0 });
+        match boss.ask(mute).await {
+            Payload::Ack(_) => {}
+            Payload::Error(error) => {
+                assert_eq!(error.code(), ErrorCode::Limit);
+                assert!(error.retry_after_ms > 0);
+                refused += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(refused > 0);
+}
+
 /// The id of a peer, as a client that joins now gets it.
 async fn boss_sees(signaling: &Signaling, user: &str) -> String {
     let (client, joined) = enter(signaling, "observer", Permissions::default()).await;
