@@ -1,10 +1,10 @@
 // After an administrator has removed a participant, the engine sends it nothing more, whatever its client does.
 
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { Leat } from './lib/leat.js';
 import { launch, Peer } from './lib/peers.js';
+import { expiresIn, mintToken } from './lib/token.js';
 import { machineLoad, sleep, stopsChanging, TEST_LIMIT, until } from './lib/wait.js';
 
 const SECRET = 'a secret that is used in these tests only';
@@ -12,13 +12,7 @@ const ROOM = 'weir';
 /** Time in which the rate of packets is measured. */
 const WINDOW_MS = 3_000;
 
-const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-
-function token(sub, permissions = {}) {
-  const claims = { sub, name: sub, room_id: ROOM, exp: Math.floor(Date.now() / 1000) + 600, permissions };
-  const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`;
-  return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
-}
+const token = (sub, permissions = {}) => mintToken(SECRET, { sub, name: sub, room_id: ROOM, exp: expiresIn(600), permissions });
 
 /** Runs in the page, before the app: a client that does not close its connections when it is removed. */
 function keepConnections() {
