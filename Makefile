@@ -2,9 +2,9 @@
 # check for the tools that they need and install those that are missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test families lint build setup fuzz bench bench-icount soak clean
+.PHONY: help run test families lint build setup fuzz bench bench-icount soak outage clean
 
-# Seconds for each fuzz target: make fuzz SECONDS=600
+# Seconds for each fuzz target and each outage: make fuzz SECONDS=600
 SECONDS ?= 60
 # Which fuzz targets, separated by blanks; empty means all: make fuzz TARGETS="rtp stun"
 TARGETS ?=
@@ -48,5 +48,8 @@ bench-icount: ## Count the instructions of each part of the packet path
 soak: ## Join and leave for many rounds, and check that the engine returns its memory: make soak ROUNDS=14
 	@exec .ci/soak "$(ROUNDS)"
 
+outage: ## A call while Redis, PostgreSQL and NATS are away for a minute each: make outage SECONDS=60
+	@exec .ci/outage "$(SECONDS)"
+
 clean: ## Remove all build results
-	rm -rf target signaling/web/dist signaling/web/node_modules tests/browser/node_modules
+	rm -rf target signaling/web/dist signaling/web/dist-sdk signaling/web/node_modules tests/browser/node_modules

@@ -30,7 +30,7 @@ pub mod supervisor;
 pub mod token_bucket;
 
 /// Default log filter, without `LEAT_LOG`: our own messages from level info, warnings of others.
-pub const LOG_FILTER: &str = "warn,signaling=info,leat=info,bus=info";
+pub const LOG_FILTER: &str = "warn,signaling=info,leat=info,bus=info,stores=info";
 
 /// Generated from `proto/signal.proto`.
 pub mod proto {

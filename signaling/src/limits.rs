@@ -168,6 +168,19 @@ pub const REASON_LEN_MAX: usize = 256;
 /// Users that a peer names as subscribers, for all its producers together; the engine stores 16 bytes of
 /// each. More get `LIMIT`.
 pub const SUBSCRIBERS_NAMED_MAX: usize = 256;
+/// Changes of its metadata and its subscribers by one peer per second: each is sent to the others and stored
+/// with its transports. Above it, `SetMetadata` and `SetSubscribers` get `LIMIT` and the time for a retry.
+pub const PEER_CHANGES_PER_SECOND: f64 = 1.0;
+/// Changes at once, before [`PEER_CHANGES_PER_SECOND`] applies: an application sets everything after the join.
+pub const PEER_CHANGES_BURST: f64 = 20.0;
+/// Mutes by one administrator per second; each is an entry in the audit log. Above it, `MutePeer` and
+/// `MuteProducer` get `LIMIT` and the time for a retry.
+pub const MUTES_PER_SECOND: f64 = 10.0;
+/// Mutes at once, before [`MUTES_PER_SECOND`] applies: everybody in a large room.
+pub const MUTES_BURST: f64 = 500.0;
+/// Earlier tokens of a peer, from `RefreshToken` and resumes, that are revoked with it until they expire. More
+/// are forgotten, the oldest first: tokens last longer than it takes to get so many.
+pub const FORMER_TOKENS_MAX: usize = 8;
 /// Bytes of the metadata of a peer, which all other peers get; more get `BAD_MESSAGE`.
 pub const METADATA_BYTES_MAX: usize = 1_024;
 /// Bytes of the id of a token (`jti`); a longer one gets `TOKEN_MALFORMED`.
@@ -211,9 +224,18 @@ pub const BATCH_INTERVAL: Duration = Duration::from_millis(25);
 /// Bytes of an event above which it is sent without waiting for more notifications: a dozen new peers.
 pub const BATCH_BYTES_MAX: usize = 1 << 10;
 
-/// Bytes that wait to be sent to one client: `Joined` of a full room has at most 500 KiB. A client above the
-/// limit loses its connection; after a resume, `Joined` has the complete state.
-pub const OUTSTANDING_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes that wait to be sent to one client: `Joined` of a full room fits, in which every peer has all its
+/// producers, metadata and a long name. A client above the limit loses its connection; after a resume, `Joined`
+/// has the complete state.
+pub const OUTSTANDING_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of one peer in `Joined`: its metadata, names and ids, and its producers, each with ids, kind and
+/// source.
+const PEER_BYTES_MAX: usize = METADATA_BYTES_MAX
+    + 4 * DISPLAY_NAME_LEN_MAX
+    + USER_BYTES_MAX
+    + 128
+    + PRODUCERS_PER_PEER_MAX * (4 * SOURCE_LEN_MAX + 128);
+const _: () = assert!(PEERS_PER_ROOM_MAX * PEER_BYTES_MAX < OUTSTANDING_BYTES_MAX);
 /// Bytes that a message takes in addition to its content, in the queue and in that of Engine.IO.
 pub const MESSAGE_OVERHEAD: usize = 256;
 /// Notifications that wait to be sent to one client, whatever their size: all that a full room sends in one
@@ -221,13 +243,14 @@ pub const MESSAGE_OVERHEAD: usize = 256;
 pub const OUTBOX_LEN: usize = 2_048;
 
 /// Notifications of one peer that are kept for a resume, 32 bytes each; the bytes of the notification itself
-/// are shared by the peers of a room. A full room changes this often in the time of a long absence. A client
-/// that missed more gets a snapshot.
+/// are shared by the peers of a room. A full room changes this often in the time of a long absence. Fewer are
+/// kept if they have more than [`REPLAY_BYTES_MAX`]. A client that missed more gets a snapshot.
 pub const NOTIFICATIONS_KEPT: usize = 1_024;
 /// Bytes of the notifications that are sent again after a resume, with [`MESSAGE_OVERHEAD`]: half of what may
 /// wait for a client, so that a resume does not end the connection again. A client that missed more gets a
 /// snapshot.
-pub const REPLAY_BYTES_MAX: usize = OUTSTANDING_BYTES_MAX / 2;
+pub const REPLAY_BYTES_MAX: usize = 1024 * 1024;
+const _: () = assert!(REPLAY_BYTES_MAX <= OUTSTANDING_BYTES_MAX / 2);
 const _: () = assert!(NOTIFICATIONS_KEPT < OUTBOX_LEN);
 
 /// Time in which a client closes its session after the server announced the end, before the server closes it.
@@ -310,8 +333,8 @@ pub const PRESENCE_TICK: Duration = Duration::from_secs(1);
 /// reports nothing.
 pub const SESSIONS_REREAD: Duration = Duration::from_secs(10);
 
-/// GraphQL requests, and openings of WebSockets, per second of one IPv4 address or IPv6 /64. Above it they get
-/// status 429.
+/// GraphQL requests, openings of WebSockets, and operations on them, per second of one IPv4 address or IPv6
+/// /64. Above it they get status 429, and operations get `LIMIT`.
 pub const GRAPHQL_REQUESTS_PER_SECOND: f64 = 50.0;
 /// The same at once, before [`GRAPHQL_REQUESTS_PER_SECOND`] applies.
 pub const GRAPHQL_REQUESTS_BURST: f64 = 200.0;
@@ -321,22 +344,49 @@ pub const GRAPHQL_BODY_BYTES_MAX: usize = 32 * 1024;
 /// Depth of a GraphQL query: the introspection of tools has 13 levels, the schema itself 3. A deeper one is
 /// refused.
 pub const GRAPHQL_DEPTH_MAX: usize = 15;
-/// Nesting of brackets in a GraphQL query: the parser is recursive. A deeper one gets status 400.
+/// Nesting of brackets in a GraphQL query, because the parser is recursive, and of its selections with all
+/// fragments expanded. A deeper one gets status 400.
 pub const GRAPHQL_NESTING_MAX: usize = 32;
 /// Directives on one field of a GraphQL query. More are refused.
 pub const GRAPHQL_DIRECTIVES_MAX: usize = 8;
+/// Selections, arguments, directives and values in arguments of a GraphQL document, with all fragments
+/// expanded: validation and execution walk each of them. The introspection of tools has 200. A larger document
+/// gets status 400.
+pub const GRAPHQL_NODES_MAX: usize = 5_000;
+/// Values of the schema in the answer to a GraphQL introspection, with lists of an average length: the
+/// introspection of tools has 6,000. A query for more gets status 400.
+pub const GRAPHQL_INTROSPECTION_MAX: usize = 10_000;
 /// Complexity of a GraphQL query: the number of values that a typical answer has, aliases included. A more
 /// complex one is refused.
 pub const GRAPHQL_COMPLEXITY_MAX: usize = 5_000;
-/// Participants of a typical room, for the complexity of a query.
+/// Participants of a typical room, for the complexity of a query: a list of them is built under the lock of
+/// all rooms.
 pub const GRAPHQL_ROOM_COST: usize = 50;
+/// Complexity of a number of participants, and of whether a room is empty: nothing is built, but each peer is
+/// looked at under the lock of all rooms.
+pub const GRAPHQL_COUNT_COST: usize = 10;
+/// Complexity of a page of rooms, besides what is requested of each: the names of all rooms are compared under
+/// their lock.
+pub const GRAPHQL_ROOM_LIST_COST: usize = 500;
+/// Bytes of a GraphQL response: three rooms of 512 participants with all fields. A longer one is replaced by
+/// `LIMIT`, because a client that does not read leaves one in memory for each of its operations.
+pub const GRAPHQL_RESPONSE_BYTES_MAX: usize = 512 * 1024;
+/// Errors in a GraphQL response. Further ones are left out: a byte of a query can be an error of 100.
+pub const GRAPHQL_ERRORS_MAX: usize = 20;
 /// Rooms in one page. More are refused.
 pub const GRAPHQL_PAGE_MAX: usize = 100;
 /// WebSockets with GraphQL of one signaling process: dashboards and servers, not callers. A further one gets
-/// status 503. The limit of one address is that of its connections.
+/// status 503.
 pub const GRAPHQL_SOCKETS_MAX: usize = 1_024;
+/// The same of one IPv4 address or IPv6 /64, unless `--connections-per-address` is less. A further one gets
+/// status 429. A sixteenth, so that an IPv6 /48, which has 8 times as many, leaves half to others.
+pub const GRAPHQL_SOCKETS_PER_ADDRESS: usize = 64;
+const _: () = assert!(8 * GRAPHQL_SOCKETS_PER_ADDRESS <= GRAPHQL_SOCKETS_MAX / 2);
 /// Operations, mostly subscriptions, of one GraphQL WebSocket. A further one gets `LIMIT`.
 pub const GRAPHQL_OPERATIONS_PER_SOCKET: usize = 32;
+/// Operations of one user (`sub`) of a project over all its GraphQL WebSockets, so that a user with many
+/// addresses leaves most to others. A further one gets `LIMIT`.
+pub const GRAPHQL_OPERATIONS_PER_USER: usize = 512;
 /// Operations of all GraphQL WebSockets: each has a queue of [`PRESENCE_QUEUE_LEN`]. A further one gets
 /// `LIMIT`.
 pub const GRAPHQL_OPERATIONS_MAX: usize = 4_096;
@@ -351,7 +401,8 @@ pub const GRAPHQL_MESSAGES_BURST: f64 = 100.0;
 /// Time from the opening of a GraphQL WebSocket to its `connection_init`. Afterwards it is closed with code
 /// 4408.
 pub const GRAPHQL_INIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Interval at which the token of a GraphQL WebSocket is checked: its end closes all operations.
+/// Interval at which the token of a GraphQL WebSocket is checked, also while the client does not read: its end
+/// ends all operations.
 pub const GRAPHQL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval of pings of a GraphQL WebSocket. One that is silent for two intervals is closed.
 pub const GRAPHQL_PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -388,6 +439,11 @@ pub const LOGINS_PER_ADDRESS_BURST: f64 = 100.0;
 pub const LOGINS_PER_ACCOUNT_PER_SECOND: f64 = 0.1;
 /// Logins at once of one account, before the rate applies: typing errors, and several devices.
 pub const LOGINS_PER_ACCOUNT_BURST: f64 = 10.0;
+/// Requests for tokens of rooms per second from one IPv4 address or IPv6 /64: each is two queries. Above it,
+/// they get status 429.
+pub const ROOM_TOKENS_PER_ADDRESS_PER_SECOND: f64 = 20.0;
+/// Requests for tokens at once from one address, before the rate applies: a school behind one address.
+pub const ROOM_TOKENS_PER_ADDRESS_BURST: f64 = 1_000.0;
 /// Lifetime of the session of a user who logged in: a working day. Afterwards the user logs in again.
 pub const SESSION_TTL: Duration = Duration::from_secs(12 * 3_600);
 /// Lifetime of a token for a room: it is needed to join, and to resume after a restart of the client.
@@ -395,6 +451,8 @@ pub const ROOM_TOKEN_TTL: Duration = Duration::from_secs(3_600);
 /// Interval at which the API keys of the database are read: the time until a new key is accepted or a revoked
 /// one refused.
 pub const API_KEYS_INTERVAL: Duration = Duration::from_secs(3);
+/// Pause before a join is tried again while the API keys have not been read since the start.
+pub const API_KEYS_PAUSE: Duration = Duration::from_secs(1);
 /// Time for which the tokens of a revoked API key are refused by its id, so that their peers cannot resume:
 /// longer than a resume is possible. Joins are refused as long as the key is not valid.
 pub const API_KEY_REVOCATION: Duration = Duration::from_secs(3_600);
@@ -403,7 +461,15 @@ pub const AUDIT_RETENTION_INTERVAL: Duration = Duration::from_secs(3_600);
 /// Entries of the audit log about rooms that wait for the database: all that a hundred administrators do in
 /// some minutes. Further ones are dropped, counted and logged.
 pub const AUDIT_QUEUE_LEN: usize = 4_096;
+/// Entries of one project in that queue, so that no project takes the places of others. Further ones are
+/// dropped, counted and logged.
+pub const AUDIT_QUEUE_OF_PROJECT: usize = AUDIT_QUEUE_LEN / 4;
+/// Entries of one project that revoke nothing: mutes must not take the places of kicks.
+pub const AUDIT_QUEUE_WITHOUT_REVOCATION: usize = AUDIT_QUEUE_OF_PROJECT / 2;
+/// Tries to write an entry that the database refuses. Afterwards it is dropped and logged.
+pub const AUDIT_TRIES: u32 = 3;
 /// Pause before an entry of the audit log is written again after the database did not answer.
 pub const AUDIT_RETRY: Duration = Duration::from_secs(1);
-/// Time at the end of the process to write the entries that wait.
-pub const AUDIT_DRAIN: Duration = Duration::from_secs(2);
+/// Time at the end of the process to write what waits for the stores: entries of the audit log, sessions,
+/// events.
+pub const STORES_DRAIN: Duration = Duration::from_secs(2);

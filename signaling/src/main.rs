@@ -102,6 +102,9 @@ async fn run(config: Config) -> anyhow::Result<()> {
         let AccountSettings { audit_retention, parties, .. } = config.accounts;
         let api = AccountsApi::start(accounts.clone(), parties).context("cannot start a thread")?;
         settings.api = Arc::new(api).router();
+        if let Some(keyring) = rooms.keyring() {
+            keyring.await_api_keys();
+        }
         tokio::spawn(stored_keys::follow_api_keys(accounts.clone(), rooms.clone()));
         tokio::spawn(audit_writer::follow_revocations(accounts.clone(), rooms.clone()));
         auditing = Some(tokio::spawn(audit_writer::write_audit(accounts.clone(), rooms.audit_queue())));
@@ -124,13 +127,15 @@ async fn run(config: Config) -> anyhow::Result<()> {
         () = serving => {}
         () = drain(&rooms) => {}
     }
-    if let Some(auditing) = auditing {
-        rooms.end_audit();
-        // Entries that the database does not take within this time are lost.
-        let _ = timeout(limits::AUDIT_DRAIN, auditing).await;
-    }
-    bus.flush().await;
-    sessions.clear().await;
+    // One store that is away must not take the time of the others. What it does not take is lost.
+    rooms.end_audit();
+    let audit = async {
+        if let Some(auditing) = auditing {
+            let _ = auditing.await;
+        }
+    };
+    let stores = async { tokio::join!(audit, bus.flush(), sessions.clear()) };
+    let _ = timeout(limits::STORES_DRAIN, stores).await;
     Ok(())
 }
 

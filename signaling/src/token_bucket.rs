@@ -21,6 +21,16 @@ impl TokenBucket {
         Self { per_second, burst, tokens: burst, filled: now }
     }
 
+    /// Takes one token of a bucket that is made, full, when it is first needed.
+    pub fn take_of(
+        bucket: &mut Option<Self>,
+        per_second: f64,
+        burst: f64,
+        now: Instant,
+    ) -> Result<(), Duration> {
+        bucket.get_or_insert_with(|| Self::new(per_second, burst, now)).take(now)
+    }
+
     /// Whether all tokens are there.
     fn is_full(&self, now: Instant) -> bool {
         let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();

@@ -36,9 +36,13 @@ const PASSWORD: &str = "correct horse battery staple";
 impl Server {
     async fn start(name: &str) -> Self {
         let dir = std::env::temp_dir().join(format!("leat-accounts-http-{name}-{}", std::process::id()));
-        let accounts = Accounts::open(&Database::Directory(dir.clone())).expect("a new file");
+        Self::with(&Database::Directory(dir.clone()), Keyring::new(Duration::ZERO), dir).await
+    }
+
+    async fn with(database: &Database, keyring: Keyring, dir: PathBuf) -> Self {
+        let accounts = Accounts::open(database).expect("a new file, or a valid URL");
         let engine = Engine::start(&socket_path());
-        let admission = Admission::TokenRequired(Keyring::new(Duration::ZERO));
+        let admission = Admission::TokenRequired(keyring);
         let signaling = Signaling::start_with(&engine.path, RoomSettings { admission, ..settings() });
         let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
         let address = listener.local_addr().expect("bound");
@@ -402,23 +406,26 @@ async fn logins_are_limited_per_account_whether_it_exists_or_not() {
     }
 }
 
+#[tokio::test]
+async fn requests_for_tokens_are_limited_per_address() {
+    let server = Server::start("tokens").await;
+    let mut last = 0;
+    for _ in 0..limits::ROOM_TOKENS_PER_ADDRESS_BURST as usize * 2 {
+        last = server.room_token("no session", "stage").await.0;
+        if last == 429 {
+            break;
+        }
+    }
+    assert_eq!(last, 429);
+}
+
 /// Only the database is away: nothing listens on its port.
 #[tokio::test]
 async fn database_that_is_away_is_reported_and_blocks_no_join() {
-    let engine = Engine::start(&socket_path());
     let database = Database::Postgres("postgres://leat@127.0.0.1:1/leat".into());
-    let accounts = Accounts::open(&database).expect("a valid URL");
     let secret = b"0123456789abcdef0123456789abcdef";
-    let admission =
-        Admission::TokenRequired(Keyring::with_secret(secret, Duration::ZERO).expect("a good secret"));
-    let signaling = Signaling::start_with(&engine.path, RoomSettings { admission, ..settings() });
-    let listener = http::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a port");
-    let address = listener.local_addr().expect("bound");
-    let api = AccountsApi::start(accounts.clone(), TokenParties::default()).expect("threads");
-    let http = http::HttpSettings { api: Arc::new(api).router(), ..http::HttpSettings::default() };
-    tokio::spawn(http::serve(listener, signaling.rooms.clone(), http));
-    tokio::spawn(stored_keys::follow_api_keys(accounts.clone(), signaling.rooms.clone()));
-    let server = Server { accounts, signaling, address, dir: PathBuf::from("/nonexistent"), _engine: engine };
+    let keyring = Keyring::with_secret(secret, Duration::ZERO).expect("a good secret");
+    let server = Server::with(&database, keyring, PathBuf::from("/nonexistent")).await;
     let answer = server.login(DEFAULT_PROJECT, "ada", PASSWORD).await;
     assert!(answer.2.contains("retry-after: "), "{}", answer.2);
     assert_refused(answer, (503, "STORE_UNAVAILABLE"));

@@ -8,7 +8,9 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
 fn run(program: &str, arguments: &[&str]) -> Output {
-    Command::new(program).args(arguments).env_remove("LEAT_SECRET").output().expect("the program runs")
+    let mut command = Command::new(program);
+    command.env("XDG_STATE_HOME", state_home()).env_remove("LEAT_SECRET");
+    command.args(arguments).output().expect("the program runs")
 }
 
 fn signaling(arguments: &[&str]) -> (Option<i32>, String) {
@@ -57,7 +59,7 @@ fn niceness_is_the_one_of_the_option() {
         stats.filter_map(field).collect()
     };
     for (arguments, wanted) in [(&[][..], "10"), (&["--nice", "3"], "3"), (&["--nice", "0"], "0")] {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_leat-signaling"))
+        let mut process = signaling_command()
             .args(["--http", "127.0.0.1:0", "--control-socket", "/nonexistent/control.sock"])
             .args(arguments)
             .env_remove("LEAT_SECRET")
@@ -171,7 +173,7 @@ fn turn_port_in_use_is_reported_with_the_option_of_leat_up_and_exit_code_1() {
 
 #[test]
 fn process_ends_if_its_parent_exited_before_the_start() {
-    let output = Command::new(env!("CARGO_BIN_EXE_leat-signaling"))
+    let output = signaling_command()
         .args(["--http", "127.0.0.1:0", "--die-with-parent"])
         .env_remove("LEAT_SECRET")
         // No process has this id.
@@ -371,7 +373,7 @@ fn key_file_that_other_users_can_read_causes_a_warning() {
 
 /// The log of signaling from its start until it listens.
 fn log_of_start(arguments: &[&str]) -> Vec<String> {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_leat-signaling"))
+    let mut process = signaling_command()
         .args(["--http", "127.0.0.1:0", "--control-socket", "/nonexistent/control.sock", "--log", "json"])
         .args(arguments)
         .env_remove("LEAT_SECRET")
@@ -383,4 +385,15 @@ fn log_of_start(arguments: &[&str]) -> Vec<String> {
     process.kill().expect("it runs");
     process.wait().expect("it ends");
     lines
+}
+
+/// `leat-signaling`, whose database is not that of this user.
+fn signaling_command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leat-signaling"));
+    command.env("XDG_STATE_HOME", state_home());
+    command
+}
+
+fn state_home() -> std::path::PathBuf {
+    std::env::temp_dir().join("leat-signaling-tests")
 }

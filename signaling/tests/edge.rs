@@ -452,7 +452,7 @@ impl Drop for Program {
 
 /// A running `leat-signaling`, and the address on which it listens.
 fn signaling(arguments: &[&str]) -> (Program, SocketAddr) {
-    signaling_from(Command::new(env!("CARGO_BIN_EXE_leat-signaling")), arguments)
+    signaling_from(signaling_command(), arguments)
 }
 
 fn signaling_from(mut command: Command, arguments: &[&str]) -> (Program, SocketAddr) {
@@ -482,6 +482,7 @@ async fn a_thousand_silent_connections_do_not_lock_out_others() {
     // The default of most systems, whose hard limit is much higher.
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -S -n 1024 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_leat-signaling")]);
+    command.env("XDG_STATE_HOME", std::env::temp_dir().join("leat-signaling-tests"));
     let (_program, server) = signaling_from(command, &[]);
     let mut silent = Vec::new();
     for number in 0..1_100 {
@@ -681,7 +682,7 @@ fn invalid_network_or_origin_is_reported_with_what_is_expected() {
         ("--connections-per-address", "0", "1.."),
         ("--peers-per-user", "0", "1.."),
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_leat-signaling"))
+        let output = signaling_command()
             .args([option, value])
             .env_remove("LEAT_SECRET")
             .output()
@@ -690,4 +691,11 @@ fn invalid_network_or_origin_is_reported_with_what_is_expected() {
         assert_eq!(output.status.code(), Some(2), "{text}");
         assert!(text.contains(option) && text.contains(expected), "{text}");
     }
+}
+
+/// `leat-signaling`, whose database is not that of this user.
+fn signaling_command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_leat-signaling"));
+    command.env("XDG_STATE_HOME", std::env::temp_dir().join("leat-signaling-tests"));
+    command
 }

@@ -101,7 +101,13 @@ impl World {
     }
 
     async fn open_socket(&self, protocol: &str) -> Result<Socket, SocketError> {
+        self.open_socket_from([127, 0, 0, 1], protocol).await
+    }
+
+    /// Every address of 127.0.0.0/8 belongs to this machine.
+    async fn open_socket_from(&self, address: [u8; 4], protocol: &str) -> Result<Socket, SocketError> {
         let tcp = TcpSocket::new_v4().expect("a socket");
+        tcp.bind((address, 0).into()).expect("an address of this machine");
         // So that a client that does not read is noticed soon.
         tcp.set_recv_buffer_size(4_096).expect("a small buffer");
         let tcp = tcp.connect(self.address).await.expect("connect");
@@ -113,7 +119,12 @@ impl World {
 
     /// A WebSocket after its initialisation.
     async fn socket(&self, token: &str) -> Socket {
-        let mut socket = self.open_socket("graphql-transport-ws").await.expect("a WebSocket");
+        self.socket_from([127, 0, 0, 1], token).await
+    }
+
+    async fn socket_from(&self, address: [u8; 4], token: &str) -> Socket {
+        let socket = self.open_socket_from(address, "graphql-transport-ws").await;
+        let mut socket = socket.expect("a WebSocket");
         let payload =
             if token.is_empty() { json!({}) } else { json!({ "Authorization": format!("Bearer {token}") }) };
         socket.send(json!({ "type": "connection_init", "payload": payload })).await;
@@ -140,13 +151,17 @@ impl Socket {
     }
 
     async fn next_frame(&mut self) -> Option<Message> {
-        loop {
-            match timeout(LIMIT, self.stream.next()).await.expect("a message in time") {
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(message)) => return Some(message),
-                Some(Err(_)) | None => return None,
+        // The server's pings do not prolong the wait.
+        let frame = async {
+            loop {
+                match self.stream.next().await {
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(message)) => return Some(message),
+                    Some(Err(_)) | None => return None,
+                }
             }
-        }
+        };
+        timeout(LIMIT, frame).await.expect("a message in time")
     }
 
     /// The next message.
@@ -164,6 +179,14 @@ impl Socket {
         let event = &message["payload"]["data"]["presence"];
         assert!(is_recent(event["timestamp"].as_str().expect("a time")), "{event}");
         (event["userId"].as_str().expect("a user").into(), event["state"].as_str().expect("a state").into())
+    }
+
+    /// The message of the error with which an operation is refused.
+    async fn refusal(&mut self, id: &str) -> String {
+        let refused = self.next().await;
+        assert_eq!((&refused["type"], &refused["id"]), (&json!("error"), &json!(id)), "{refused}");
+        assert_eq!(refused["payload"][0]["extensions"]["code"], "LIMIT", "{refused}");
+        refused["payload"][0]["message"].as_str().expect("a message").into()
     }
 
     /// The code with which the server closes, after all messages before.
@@ -316,20 +339,26 @@ async fn token_shows_its_room_or_project_and_nothing_else() {
     let (_eve, _) = world.join("lobby", &token_of_other_project("lobby")).await;
     let rooms = "{ rooms { id } }";
     let participants = |room: &str| format!("{{ participants(roomId: \"{room}\") {{ userId }} }}");
-    let any = token("api", "*");
     // Each token, the rooms it lists, and the users that it sees in the lobby and in the studio; `None`: refused.
     let cases = [
-        (token("ann", "lobby"), vec!["lobby"], Some("ann"), None),
-        (token("x", "studio"), vec!["studio"], None, Some("bob")),
-        (token("x", "empty"), vec![], None, None),
-        (any, vec!["lobby", "studio"], Some("ann"), Some("bob")),
-        (admin_token("lobby"), vec!["lobby", "studio"], Some("ann"), Some("bob")),
-        (token_of_other_project("*"), vec!["lobby"], Some("eve"), Some("")),
+        (token("ann", "lobby"), Some(vec!["lobby"]), Some("ann"), None),
+        (token("x", "studio"), Some(vec!["studio"]), None, Some("bob")),
+        (token("x", "empty"), Some(vec![]), None, None),
+        (token("api", "*"), None, Some("ann"), Some("bob")),
+        (admin_token("*"), Some(vec!["lobby", "studio"]), Some("ann"), Some("bob")),
+        // An administrator of one room.
+        (admin_token("lobby"), Some(vec!["lobby"]), Some("ann"), None),
+        (token_of_other_project("*"), None, Some("eve"), Some("")),
     ];
     for (token, listed, in_lobby, in_studio) in &cases {
-        let found = world.query(token, rooms).await["data"]["rooms"].clone();
-        let wanted: Vec<Value> = listed.iter().map(|id| json!({ "id": id })).collect();
-        assert_eq!(found, json!(wanted), "{token}");
+        match listed {
+            Some(listed) => {
+                let found = world.query(token, rooms).await["data"]["rooms"].clone();
+                let wanted: Vec<Value> = listed.iter().map(|id| json!({ "id": id })).collect();
+                assert_eq!(found, json!(wanted), "{token}");
+            }
+            None => assert_eq!(world.error(token, rooms).await, "TOKEN_PERMISSION"),
+        }
         for (room, seen) in [("lobby", in_lobby), ("studio", in_studio)] {
             match seen {
                 Some(user) => {
@@ -446,6 +475,28 @@ async fn requests_beyond_a_limit_are_refused() {
     let page = limits::GRAPHQL_PAGE_MAX + 1;
     refused(&format!("{{ rooms(first: {page}) {{ id }} }}"), "first must be").await;
     refused("{ rooms(first: -1) { id } }", "first must be").await;
+    // What is done under the lock of all rooms, for each alias.
+    let of_room = |field: &str, count: usize| {
+        let fields: String = (0..count).map(|n| format!("a{n}: {field} ")).collect();
+        format!("{{ room(id: \"r\") {{ {fields} }} }}")
+    };
+    assert!(world.query("", &of_room("participantCount", 400)).await["errors"].is_null());
+    refused(&of_room("participantCount", 500), "complex").await;
+    let of_query = |field: &str, count: usize| {
+        let fields: String = (0..count).map(|n| format!("a{n}: {field} ")).collect();
+        format!("{{ {fields} }}")
+    };
+    assert!(world.query("", "{ rooms(first: 100) { id participantCount } }").await["errors"].is_null());
+    refused(&of_query("room(id: \"r\") { id }", 500), "complex").await;
+    refused(&of_query("rooms(first: 1) { id }", 10), "complex").await;
+    let mut socket = world.socket("").await;
+    let watched: String = (0..101).map(|n| format!("a{n}: userId ")).collect();
+    socket.subscribe("1", &format!("subscription {{ presence(roomId: \"r\") {{ {watched} }} }}")).await;
+    assert!(socket.next().await.to_string().contains("complex"));
+    // Errors.
+    let unknown: String = (0..2_000).map(|n| format!("a{n} ")).collect();
+    let answer = world.query("", &format!("{{ {unknown} }}")).await;
+    assert_eq!(answer["errors"].as_array().map(Vec::len), Some(limits::GRAPHQL_ERRORS_MAX));
     // Directives.
     let directives = "@skip(if: false) ".repeat(limits::GRAPHQL_DIRECTIVES_MAX + 1);
     refused(&format!("{{ rooms {{ id {directives} }} }}"), "directives").await;
@@ -458,6 +509,30 @@ async fn requests_beyond_a_limit_are_refused() {
         socket.subscribe("1", &query).await;
         let answer = socket.next().await;
         assert!(answer["type"] == "error" && answer.to_string().contains("nested"), "{answer}");
+    }
+    // What would keep validation busy for ever, and a string without an end.
+    let spread = |n: usize| format!("fragment f{n} on Query {{ ...f{} ...f{} }} ", n + 1, n + 1);
+    let fragments: String = (0..29).map(spread).collect();
+    let expanded = format!("{{ ...f0 }} {fragments} fragment f29 on Query {{ __typename }}");
+    let circle = "{ ...a } fragment a on Query { ...b } fragment b on Query { ...a }".to_owned();
+    let unended = format!("{{ rooms(after: \"{}) {{ id }} }}", "\\\"".repeat(8_000));
+    let names: String = (0..200).map(|n| format!("a{n}: name ")).collect();
+    let schema = format!("{{ __schema {{ types {{ fields {{ {names} }} }} }} }}");
+    let twice =
+        "subscription { a: presence(roomId: \"a\") { userId } b: presence(roomId: \"b\") { userId } }";
+    for (query, part) in [
+        (expanded, "expanded"),
+        (circle, "contains itself"),
+        (unended, "no end"),
+        (schema, "values of the schema"),
+        (twice.to_owned(), "one field"),
+    ] {
+        let (status, answer) = world.post("", &json!({ "query": query }).to_string()).await;
+        assert!(status == 400 && answer.contains(part), "{status} {answer}");
+        let mut socket = world.socket("").await;
+        socket.subscribe("1", &query).await;
+        let answer = socket.next().await;
+        assert!(answer["type"] == "error" && answer.to_string().contains(part), "{answer}");
     }
     // A subscription needs a WebSocket.
     refused(WATCH, "subscription").await;
@@ -479,6 +554,69 @@ async fn requests_beyond_a_limit_are_refused() {
         let (status, _) = world.post("", &request.to_string()).await;
         statuses.push(status);
     }
+    // Operations of WebSockets count as well: without pause, most of these are above the rate.
+    let mut refused = 0;
+    let mut sockets = Vec::new();
+    for _ in 0..2 * limits::GRAPHQL_REQUESTS_BURST as usize / limits::GRAPHQL_OPERATIONS_PER_SOCKET {
+        sockets.push(world.socket_from([127, 0, 0, 2], "").await);
+    }
+    for socket in &mut sockets {
+        for id in 0..limits::GRAPHQL_OPERATIONS_PER_SOCKET {
+            socket.subscribe(&id.to_string(), WATCH).await;
+        }
+        socket.send(json!({ "type": "ping" })).await;
+        while let message = socket.next().await
+            && message["type"] != "pong"
+        {
+            assert!(message.to_string().contains("too many GraphQL requests"), "{message}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "every operation was within the rate");
+}
+
+#[tokio::test]
+async fn introspection_of_tools_is_answered_and_a_long_response_is_not() {
+    let world = World::open().await;
+    let type_ref = "kind name ".to_owned() + &"ofType { kind name ".repeat(9) + &"} ".repeat(9);
+    let value = "name description type { ...Ref } defaultValue isDeprecated deprecationReason";
+    let introspection = format!(
+        "query IntrospectionQuery {{ __schema {{ description queryType {{ name kind }} mutationType {{ name kind }} \
+         subscriptionType {{ name kind }} types {{ ...Full }} \
+         directives {{ name description isRepeatable locations args(includeDeprecated: true) {{ ...Input }} }} }} }} \
+         fragment Full on __Type {{ kind name description specifiedByURL isOneOf \
+         fields(includeDeprecated: true) {{ name description args(includeDeprecated: true) {{ ...Input }} \
+         type {{ ...Ref }} isDeprecated deprecationReason }} \
+         inputFields(includeDeprecated: true) {{ ...Input }} interfaces {{ ...Ref }} \
+         enumValues(includeDeprecated: true) {{ name description isDeprecated deprecationReason }} \
+         possibleTypes {{ ...Ref }} }} \
+         fragment Input on __InputValue {{ {value} }} fragment Ref on __Type {{ {type_ref} }}"
+    );
+    let answer = world.query("", &introspection).await;
+    assert!(answer["errors"].is_null(), "{answer}");
+    let types = answer["data"]["__schema"]["types"].as_array().expect("types");
+    assert!(types.iter().any(|of| of["name"] == "PresenceEvent"));
+
+    // Many long names: within the complexity, but not within the bytes.
+    let names: String = (0..90).map(|n| format!("a{n}: displayName ")).collect();
+    let list = format!("{{ participants(roomId: \"lobby\") {{ {names} }} }}");
+    let mut guests = Vec::new();
+    for count in [40, 100] {
+        while guests.len() < count {
+            let guest = world.signaling.client();
+            guest.join(proto::JoinRoom { display_name: "x".repeat(64), ..join("lobby", "") }).await;
+            guests.push(guest);
+        }
+        match count {
+            40 => assert_eq!(world.query("", &list).await["data"]["participants"][39]["a89"], "x".repeat(64)),
+            _ => assert_eq!(world.error("", &list).await, "LIMIT"),
+        }
+    }
+    let mut socket = world.socket("").await;
+    socket.subscribe("1", &list).await;
+    assert!(socket.refusal("1").await.contains("bytes"));
+    let count = world.query("", "{ room(id: \"lobby\") { participantCount } }").await;
+    assert_eq!(count["data"]["room"]["participantCount"], 100);
 }
 
 #[tokio::test]
@@ -531,38 +669,44 @@ async fn protocol_errors_close_the_websocket_with_their_code() {
 }
 
 #[tokio::test]
-async fn operations_of_one_websocket_and_of_all_are_limited() {
-    let world = World::open().await;
+async fn operations_of_one_websocket_of_one_user_and_of_all_are_limited() {
+    let world = World::with_tokens().await;
     let mut sockets = Vec::new();
     let each = limits::GRAPHQL_OPERATIONS_PER_SOCKET;
+    let per_user = limits::GRAPHQL_OPERATIONS_PER_USER / each;
+    let user = |number: usize| token(&format!("user {number}"), "lobby");
     for number in 0..limits::GRAPHQL_OPERATIONS_MAX / each {
-        let mut socket = world.socket("").await;
+        // Five WebSockets of an address are within its rate.
+        let address = [127, 0, 1, 1 + (number / 5) as u8];
+        let mut socket = world.socket_from(address, &user(number / per_user)).await;
         for id in 0..each {
             socket.subscribe(&id.to_string(), WATCH).await;
         }
         if number == 0 {
             socket.subscribe("one more", WATCH).await;
-            let refused = socket.next().await;
-            assert_eq!((&refused["type"], &refused["id"]), (&json!("error"), &json!("one more")));
-            assert!(
-                refused["payload"][0]["message"]
-                    .as_str()
-                    .is_some_and(|text| text.contains("this connection"))
-            );
+            assert!(socket.refusal("one more").await.contains("this connection"));
         } else {
             // The operations are running when the next message is answered.
             socket.send(json!({ "type": "ping" })).await;
             assert_eq!(socket.next().await, json!({ "type": "pong" }));
         }
         sockets.push(socket);
+        if sockets.len() == per_user {
+            let mut same = world.socket(&user(0)).await;
+            same.subscribe("1", WATCH).await;
+            assert!(same.refusal("1").await.contains("this user"));
+            // The id of a user is unique in its project only.
+            let claims = Claims::new("user 0", "lobby", NumericDate(u64::MAX));
+            let foreign = token::mint_with_kid(&claims, OTHER_SECRET.as_bytes(), Some("other"));
+            let mut other = world.socket(&foreign.expect("a token")).await;
+            other.subscribe("1", PRESENCE).await;
+            assert_eq!(other.next().await["type"], "next");
+            assert_eq!(other.next().await["type"], "complete");
+        }
     }
-    let mut last = world.socket("").await;
+    let mut last = world.socket(&token("last", "lobby")).await;
     last.subscribe("1", WATCH).await;
-    let refused = last.next().await;
-    assert!(
-        refused["payload"][0]["message"].as_str().is_some_and(|text| text.contains("this server")),
-        "{refused}"
-    );
+    assert!(last.refusal("1").await.contains("this server"));
     // The end of an operation, or of a WebSocket, makes room.
     sockets[0].send(json!({ "type": "complete", "id": "0" })).await;
     sockets[0].send(json!({ "type": "ping" })).await;
@@ -582,6 +726,92 @@ async fn operations_of_one_websocket_and_of_all_are_limited() {
     })
     .await
     .expect("closed WebSockets make room");
+}
+
+#[tokio::test]
+async fn websockets_of_one_address_are_limited() {
+    let world = World::open().await;
+    let mut open = Vec::new();
+    let refused = loop {
+        match world.open_socket("graphql-transport-ws").await {
+            Ok(socket) => open.push(socket),
+            Err(SocketError::Http(answer)) => break answer.status(),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    assert_eq!((refused.as_u16(), open.len()), (429, limits::GRAPHQL_SOCKETS_PER_ADDRESS));
+    assert!(limits::GRAPHQL_SOCKETS_PER_ADDRESS <= limits::GRAPHQL_SOCKETS_MAX / 8);
+    let _other = world.socket_from([127, 0, 0, 2], "").await;
+    open.clear();
+    timeout(LIMIT, async {
+        while world.open_socket("graphql-transport-ws").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await
+    .expect("closed WebSockets make room");
+}
+
+/// State and unsent bytes of the server's end of a connection, as Linux reports them; 1 is ESTABLISHED.
+fn server_end(server: SocketAddr, client: SocketAddr) -> (u8, u64) {
+    let table = std::fs::read_to_string("/proc/self/net/tcp").expect("readable");
+    let has_ports = |fields: &[&str]| {
+        let port = |at: usize| fields.get(at).and_then(|field| u16::from_str_radix(&field[9..], 16).ok());
+        (port(1), port(2)) == (Some(server.port()), Some(client.port()))
+    };
+    let lines = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let Some(fields) = lines.filter(|fields| has_ports(fields)).next() else { return (0, 0) };
+    let unsent = fields[4].split(':').next().unwrap_or_default();
+    let hex = |text| u64::from_str_radix(text, 16).expect("a number");
+    (hex(fields[3]) as u8, hex(unsent))
+}
+
+#[tokio::test]
+async fn end_of_a_token_ends_the_websocket_of_a_client_that_does_not_read() {
+    const QUERIES: usize = 90;
+    let world = World::with_tokens().await;
+    let mut slow = world.socket(&token("slow", "lobby")).await;
+    let client = slow.stream.get_ref().local_addr().expect("connected");
+    // More bytes than the system keeps for a connection.
+    let names: String = (0..100).map(|n| format!("a{n}: name ")).collect();
+    let query = format!("{{ __schema {{ types {{ fields {{ {names} }} }} }} }}");
+    for id in 0..QUERIES {
+        slow.subscribe(&id.to_string(), &query).await;
+    }
+    let mut unsent = Vec::new();
+    timeout(LIMIT, async {
+        // The server is waiting for the client: for two seconds no byte more.
+        while unsent.len() < 20
+            || unsent[unsent.len() - 20..].iter().any(|count| Some(count) != unsent.last())
+        {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let (_, count) = server_end(world.address, client);
+            unsent.extend((count > 0).then_some(count));
+        }
+    })
+    .await
+    .expect("the server waits");
+    assert_eq!(server_end(world.address, client).0, 1);
+    let revocation = Revocation {
+        project: "default".into(),
+        of: Revoked::User("slow".into()),
+        until: Duration::from_secs(now() + 3_600),
+    };
+    let keyring = world.signaling.rooms.keyring().expect("keys");
+    keyring.revocations().add(revocation, Duration::from_secs(now())).expect("room for it");
+    // Long before the client counts as gone.
+    timeout(limits::STALL_TIMEOUT / 2, async {
+        while server_end(world.address, client).0 == 1 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await
+    .expect("the server closes the connection");
+    let mut answers = 0;
+    while let Some(Message::Text(text)) = slow.next_frame().await {
+        answers += usize::from(text.contains("__schema"));
+    }
+    assert!(answers < QUERIES, "the server never waited for the client");
 }
 
 #[tokio::test]

@@ -5,12 +5,14 @@ mod harness;
 mod redis_server;
 
 use harness::engine::{Engine, socket_path};
+use harness::tokens::{entry, keyring};
 use harness::{Client, LIMIT, Signaling, join, settings};
 use redis_server::RedisServer;
+use signaling::auth::token::Permissions;
 use signaling::limits;
 use signaling::presence::{Now, PresenceState as State, RoomRef, UserPresence};
 use signaling::proto::{self, ErrorCode, PresenceChanged, PresenceState, SetPresence, signal::Payload};
-use signaling::rooms::RoomSettings;
+use signaling::rooms::{Admission, RoomSettings};
 use std::sync::Arc;
 use std::time::Duration;
 use stores::sessions::limits::SESSION_TTL;
@@ -129,8 +131,9 @@ async fn invalid_and_too_frequent_reports_are_refused() {
 fn with_redis(redis: &RedisServer, process: &str) -> (Engine, Signaling, Arc<RedisSessions>) {
     let engine = Engine::start(&socket_path());
     let sessions = Arc::new(RedisSessions::start(&redis.url(), process, SESSION_TTL).expect("an address"));
-    let signaling =
-        Signaling::start_with(&engine.path, RoomSettings { sessions: sessions.clone(), ..settings() });
+    let admission = Admission::Development { verifier: Some(keyring()) };
+    let settings = RoomSettings { sessions: sessions.clone(), admission, ..settings() };
+    let signaling = Signaling::start_with(&engine.path, settings);
     (engine, signaling, sessions)
 }
 
@@ -159,7 +162,8 @@ async fn processes_share_presence_through_redis_and_survive_its_outage() {
     let (_other_engine, other, _) = with_redis(&redis, "other");
     let room = RoomRef::new("default", "r");
     let mut ada = one.client();
-    let ada_user = ada.join(join("r", "Ada")).await.user;
+    let permissions = Permissions { can_update_own_metadata: true, ..Permissions::default() };
+    let ada_user = ada.join(entry("ada", permissions)).await.user;
     let bob = other.client();
     let bob_user = bob.join(join("r", "Bob")).await.user;
     let both = [(&*ada_user, State::Active), (&*bob_user, State::Active)];
@@ -170,6 +174,22 @@ async fn processes_share_presence_through_redis_and_survive_its_outage() {
     bob.done(set(PresenceState::Idle)).await;
     let idle = tokio::time::timeout(LIMIT, watch.next()).await.expect("in time").expect("an event");
     assert_eq!((idle.user.as_str(), idle.state), (bob_user.as_str(), State::Idle));
+
+    // A new name reaches Redis too.
+    let name = proto::SetMetadata { display_name: Some("Ada L.".into()), ..Default::default() };
+    ada.done(Payload::SetMetadata(name)).await;
+    tokio::time::timeout(LIMIT, async {
+        let reader = RedisSessions::start(&redis.url(), "reader", SESSION_TTL).expect("an address");
+        while !reader
+            .others(&room)
+            .await
+            .is_ok_and(|found| found.iter().any(|it| it.display_name == "Ada L."))
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("the new name");
 
     // Without Redis, the presence of this process works, and joins do.
     redis.stop();

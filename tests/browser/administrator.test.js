@@ -5,9 +5,10 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Leat } from './lib/leat.js';
 import { launch, Peer } from './lib/peers.js';
-import { SECRET, token } from './lib/token.js';
+import { expiresIn, mintToken } from './lib/token.js';
 import { machineLoad, TEST_LIMIT, until } from './lib/wait.js';
 
+const SECRET = 'a secret that is used in these tests only';
 const ROOM = 'millpond';
 
 let leat;
@@ -24,7 +25,7 @@ after(async () => {
 
 /** A person with an own token, after the click on Join. */
 function enter(name, permissions = {}) {
-  const jwt = token({ room: ROOM, sub: name.toLowerCase(), name, permissions });
+  const jwt = mintToken(SECRET, { sub: name.toLowerCase(), room: ROOM, name, exp: expiresIn(600), permissions });
   return Peer.open(browser, leat.url, { room: ROOM, name, token: jwt, needsClick: true });
 }
 

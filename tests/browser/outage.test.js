@@ -65,7 +65,10 @@ test('a call and further joins do not notice that Redis, PostgreSQL and NATS are
     // The name in the token counts for both.
     const isComplete = async (peer) => {
       const rows = await peer.received();
-      return rows.some(({ kind, frames }) => kind === 'video' && frames > 0) && rows.some(({ kind, packets }) => kind === 'audio' && packets > 0);
+      return (
+        rows.some(({ kind, frames }) => kind === 'video' && frames > 0) &&
+        rows.some(({ kind, packets }) => kind === 'audio' && packets > 0)
+      );
     };
     for (const peer of opened) await until('picture and sound', () => isComplete(peer));
     for (const absent of [['redis'], ['postgres'], ['nats'], ['redis', 'postgres', 'nats']]) {
@@ -79,7 +82,7 @@ test('a call and further joins do not notice that Redis, PostgreSQL and NATS are
       if (absent.includes('postgres')) assert.deepEqual([refused.status, refused.code], [503, 'STORE_UNAVAILABLE']);
       else assert.equal(refused.status, 200, JSON.stringify(refused));
       await sleep(OUTAGE_MS);
-      await hedy.press('Leave');
+      await hedy.press('Leave the call');
       await hedy.close();
       opened.pop();
       for (const name of absent) await stores[name].start();

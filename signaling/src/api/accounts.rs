@@ -5,7 +5,7 @@
 //! that it is no token for a room. It ends when the user is disabled or erased or gets another password.
 
 use super::ApiError;
-use crate::auth::key::KeyError;
+use crate::auth::key::{self, KeyError};
 use crate::auth::token::{self, Audience, Claims, NumericDate, Permissions};
 use crate::limits;
 use crate::proto::ErrorCode;
@@ -55,6 +55,8 @@ struct LoginBuckets {
     by_address: TokenBuckets,
     /// By project and name, whether or not there is such a user.
     by_account: TokenBuckets<(String, String)>,
+    /// Requests for tokens of rooms.
+    room_tokens: TokenBuckets,
 }
 
 impl AccountsApi {
@@ -64,7 +66,11 @@ impl AccountsApi {
             TokenBuckets::new(limits::LOGINS_PER_ADDRESS_PER_SECOND, limits::LOGINS_PER_ADDRESS_BURST);
         let by_account =
             TokenBuckets::new(limits::LOGINS_PER_ACCOUNT_PER_SECOND, limits::LOGINS_PER_ACCOUNT_BURST);
-        let buckets = Mutex::new(LoginBuckets { by_address, by_account });
+        let room_tokens = TokenBuckets::new(
+            limits::ROOM_TOKENS_PER_ADDRESS_PER_SECOND,
+            limits::ROOM_TOKENS_PER_ADDRESS_BURST,
+        );
+        let buckets = Mutex::new(LoginBuckets { by_address, by_account, room_tokens });
         Ok(Self { accounts, passwords: PasswordThreads::start()?, parties, buckets })
     }
 
@@ -171,9 +177,15 @@ async fn login(
 
 async fn room_token(
     State(api): State<Arc<AccountsApi>>,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
+    let taken = {
+        let mut buckets = api.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        buckets.room_tokens.take(address, Instant::now())
+    };
+    taken.map_err(|pause| ApiError::limit("too many requests from this address; try again later", pause))?;
     let (user, key) = api.session(&headers).await?;
     let TokenRequest { room } = parse(&body, "{room}")?;
     token::check_room(&room).map_err(|wanted| ApiError::bad(format!("room: expected {wanted}")))?;
@@ -214,7 +226,7 @@ impl AccountsApi {
             return Err(ended());
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| ended())?;
-        let kid = header.kid.filter(|kid| kid.len() <= limits::KEY_ID_LEN_MAX).ok_or_else(ended)?;
+        let kid = header.kid.filter(|kid| key::check_id(kid).is_ok()).ok_or_else(ended)?;
         let found = self.accounts.valid_server_key(&kid).await.map_err(|error| unavailable(&error))?;
         let key = found.ok_or_else(ended)?;
         let mut validation = Validation::new(Algorithm::HS256);

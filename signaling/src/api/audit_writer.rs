@@ -17,18 +17,23 @@ use tokio::time::sleep;
 pub async fn write_audit(accounts: Accounts, mut queue: AuditQueue) {
     let mut outage = Outage::default();
     while let Some(record) = queue.next().await {
-        loop {
-            let written = write(&accounts, &record).await;
-            outage.log(written.as_ref().err(), "entries of the audit log wait until it does");
-            match written {
-                Err(error) if error.is_unavailable() => sleep(limits::AUDIT_RETRY).await,
-                Err(error) => {
-                    tracing::error!(%error, action = record.action, "an entry of the audit log was refused");
-                    break;
-                }
-                Ok(()) => break,
+        let mut refused = 0;
+        while let Err(error) = write(&accounts, &record).await {
+            outage.log(Some(&error), "entries of the audit log wait until it does");
+            // An entry that the database refuses must not stop the others.
+            refused += u32::from(error.is_refusal() || !error.is_unavailable());
+            if refused == limits::AUDIT_TRIES {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(
+                    error,
+                    action = record.action,
+                    "the database refuses an entry of the audit log"
+                );
+                break;
             }
+            sleep(limits::AUDIT_RETRY).await;
         }
+        outage.log(None, "");
         let dropped = queue.take_dropped();
         if dropped > 0 {
             tracing::error!(

@@ -19,6 +19,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct Keyring {
     unnamed: Option<Arc<Key>>,
     named: HashMap<String, Arc<Key>>,
     api_keys: RwLock<HashMap<String, Arc<Key>>>,
+    /// Whether the API keys have not been read so far, so that an unknown id may be one of them.
+    awaits_api_keys: AtomicBool,
     revocations: Arc<Revocations>,
     /// Difference of clocks that is accepted.
     leeway: Duration,
@@ -62,6 +65,7 @@ impl Keyring {
             unnamed: None,
             named: HashMap::new(),
             api_keys: RwLock::default(),
+            awaits_api_keys: AtomicBool::new(false),
             revocations: Arc::new(Revocations::new(leeway)),
             leeway,
             audience: None,
@@ -105,6 +109,11 @@ impl Keyring {
         self.issuer = issuer;
     }
 
+    /// API keys will follow: until then, the answer to a token of an unknown key is to try again.
+    pub fn await_api_keys(&self) {
+        self.awaits_api_keys.store(true, Ordering::Relaxed);
+    }
+
     /// Replaces all API keys at once. Returns the ids of those that cannot be used, with the reason; the
     /// others are used from now on. The peers of a key that is missing now stay in their rooms: revoke the
     /// key to remove them.
@@ -127,6 +136,7 @@ impl Keyring {
             }
         }
         *self.api_keys.write().unwrap_or_else(PoisonError::into_inner) = usable;
+        self.awaits_api_keys.store(false, Ordering::Relaxed);
         refused
     }
 
@@ -167,7 +177,8 @@ impl Keyring {
         let named = header.kid.as_deref().and_then(|kid| self.named(kid));
         // Issuers name their key even if this server has only one, without a name.
         let is_fallback = named.is_none() && header.kid.is_some() && self.has_named();
-        let unknown = || unknown_key(header.kid.is_some());
+        let is_pending = header.kid.is_some() && self.awaits_api_keys.load(Ordering::Relaxed);
+        let unknown = || if is_pending { keys_are_not_read() } else { unknown_key(header.kid.is_some()) };
         let key = named.or_else(|| self.unnamed.clone()).ok_or_else(unknown)?;
         let claims = check_header(&header, &key).and_then(|()| verify(token, &key));
         let claims = claims.map_err(|error| match error.code {
@@ -288,6 +299,12 @@ fn unknown_key(is_named: bool) -> RequestError {
         false => "the token has no kid, and this server has only keys with an id",
     };
     RequestError::new(ErrorCode::TokenKey, text)
+}
+
+fn keys_are_not_read() -> RequestError {
+    let text =
+        "the key of the token is not known yet: the database of API keys has not answered since the start";
+    RequestError::new(ErrorCode::StoreUnavailable, text).retry_after(limits::API_KEYS_PAUSE)
 }
 
 /// As in the header.

@@ -49,14 +49,16 @@ pub struct TokenInfo {
     pub expires_at: NumericDate,
 }
 
-/// The id of a token in its project: `jti`, or else a hash of the whole token.
+/// The id of a token in its project: `jti`, or else a hash of the token without its signature.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TokenId(pub String);
 
 impl TokenId {
-    /// Of a token without `jti`.
+    /// Of a token without `jti`. Without the signature: an ES256 token is also valid with another one, which
+    /// anyone can compute from the first.
     fn hash(token: &str) -> Self {
-        let hash = digest::digest(&digest::SHA256, token.as_bytes());
+        let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
+        let hash = digest::digest(&digest::SHA256, signed.as_bytes());
         Self(
             hash.as_ref()
                 .iter()
@@ -159,4 +161,15 @@ pub(super) fn malformed(what: &str) -> RequestError {
 
 fn constant_time_eq(a: &str, b: &str) -> bool {
     constant_time::verify_slices_are_equal(a.as_bytes(), b.as_bytes()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_without_id_is_known_by_what_is_signed() {
+        assert_eq!(TokenId::hash("header.claims.one"), TokenId::hash("header.claims.two"));
+        assert_ne!(TokenId::hash("header.claims.one"), TokenId::hash("header.others.one"));
+    }
 }

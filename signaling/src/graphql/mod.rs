@@ -2,10 +2,12 @@
 //!
 //! Queries arrive over HTTP (POST) or over a WebSocket, subscriptions over a WebSocket
 //! ([`socket`], the protocol `graphql-transport-ws`). A client shows the same token as for a room: it sees
-//! that room, or all rooms of its project with the admin grant. The routes are in [`crate::server`].
+//! that room, or all rooms of its project with the admin grant for all of them. The routes are in [`crate::server`].
 
 mod date_time;
+mod document;
 mod nesting;
+mod operations;
 mod requester;
 mod schema;
 pub mod socket;
@@ -18,10 +20,12 @@ use crate::proto::ErrorCode;
 use crate::request_error::RequestError;
 use crate::rooms::Rooms;
 use crate::token_bucket::TokenBuckets;
+use async_graphql::Response;
 use axum::http::StatusCode;
+use operations::Operations;
 use schema::LeatSchema;
+use std::io;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -30,7 +34,7 @@ pub struct Graphql {
     rooms: Arc<Rooms>,
     schema: LeatSchema,
     requests: Mutex<TokenBuckets>,
-    operations: AtomicUsize,
+    operations: Arc<Operations>,
 }
 
 /// Why a request over HTTP is not executed.
@@ -47,7 +51,7 @@ impl Graphql {
     pub fn new(rooms: Arc<Rooms>) -> Arc<Self> {
         let requests = TokenBuckets::new(limits::GRAPHQL_REQUESTS_PER_SECOND, limits::GRAPHQL_REQUESTS_BURST);
         let schema = schema::build(rooms.clone());
-        Arc::new(Self { rooms, schema, requests: Mutex::new(requests), operations: AtomicUsize::new(0) })
+        Arc::new(Self { rooms, schema, requests: Mutex::new(requests), operations: Arc::default() })
     }
 
     /// Executes a request over HTTP: one JSON object. Returns the JSON of the response.
@@ -61,7 +65,7 @@ impl Graphql {
         self.count_request(address).map_err(refuse(StatusCode::TOO_MANY_REQUESTS))?;
         let requester =
             Requester::authenticate(&self.rooms, token).map_err(refuse(StatusCode::UNAUTHORIZED))?;
-        let request: async_graphql::Request = serde_json::from_slice(body).map_err(|error| Refusal {
+        let mut request: async_graphql::Request = serde_json::from_slice(body).map_err(|error| Refusal {
             status: StatusCode::BAD_REQUEST,
             error: RequestError::bad(format!(
                 "the body must be one JSON object with query, and optionally operationName and variables: {error}"
@@ -71,12 +75,12 @@ impl Graphql {
             let error = RequestError::bad("the body has no query");
             return Err(Refusal { status: StatusCode::BAD_REQUEST, error });
         }
-        check_nesting(&request).map_err(refuse(StatusCode::BAD_REQUEST))?;
+        document::prepare(&mut request).map_err(refuse(StatusCode::BAD_REQUEST))?;
         let response = self.schema.execute(request.data(requester)).await;
-        Ok(serde_json::to_string(&response).expect("a response is plain data"))
+        Ok(serde_json::to_string(&bounded(response)).expect("a response is plain data"))
     }
 
-    /// Counts a request against the rate of an address.
+    /// Counts a request, the opening of a WebSocket, or an operation against the rate of an address.
     pub fn count_request(&self, address: IpAddr) -> Result<(), RequestError> {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = requests.take(address, Instant::now());
@@ -87,16 +91,36 @@ impl Graphql {
 
     /// Number of operations over all WebSockets.
     pub fn operation_count(&self) -> usize {
-        self.operations.load(Ordering::Relaxed)
+        self.operations.count()
     }
 }
 
-/// Refuses a document that would need too much of the parser's stack.
-fn check_nesting(request: &async_graphql::Request) -> Result<(), RequestError> {
-    if nesting::nesting(&request.query) <= limits::GRAPHQL_NESTING_MAX {
-        return Ok(());
+/// A response of a bounded size.
+fn bounded(mut response: Response) -> Response {
+    response.errors.truncate(limits::GRAPHQL_ERRORS_MAX);
+    let mut remaining = Remaining(limits::GRAPHQL_RESPONSE_BYTES_MAX);
+    if serde_json::to_writer(&mut remaining, &response).is_ok() {
+        return response;
     }
-    Err(RequestError::bad(format!("the query is nested more than {} deep", limits::GRAPHQL_NESTING_MAX)))
+    let error = RequestError::limit(format!(
+        "the response has more than {} bytes; request fewer rooms or fields at once",
+        limits::GRAPHQL_RESPONSE_BYTES_MAX
+    ));
+    Response::from_errors(vec![graphql_error(&error).into_server_error(Default::default())])
+}
+
+/// Accepts this number of bytes, and keeps none.
+struct Remaining(usize);
+
+impl io::Write for Remaining {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The text and the code of an error, as an extension of a GraphQL error.

@@ -1,15 +1,18 @@
 //! How deeply the brackets of a GraphQL document are nested. The parser is recursive and has no limit for
 //! values, so a document is measured before it is parsed.
 
+/// A string of the document has no end, so the document is not valid.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct UnendedString;
+
 /// The greatest number of brackets that are open at once, outside of strings and comments (GraphQL
 /// specification §2.1).
-pub(super) fn nesting(document: &str) -> usize {
+pub(super) fn nesting(document: &str) -> Result<usize, UnendedString> {
     let mut rest = document.as_bytes();
     let (mut depth, mut deepest) = (0usize, 0);
-    let mut has_blocks = true;
     while let [first, after @ ..] = rest {
         rest = match first {
-            b'"' => after_string(rest, &mut has_blocks),
+            b'"' => after_string(rest).ok_or(UnendedString)?,
             b'#' => after_comment(after),
             b'[' | b'{' | b'(' => {
                 depth += 1;
@@ -23,31 +26,31 @@ pub(super) fn nesting(document: &str) -> usize {
             _ => after,
         };
     }
-    deepest
+    Ok(deepest)
 }
 
-/// What follows a string that begins here. One without an end is not a string: the parser refuses it, or
-/// tries something shorter. `has_blocks` becomes false when no further block string can end, so that the
-/// document is not searched again.
-fn after_string<'a>(text: &'a [u8], has_blocks: &mut bool) -> &'a [u8] {
-    if let Some(block) = text.strip_prefix(b"\"\"\"").filter(|_| *has_blocks) {
-        let is_end = |at: &usize| block[*at..].starts_with(b"\"\"\"") && (*at == 0 || block[at - 1] != b'\\');
-        if let Some(end) = (0..block.len()).find(is_end) {
-            return &block[end + 3..];
-        }
-        *has_blocks = false;
-    }
-    let mut at = 1;
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'"' => return &text[at + 1..],
-            b'\n' | b'\r' => break,
-            b'\\' => at += 2,
-            _ => at += 1,
+/// What follows a string that begins here; `None` if it has no end. Nothing shorter is tried then, because
+/// each of the following quotation marks would be searched for an end again. The ends are those that the
+/// parser finds, otherwise it would read brackets that are not counted here.
+fn after_string(text: &[u8]) -> Option<&[u8]> {
+    if let Some(mut block) = text.strip_prefix(b"\"\"\"") {
+        loop {
+            block = match block {
+                [b'\\', b'"', b'"', b'"', after @ ..] => after,
+                [b'"', b'"', b'"', after @ ..] => return Some(after),
+                [_, after @ ..] => after,
+                [] => return None,
+            };
         }
     }
-    // Only the quotation mark.
-    &text[1..]
+    let mut rest = &text[1..];
+    loop {
+        rest = match rest {
+            [b'"', after @ ..] => return Some(after),
+            [] | [b'\n' | b'\r', ..] => return None,
+            [b'\\', _, after @ ..] | [_, after @ ..] => after,
+        };
+    }
 }
 
 fn after_comment(text: &[u8]) -> &[u8] {
@@ -73,11 +76,31 @@ mod tests {
             ("{ # [[[[\n a }", 1),
             // Closing brackets in strings and comments close nothing.
             ("[\"]\" [\"]\" [ # ]\n [", 4),
-            // A string without an end.
-            ("[\" [[\n[", 4),
-            ("[\"\"\"]\" [[", 3),
+            // An escaped end of a block string, with one more quotation mark.
+            ("\"\"\"\\\"\"\"\" [ \"\"\" [[[[ \"\"\"\"\"\"", 4),
+            ("\"\"\"\\\\\"\"\" [[ \"\"\" [", 1),
         ] {
-            assert_eq!(nesting(document), wanted, "{document}");
+            assert_eq!(nesting(document), Ok(wanted), "{document}");
         }
+    }
+
+    #[test]
+    fn document_with_a_string_without_an_end_is_refused() {
+        // The last one has many places where a string could begin.
+        let many = format!("{{ a(b: \"{}", "\\\"".repeat(16_000));
+        for document in [
+            "\"",
+            "[\" [[\n[",
+            "\"a\r\"",
+            "\"a\\",
+            "\"\\\"",
+            "\"\"\"",
+            "[\"\"\"]\" [[",
+            "\"\"\"\\\"\"\"",
+            &many,
+        ] {
+            assert_eq!(nesting(document), Err(UnendedString), "{document}");
+        }
+        assert_eq!(nesting("\"\" \"\\\\\" \"\"\"\"\"\""), Ok(0));
     }
 }

@@ -7,13 +7,25 @@ use crate::request_error::RequestError;
 use crate::rooms::Rooms;
 use std::time::{Duration, SystemTime};
 
+/// The rooms that a requester sees. Those are the rooms that it can join with its token; a list of all rooms
+/// is for administrators.
+#[derive(Clone, Debug)]
+pub(super) enum VisibleRooms {
+    /// One room.
+    One(String),
+    /// Each room that it names.
+    Named,
+    /// All, and their list.
+    All,
+}
+
 /// The sender of a request.
 #[derive(Clone, Debug)]
 pub struct Requester {
     /// The project that it sees.
     pub(super) project: String,
-    /// The only room of the project that it sees; `None`: all.
-    pub(super) room: Option<String>,
+    /// The rooms of the project that it sees.
+    pub(super) rooms: VisibleRooms,
     /// `None` in development mode, without a token.
     session: Option<Session>,
 }
@@ -24,7 +36,13 @@ impl Requester {
         let keyring = match rooms.keyring() {
             Some(keyring) if token.is_some() || !rooms.is_development_mode() => keyring,
             // Only clients of this machine can connect.
-            _ => return Ok(Self { project: DEFAULT_PROJECT.to_owned(), room: None, session: None }),
+            _ => {
+                return Ok(Self {
+                    project: DEFAULT_PROJECT.to_owned(),
+                    rooms: VisibleRooms::All,
+                    session: None,
+                });
+            }
         };
         let Some(token) = token.filter(|token| !token.is_empty()) else {
             let text = "this server requires a token: send the header Authorization: Bearer TOKEN, or the same in \
@@ -32,16 +50,21 @@ impl Requester {
             return Err(RequestError::new(ErrorCode::TokenMissing, text));
         };
         let session = keyring.validate_token(token, now())?;
-        let room = match &session.room {
-            _ if session.permissions.admin => None,
-            RoomClaim::Any => None,
-            RoomClaim::One(room) => Some(room.clone()),
+        let rooms = match &session.room {
+            RoomClaim::Any if session.permissions.admin => VisibleRooms::All,
+            RoomClaim::Any => VisibleRooms::Named,
+            RoomClaim::One(room) => VisibleRooms::One(room.clone()),
             RoomClaim::None => {
-                let text = "the token has no room_id and not the permission admin, so it shows no room";
+                let text = "the token has no room_id, so it shows no room";
                 return Err(RequestError::new(ErrorCode::TokenRoom, text));
             }
         };
-        Ok(Self { project: session.project.clone(), room, session: Some(session) })
+        Ok(Self { project: session.project.clone(), rooms, session: Some(session) })
+    }
+
+    /// Its project and user; `None` in development mode, without a token.
+    pub(super) fn user(&self) -> Option<(String, String)> {
+        self.session.as_ref().map(|session| (session.project.clone(), session.user.clone()))
     }
 
     /// Whether the token is still valid.

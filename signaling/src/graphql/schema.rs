@@ -2,7 +2,7 @@
 //! without comments by the requirements.
 
 use super::date_time::DateTime;
-use super::requester::Requester;
+use super::requester::{Requester, VisibleRooms};
 use super::{graphql_error, other_room};
 use crate::limits;
 use crate::presence::{PresenceState as State, RoomRef, UserPresence};
@@ -23,6 +23,8 @@ pub(super) fn build(rooms: Arc<Rooms>) -> LeatSchema {
         .limit_complexity(limits::GRAPHQL_COMPLEXITY_MAX)
         .limit_recursive_depth(limits::GRAPHQL_NESTING_MAX)
         .limit_directives(limits::GRAPHQL_DIRECTIVES_MAX)
+        // A comparison with every name of the schema for each field that does not exist.
+        .disable_suggestions()
         .data(rooms)
         .finish()
 }
@@ -97,7 +99,9 @@ pub(super) struct Query;
 #[Object]
 impl Query {
     /// The rooms of this server that the token permits to see, by id.
-    #[graphql(complexity = "usize::try_from(first).unwrap_or(0) * child_complexity")]
+    #[graphql(
+        complexity = "limits::GRAPHQL_ROOM_LIST_COST + usize::try_from(first).unwrap_or(0) * child_complexity"
+    )]
     async fn rooms(
         &self,
         context: &Context<'_>,
@@ -112,19 +116,26 @@ impl Query {
             graphql_error(&RequestError::bad(format!("first must be 1 to {}", limits::GRAPHQL_PAGE_MAX)))
         })?;
         let requester = context.data::<Requester>()?;
-        let names = match &requester.room {
-            Some(room) => Vec::from_iter(Some(room.clone()).filter(|room| after.as_ref() < Some(room))),
-            None => rooms(context)?.room_names(&requester.project, after.as_deref(), first),
-        };
-        let all = names.into_iter().map(|name| RoomRef::new(&*requester.project, name));
         let rooms = rooms(context)?;
-        Ok(all.filter(|id| rooms.participants(id).is_some()).map(|id| RoomObject { id }).collect())
+        let room = |name: String| RoomRef::new(&*requester.project, name);
+        Ok(match &requester.rooms {
+            VisibleRooms::One(own) => {
+                let own = Some(own.clone()).filter(|own| after.as_ref() < Some(own)).map(room);
+                own.filter(|id| rooms.is_occupied(id)).map(|id| RoomObject { id }).into_iter().collect()
+            }
+            VisibleRooms::Named => return Err(graphql_error(&no_list())),
+            VisibleRooms::All => {
+                let names = rooms.room_names(&requester.project, after.as_deref(), first);
+                names.into_iter().map(|name| RoomObject { id: room(name) }).collect()
+            }
+        })
     }
 
     /// A room; null if it is empty.
+    #[graphql(complexity = "limits::GRAPHQL_COUNT_COST + child_complexity")]
     async fn room(&self, context: &Context<'_>, id: ID) -> Result<Option<RoomObject>> {
         let id = permitted(context, &id)?;
-        Ok(rooms(context)?.participants(&id).map(|_| RoomObject { id }))
+        Ok(rooms(context)?.is_occupied(&id).then_some(RoomObject { id }))
     }
 
     /// The participants of a room.
@@ -154,8 +165,9 @@ impl RoomObject {
     }
 
     /// Number of its participants.
+    #[graphql(complexity = "limits::GRAPHQL_COUNT_COST")]
     async fn participant_count(&self, context: &Context<'_>) -> Result<u32> {
-        Ok(participants(context, &self.id)?.len() as u32)
+        Ok(rooms(context)?.participant_count(&self.id) as u32)
     }
 
     /// The presence of its users, each with its last transition.
@@ -172,6 +184,7 @@ pub(super) struct Subscriptions;
 impl Subscriptions {
     /// The presence of the users that are in the room now, then each transition. A user whose last peer
     /// leaves becomes AWAY.
+    #[graphql(complexity = "limits::GRAPHQL_ROOM_COST * child_complexity")]
     async fn presence(
         &self,
         context: &Context<'_>,
@@ -198,19 +211,26 @@ fn rooms<'a>(context: &Context<'a>) -> Result<&'a Arc<Rooms>> {
 /// A room that the requester may see.
 fn permitted(context: &Context<'_>, room: &ID) -> Result<RoomRef> {
     let requester = context.data::<Requester>()?;
-    match &requester.room {
-        Some(own) if *own != room.0 => Err(graphql_error(&other_room())),
+    match &requester.rooms {
+        VisibleRooms::One(own) if *own != room.0 => Err(graphql_error(&other_room())),
         _ => Ok(RoomRef::new(&*requester.project, &*room.0)),
     }
 }
 
 fn participants(context: &Context<'_>, room: &RoomRef) -> Result<Vec<Participant>> {
-    let peers = rooms(context)?.participants(room).unwrap_or_default();
+    let peers = rooms(context)?.participants(room);
     Ok(peers.into_iter().map(Participant::from).collect())
 }
 
 async fn presence(context: &Context<'_>, room: &RoomRef) -> Result<Vec<PresenceEvent>> {
     Ok(rooms(context)?.presence_in(room).await.into_iter().map(PresenceEvent::from).collect())
+}
+
+fn no_list() -> RequestError {
+    RequestError::new(
+        ErrorCode::TokenPermission,
+        "only a token with the permission admin and the room_id * lists the rooms",
+    )
 }
 
 fn too_slow() -> RequestError {

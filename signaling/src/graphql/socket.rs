@@ -4,8 +4,9 @@
 //! One task serves a connection. Each operation has a task of its own, which waits while the client does not
 //! read, so a slow client is noticed where its transitions are queued ([`crate::presence`]).
 
+use super::operations::OperationPermit;
 use super::requester::Requester;
-use super::{Graphql, check_nesting, graphql_error};
+use super::{Graphql, bounded, document, graphql_error};
 use crate::limits;
 use crate::request_error::RequestError;
 use crate::token_bucket::TokenBucket;
@@ -14,12 +15,12 @@ use async_graphql::futures_util::StreamExt as _;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{Interval, interval, sleep, timeout};
 
 /// The name of the protocol.
 pub const PROTOCOL: &str = "graphql-transport-ws";
@@ -87,6 +88,14 @@ impl FromServer<'_> {
 /// Why the connection ends: a code and a sentence.
 struct End(u16, String);
 
+/// Why a message was not sent.
+enum Unsent {
+    /// The client does not read, or is gone.
+    Gone,
+    /// The token has ended meanwhile.
+    Expired(RequestError),
+}
+
 /// A message of an operation, for the client.
 struct Outgoing {
     operation: u64,
@@ -97,6 +106,7 @@ struct Outgoing {
 /// A connection.
 struct SocketSession {
     graphql: Arc<Graphql>,
+    address: IpAddr,
     requester: Option<Requester>,
     /// By the client's id. The number distinguishes operations that had the same id one after the other.
     operations: HashMap<String, Operation>,
@@ -109,23 +119,23 @@ struct SocketSession {
 struct Operation {
     number: u64,
     task: JoinHandle<()>,
-    graphql: Arc<Graphql>,
+    _permit: OperationPermit,
 }
 
 impl Drop for Operation {
     fn drop(&mut self) {
         self.task.abort();
-        self.graphql.operations.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Serves a connection until it ends.
-pub async fn serve(graphql: Arc<Graphql>, mut socket: WebSocket) {
+pub async fn serve(graphql: Arc<Graphql>, address: IpAddr, mut socket: WebSocket) {
     let (outgoing, mut queue) = mpsc::channel(limits::GRAPHQL_OUTGOING_LEN);
     let messages =
         TokenBucket::new(limits::GRAPHQL_MESSAGES_PER_SECOND, limits::GRAPHQL_MESSAGES_BURST, Instant::now());
     let mut session = SocketSession {
         graphql,
+        address,
         requester: None,
         operations: HashMap::new(),
         started: 0,
@@ -153,7 +163,7 @@ impl SocketSession {
         let mut ping = interval(limits::GRAPHQL_PING_INTERVAL);
         let mut is_alive = true;
         loop {
-            let text = tokio::select! {
+            let message = tokio::select! {
                 message = socket.recv() => {
                     is_alive = true;
                     let result = match message? {
@@ -164,12 +174,14 @@ impl SocketSession {
                         Ok(Message::Ping(_) | Message::Pong(_)) => Ok(None),
                     };
                     match result {
-                        Ok(text) => text,
+                        Ok(text) => text.map(|text| Message::Text(text.into())),
                         Err(end) => return Some(end),
                     }
                 }
                 // The other sender is in `self`.
-                Some(outgoing) = queue.recv() => self.on_outgoing(outgoing),
+                Some(outgoing) = queue.recv() => {
+                    self.on_outgoing(outgoing).map(|text| Message::Text(text.into()))
+                }
                 () = &mut init_timeout, if self.requester.is_none() => {
                     return Some(End(close::INIT_TIMEOUT, "Connection initialisation timeout".to_owned()));
                 }
@@ -181,19 +193,34 @@ impl SocketSession {
                     if !std::mem::take(&mut is_alive) {
                         return None;
                     }
-                    self.send(socket, Message::Ping(Default::default())).await?;
-                    None
+                    Some(Message::Ping(Default::default()))
                 }
             };
-            if let Some(text) = text {
-                self.send(socket, Message::Text(text.into())).await?;
+            let Some(message) = message else { continue };
+            match self.send(socket, message, &mut check).await {
+                Ok(()) => {}
+                Err(Unsent::Gone) => return None,
+                Err(Unsent::Expired(error)) => return self.expire(socket, &error).await,
             }
         }
     }
 
-    /// Sends a message. `None` if the client does not read, or is gone.
-    async fn send(&self, socket: &mut WebSocket, message: Message) -> Option<()> {
-        timeout(limits::STALL_TIMEOUT, socket.send(message)).await.ok()?.ok()
+    /// Sends a message. The token is checked in the meantime, because a client that does not read delays
+    /// this.
+    async fn send(
+        &self,
+        socket: &mut WebSocket,
+        message: Message,
+        check: &mut Interval,
+    ) -> Result<(), Unsent> {
+        let sent = timeout(limits::STALL_TIMEOUT, socket.send(message));
+        tokio::pin!(sent);
+        loop {
+            tokio::select! {
+                sent = &mut sent => return sent.ok().and_then(Result::ok).ok_or(Unsent::Gone),
+                _ = check.tick() => self.check().map_err(Unsent::Expired)?,
+            }
+        }
     }
 
     /// Handles a message of the client, and returns the answer.
@@ -229,7 +256,11 @@ impl SocketSession {
         Ok(FromServer::ConnectionAck.text())
     }
 
-    fn on_subscribe(&mut self, id: String, request: async_graphql::Request) -> Result<Option<String>, End> {
+    fn on_subscribe(
+        &mut self,
+        id: String,
+        mut request: async_graphql::Request,
+    ) -> Result<Option<String>, End> {
         let Some(requester) = self.requester.clone() else {
             return Err(End(close::UNAUTHORIZED, "Unauthorized".to_owned()));
         };
@@ -240,10 +271,16 @@ impl SocketSession {
         if self.operations.contains_key(&id) {
             return Err(End(close::SUBSCRIBER_EXISTS, format!("Subscriber for {id} already exists")));
         }
-        if let Err(error) = check_nesting(&request).and_then(|()| self.count_operation()) {
-            let errors = [graphql_error(&error).into_server_error(Default::default())];
-            return Ok(Some(FromServer::Error { id: &id, payload: &errors }.text()));
-        }
+        // The rate first: what is refused above it costs nothing.
+        let counted = self.graphql.count_request(self.address);
+        let prepared = counted.and_then(|()| document::prepare(&mut request));
+        let permit = match prepared.and_then(|()| self.count_operation(&requester)) {
+            Ok(permit) => permit,
+            Err(error) => {
+                let errors = [graphql_error(&error).into_server_error(Default::default())];
+                return Ok(Some(FromServer::Error { id: &id, payload: &errors }.text()));
+            }
+        };
         self.started += 1;
         let number = self.started;
         let (schema, outgoing) = (self.graphql.schema.clone(), self.outgoing.clone());
@@ -251,6 +288,7 @@ impl SocketSession {
         let task = tokio::spawn(async move {
             let mut responses = schema.execute_stream(request.data(requester));
             while let Some(response) = responses.next().await {
+                let response = bounded(response);
                 // Nothing was executed, or the subscription cannot continue.
                 let is_error = response.is_err() && response.data == async_graphql::Value::Null;
                 let text = if is_error {
@@ -267,26 +305,19 @@ impl SocketSession {
             // Without a receiver the connection has ended.
             let _ = outgoing.send(Outgoing { operation: number, text, is_last: true }).await;
         });
-        self.operations.insert(id, Operation { number, task, graphql: self.graphql.clone() });
+        self.operations.insert(id, Operation { number, task, _permit: permit });
         Ok(None)
     }
 
-    /// Counts one more operation, of this connection and of all.
-    fn count_operation(&self) -> Result<(), RequestError> {
+    /// Counts one more operation: of this connection, of the user, and of all.
+    fn count_operation(&self, requester: &Requester) -> Result<OperationPermit, RequestError> {
         if self.operations.len() >= limits::GRAPHQL_OPERATIONS_PER_SOCKET {
             return Err(RequestError::limit(format!(
                 "this connection has {} operations, which is the limit",
                 limits::GRAPHQL_OPERATIONS_PER_SOCKET
             )));
         }
-        let add = |count: usize| (count < limits::GRAPHQL_OPERATIONS_MAX).then_some(count + 1);
-        match self.graphql.operations.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(RequestError::limit(format!(
-                "this server has {} operations, which is its limit",
-                limits::GRAPHQL_OPERATIONS_MAX
-            ))),
-        }
+        self.graphql.operations.acquire(requester)
     }
 
     /// A message of an operation; `None` if the client has ended the operation meanwhile.
@@ -305,15 +336,19 @@ impl SocketSession {
         self.requester.as_ref().map_or(Ok(()), |requester| requester.check(&self.graphql.rooms))
     }
 
-    /// Ends all operations with the reason, and then the connection.
+    /// Ends all operations at once, then sends the reason of each, and ends the connection. A client that
+    /// does not read loses the connection without a reason.
     async fn expire(&mut self, socket: &mut WebSocket, error: &RequestError) -> Option<End> {
+        let ids: Vec<String> = std::mem::take(&mut self.operations).into_keys().collect();
         let errors = [graphql_error(error).into_server_error(Default::default())];
-        for (id, operation) in std::mem::take(&mut self.operations) {
-            drop(operation);
-            let text = FromServer::Error { id: &id, payload: &errors }.text();
-            self.send(socket, Message::Text(text.into())).await?;
-        }
-        Some(forbidden(error))
+        let notify = async {
+            for id in ids {
+                let text = FromServer::Error { id: &id, payload: &errors }.text();
+                socket.send(Message::Text(text.into())).await.ok()?;
+            }
+            Some(forbidden(error))
+        };
+        timeout(limits::CLOSE_TIMEOUT, notify).await.ok()?
     }
 }
 

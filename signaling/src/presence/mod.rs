@@ -210,6 +210,17 @@ impl Board {
         self.settle(peer, false, now)
     }
 
+    /// A peer has another display name. It reaches the store of sessions.
+    pub fn rename(&mut self, peer: u64, display_name: &str, now: Now) {
+        if let Some(entry) = self.peers.get_mut(&peer)
+            && entry.display_name != display_name
+        {
+            entry.display_name = display_name.to_owned();
+            entry.written = None;
+            self.settle(peer, false, now);
+        }
+    }
+
     /// A client reports its activity. A report that changes the state of the peer too often returns the time
     /// until the next one is accepted.
     pub fn report(

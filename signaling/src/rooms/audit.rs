@@ -6,7 +6,7 @@ use super::Rooms;
 use super::state::{PeerId, State};
 use crate::auth::revocations::Revocation;
 use crate::limits;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -34,35 +34,76 @@ pub struct AuditRecord {
 #[derive(Debug)]
 pub struct AuditQueue {
     receiver: mpsc::Receiver<AuditRecord>,
-    dropped: Arc<AtomicU64>,
+    counts: Arc<Mutex<AuditCounts>>,
+}
+
+#[derive(Debug, Default)]
+struct AuditCounts {
+    /// Entries in the queue, by project.
+    waiting: HashMap<String, usize>,
+    dropped: u64,
 }
 
 impl AuditQueue {
     /// The next entry; `None` after the last one.
     pub async fn next(&mut self) -> Option<AuditRecord> {
-        self.receiver.recv().await
+        let record = self.receiver.recv().await?;
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waiting) = counts.waiting.get_mut(&record.project) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                counts.waiting.remove(&record.project);
+            }
+        }
+        Some(record)
     }
 
     /// Number of entries that were dropped since the last call, because the queue was full.
     pub fn take_dropped(&self) -> u64 {
-        self.dropped.swap(0, Ordering::Relaxed)
+        std::mem::take(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner).dropped)
     }
 }
 
 /// The way into the queue, once there is one.
 #[derive(Debug, Default)]
-pub(super) struct Auditor(Mutex<Option<(mpsc::Sender<AuditRecord>, Arc<AtomicU64>)>>);
+pub(super) struct Auditor(Mutex<Option<QueueEnd>>);
+
+#[derive(Debug)]
+struct QueueEnd {
+    sender: mpsc::Sender<AuditRecord>,
+    counts: Arc<Mutex<AuditCounts>>,
+}
 
 impl Auditor {
     fn put(&self, record: AuditRecord) {
-        if let Some((sender, dropped)) = &*self.lock()
-            && sender.try_send(record).is_err()
-        {
-            dropped.fetch_add(1, Ordering::Relaxed);
+        let end = self.lock();
+        let Some(QueueEnd { sender, counts }) = &*end else { return };
+        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = counts.waiting.get(&record.project).copied().unwrap_or_default();
+        let max = match record.revocations.is_empty() {
+            true => limits::AUDIT_QUEUE_WITHOUT_REVOCATION,
+            false => limits::AUDIT_QUEUE_OF_PROJECT,
+        };
+        let project = record.project.clone();
+        if waiting < max && sender.try_send(record).is_ok() {
+            *counts.waiting.entry(project).or_default() += 1;
+        } else {
+            counts.dropped += 1;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<(mpsc::Sender<AuditRecord>, Arc<AtomicU64>)>> {
+    fn open(&self) -> AuditQueue {
+        let (sender, receiver) = mpsc::channel(limits::AUDIT_QUEUE_LEN);
+        let counts = Arc::<Mutex<AuditCounts>>::default();
+        *self.lock() = Some(QueueEnd { sender, counts: counts.clone() });
+        AuditQueue { receiver, counts }
+    }
+
+    fn close(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<QueueEnd>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,15 +111,12 @@ impl Auditor {
 impl Rooms {
     /// From now on, what administrators do goes into this queue.
     pub fn audit_queue(&self) -> AuditQueue {
-        let (sender, receiver) = mpsc::channel(limits::AUDIT_QUEUE_LEN);
-        let dropped = Arc::<AtomicU64>::default();
-        *self.auditor.lock() = Some((sender, dropped.clone()));
-        AuditQueue { receiver, dropped }
+        self.auditor.open()
     }
 
     /// Ends the queue after the entries that are in it.
     pub fn end_audit(&self) {
-        *self.auditor.lock() = None;
+        self.auditor.close();
     }
 
     /// An administrator has done something to a user, or to its room.
@@ -101,5 +139,48 @@ impl Rooms {
             details,
             revocations,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::revocations::Revoked;
+
+    fn record(project: &str, is_revoking: bool) -> AuditRecord {
+        let revocation = Revocation { project: project.into(), of: Revoked::Project, until: Duration::ZERO };
+        AuditRecord {
+            project: project.into(),
+            actor: "ada".into(),
+            action: "test",
+            user: None,
+            room: "stage".into(),
+            details: String::new(),
+            revocations: is_revoking.then_some((revocation, Duration::ZERO)).into_iter().collect(),
+        }
+    }
+
+    #[tokio::test]
+    async fn no_project_and_no_mute_takes_the_places_of_others() {
+        let auditor = Auditor::default();
+        let mut queue = auditor.open();
+        for _ in 0..limits::AUDIT_QUEUE_LEN {
+            auditor.put(record("p", false));
+        }
+        let dropped = limits::AUDIT_QUEUE_LEN - limits::AUDIT_QUEUE_WITHOUT_REVOCATION;
+        assert_eq!(queue.take_dropped(), dropped as u64);
+        auditor.put(record("p", true));
+        auditor.put(record("q", false));
+        assert_eq!(queue.take_dropped(), 0, "a kick, and another project");
+        for _ in 0..limits::AUDIT_QUEUE_LEN {
+            auditor.put(record("p", true));
+        }
+        assert!(queue.take_dropped() > 0);
+        auditor.close();
+        let mut read = [0, 0];
+        while let Some(record) = queue.next().await {
+            read[usize::from(record.project == "q")] += 1;
+        }
+        assert_eq!(read, [limits::AUDIT_QUEUE_OF_PROJECT, 1]);
     }
 }

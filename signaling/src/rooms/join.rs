@@ -23,7 +23,7 @@ use crate::request_error::RequestError;
 use aws_lc_rs::{constant_time, digest};
 use control::Command;
 use prost::Message;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -152,14 +152,11 @@ impl Rooms {
                     let answer = self.wait(&mut state, connection, &room, join, session)?;
                     return Ok(Admitted { answer, updates: Vec::new() });
                 }
-                if let Some(session) = &session {
-                    self.make_room_for_peer(&mut state, &room, &session.user, join.take_over)?;
-                }
-                let (id, secret) = add_peer(&mut state, &room, join, socket, session)?;
-                // The room may have been empty in between, if the peer replaced its only one.
-                if let (Some(policy), Some(room)) = (policy, state.rooms.get_mut(&room)) {
-                    room.policy = policy;
-                }
+                let replaced = match &session {
+                    Some(session) => self.replaced_peers(&state, &room, &session.user, join.take_over)?,
+                    None => Vec::new(),
+                };
+                let (id, secret) = self.add_peer(&mut state, &room, join, socket, session, replaced)?;
                 (id, secret, None)
             }
         };
@@ -293,16 +290,16 @@ impl Rooms {
         self.expire(id, absence, self.timeouts.away);
     }
 
-    /// Checks that the room takes one more peer of this user. Peers of the user that are away are replaced:
-    /// all of them if the client requests a take-over, otherwise as many as necessary, the longest absent
-    /// first.
-    pub(super) fn make_room_for_peer(
+    /// Checks that the room takes one more peer of this user, and returns the peers of the user that it
+    /// replaces. They are away: all of them if the client requests a take-over, otherwise as many as necessary,
+    /// the longest absent first.
+    pub(super) fn replaced_peers(
         &self,
-        state: &mut State,
+        state: &State,
         room: &RoomKey,
         user: &str,
         take_over: bool,
-    ) -> Result<(), RequestError> {
+    ) -> Result<Vec<PeerId>, RequestError> {
         let peers = state.peers_of_user(room, user);
         let is_away = |id: &PeerId| state.peers.get(id).is_some_and(|peer| peer.socket.is_none());
         let mut away: Vec<_> = peers.iter().copied().filter(is_away).collect();
@@ -317,10 +314,25 @@ impl Rooms {
         away.sort_by_key(|id| state.peers[id].away_since);
         let too_many = (peers.len() + 1).saturating_sub(self.peers_per_user);
         let replaced_count = if take_over { away.len() } else { too_many };
-        for id in away.into_iter().take(replaced_count) {
+        away.truncate(replaced_count);
+        Ok(away)
+    }
+
+    /// Adds a new peer, then removes those that it replaces, so that the room does not end in between.
+    pub(super) fn add_peer(
+        &self,
+        state: &mut State,
+        room: &RoomKey,
+        join: &JoinRoom,
+        socket: (super::ConnectionId, super::Outbox),
+        session: Option<Session>,
+        replaced: Vec<PeerId>,
+    ) -> Result<(PeerId, Vec<u8>), RequestError> {
+        let added = add_peer(state, room, join, socket, session, replaced.len())?;
+        for id in replaced {
             self.remove(state, id, "a peer was replaced by another of the same user");
         }
-        Ok(())
+        Ok(added)
     }
 
     /// Removes a peer that has not returned from this absence in time.
@@ -386,7 +398,16 @@ impl State {
         let is_changed =
             peer.permissions != session.permissions || peer.token.as_ref() != Some(&session.token);
         let was_hidden = peer.permissions.hidden;
-        (peer.permissions, peer.token) = (session.permissions, Some(session.token));
+        let former = peer.token.replace(session.token).filter(|former| peer.token.as_ref() != Some(former));
+        peer.permissions = session.permissions;
+        if let Some(former) = former {
+            let now = since_1970().as_secs();
+            peer.former_tokens.retain(|token| token.expires_at.0 > now && token.id != former.id);
+            if peer.former_tokens.len() == limits::FORMER_TOKENS_MAX {
+                peer.former_tokens.pop_front();
+            }
+            peer.former_tokens.push_back(former);
+        }
         let (is_hidden, room) = (peer.permissions.hidden, peer.room.clone());
         match (was_hidden, is_hidden) {
             (false, true) => {
@@ -533,6 +554,9 @@ fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptOb
     let mut kept = KeptObjects::default();
     // The new token may permit less than the one with which the objects were created.
     let permissions = state.peers[&id].permissions.clone();
+    let policy = state.rooms.get(&state.peers[&id].room).map(|room| room.policy.clone()).unwrap_or_default();
+    let may_publish =
+        |source: &str| permissions.may_publish(source) && policy.check_publish(&permissions).is_ok();
     let own: Vec<_> = state.peers[&id].transports.iter().copied().collect();
     for transport in own {
         let is_permitted = permissions.can_use_plain_transports || !state.transports[&transport].is_plain;
@@ -546,7 +570,7 @@ fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptOb
     for producer in own {
         let Some(found) = state.producers.get(&producer) else { continue };
         let worker = state.worker_of(found.transport);
-        if permissions.may_publish(&found.source) && producers.contains(&producer) {
+        if may_publish(&found.source) && producers.contains(&producer) {
             kept.producers.push(producer.to_string());
         } else if let (Some(worker), Some(_)) = (worker, state.remove_producer(producer)) {
             kept.commands.push((worker, Command::CloseProducer { producer }));
@@ -564,16 +588,17 @@ fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptOb
     kept
 }
 
-/// Adds a new peer and notifies the others.
-pub(super) fn add_peer(
+/// Adds a new peer, which replaces as many others of the room, and notifies the others.
+fn add_peer(
     state: &mut State,
     room: &RoomKey,
     join: &JoinRoom,
     socket: (super::ConnectionId, super::Outbox),
     session: Option<Session>,
+    replaced: usize,
 ) -> Result<(PeerId, Vec<u8>), RequestError> {
     match state.rooms.get(room) {
-        Some(found) => found.policy.check_size(found.peers.len())?,
+        Some(found) => found.policy.check_size(found.peers.len() - replaced)?,
         None if state.rooms.len() >= limits::ROOMS_MAX => {
             return Err(RequestError::limit(format!(
                 "this server has {} rooms, which is its limit",
@@ -611,9 +636,12 @@ pub(super) fn add_peer(
         transports: Default::default(),
         session: SessionState::Handshaking,
         notifications: NotificationLog::new(random_id()),
+        former_tokens: VecDeque::new(),
+        changes: None,
+        mutes: None,
     };
     state.publish_joined(id, &peer);
-    peer.mute = state.rooms.entry(room.clone()).or_default().take_mute(&peer.user);
+    peer.mute = state.mute_of_new_peer(room, &peer.user);
     state.peers.insert(id, peer);
     state.rooms.entry(room.clone()).or_default().peers.insert(id);
     state.join_presence(id);

@@ -25,26 +25,31 @@ impl Rooms {
         let target = others_peer(&state, peer, &kick.peer_id)?;
         let (found, by) = (&state.peers[&target], &state.peers[&peer].user);
         tracing::info!(roomId = %found.room, userId = %found.user, peerId = %target, by = %by, "an administrator removes a peer");
-        let (room, user, token) = (found.room.clone(), found.user.clone(), found.token.clone());
+        let (room, user) = (found.room.clone(), found.user.clone());
+        let tokens: Vec<_> = found.token.iter().chain(&found.former_tokens).cloned().collect();
         let mut revoked = Vec::new();
         let mut revoke = |of: Revoked, until: Duration| {
             let revocation = Revocation { project: room.project.clone(), of, until };
             revoked.push((revocation.clone(), now));
             self.revocations.add(revocation, now)
         };
-        if let Some(token) = token {
+        let mut result = Ok(());
+        let mut last = now;
+        for token in tokens {
             let until = Duration::from_secs(token.expires_at.0);
-            revoke(Revoked::Token(token.id.clone()), until)?;
-            if kick.whole_user {
-                revoke(Revoked::User(user.clone()), until.max(now + limits::USER_REVOCATION_TIME))?;
-                self.revoke_turn(&room.project, &user);
-            }
+            last = last.max(until);
+            result = result.and(revoke(Revoked::Token(token.id.clone()), until));
             // For the next process: see `app_data::RoomRecord`.
             if let Some(room) = state.rooms.get_mut(&room) {
                 room.kicked.retain(|kicked| kicked.until > now.as_secs());
                 room.kicked.truncate(limits::KICKS_REMEMBERED - 1);
                 room.kicked.push_front(Kicked { token: token.id, until: token.expires_at.0 });
             }
+        }
+        if kick.whole_user && state.peers.get(&target).is_some_and(|peer| peer.token.is_some()) {
+            let until = last.max(now + limits::USER_REVOCATION_TIME);
+            result = result.and(revoke(Revoked::User(user.clone()), until));
+            self.revoke_turn(&room.project, &user);
         }
         let details = if kick.whole_user { "with all tokens of the user" } else { "" };
         self.record(&state, peer, "peer.kick", Some(&user), details.to_owned(), revoked);
@@ -53,7 +58,8 @@ impl Rooms {
         for (worker, command) in room_updates(&state, &room) {
             self.node.tell(worker, command);
         }
-        Ok(())
+        // The peer is removed in any case. Without its revocation, which the administrator learns, it can return.
+        result
     }
 
     /// Revokes tokens: removes the peers that joined with them at once, and refuses their joins and resumes.

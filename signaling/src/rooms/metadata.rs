@@ -6,6 +6,7 @@ use super::lookup::{not_joined, permitted};
 use super::state::PeerId;
 use super::transports::peer_updates;
 use crate::limits;
+use crate::presence::Now;
 use crate::proto::{PeerChanged, SetMetadata, signal::Payload};
 use crate::request_error::RequestError;
 
@@ -22,6 +23,7 @@ impl Rooms {
             let mut state = self.state();
             let found = state.peers.get_mut(&peer).ok_or_else(not_joined)?;
             permitted(found.permissions.can_update_own_metadata, "canUpdateOwnMetadata")?;
+            found.count_change()?;
             if let Some(name) = set.display_name {
                 found.display_name = shown_name(None, &name, &found.user);
             }
@@ -32,6 +34,8 @@ impl Rooms {
                 display_name: found.display_name.clone(),
                 metadata: found.metadata.clone(),
             };
+            let display_name = changed.display_name.clone();
+            state.presence.rename(peer.0, &display_name, Now::read());
             if !is_hidden {
                 state.broadcast(&room, Some(peer), Payload::PeerChanged(changed));
             }

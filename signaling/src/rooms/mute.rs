@@ -7,6 +7,7 @@ use super::Rooms;
 use super::kick::{check_admin, others_peer};
 use super::lookup::{gone, others_producer};
 use super::restrictions::{Kinds, Mute, UserHash};
+use super::room_key::RoomKey;
 use super::state::{PeerId, Room, State};
 use super::transports::peer_updates;
 use crate::limits;
@@ -27,7 +28,9 @@ impl Rooms {
             let mut state = self.state();
             check_admin(&state, peer)?;
             let target = others_peer(&state, peer, &mute.peer_id)?;
+            state.peers.get_mut(&peer).ok_or_else(gone)?.count_mute()?;
             let kinds = Kinds { audio, video };
+            let before = state.peers.get(&target).map(|peer| peer.mute.clone());
             let is_meant =
                 |id: &ProducerId| state.producers.get(id).is_some_and(|of| kinds.contains(of.kind));
             let producers: Vec<_> = state.producers_of(target).filter(is_meant).collect();
@@ -40,9 +43,14 @@ impl Rooms {
             if video {
                 (muted.video, muted.later.video) = (mute.muted, false);
             }
-            let action = if mute.muted { "peer.mute" } else { "peer.unmute" };
-            let what = if mute.kind.is_empty() { "audio and video" } else { &mute.kind };
-            self.record(&state, peer, action, user_of(&state, target), what.to_owned(), Vec::new());
+            if !mute.muted {
+                state.forget_mute(target, kinds);
+            }
+            if state.peers.get(&target).map(|peer| &peer.mute) != before.as_ref() {
+                let action = if mute.muted { "peer.mute" } else { "peer.unmute" };
+                let what = if mute.kind.is_empty() { "audio and video" } else { &mute.kind };
+                self.record(&state, peer, action, user_of(&state, target), what.to_owned(), Vec::new());
+            }
             target
         };
         self.apply_mute(target).await
@@ -55,16 +63,23 @@ impl Rooms {
             let first = others_producer(&state, peer, &mute.producer_id)?;
             let producer = state.producers.get(&first).ok_or_else(gone)?;
             let (target, kind, first) = (producer.peer, producer.kind, producer.backup_for.unwrap_or(first));
+            state.peers.get_mut(&peer).ok_or_else(gone)?.count_mute()?;
+            let before = state.peers.get(&target).map(|peer| peer.mute.clone());
             let muted = &mut state.peers.get_mut(&target).ok_or_else(gone)?.mute;
             if mute.muted {
                 muted.producers.insert(first);
             } else {
                 muted.producers.remove(&first);
                 muted.later.set(kind, false);
+                let mut kinds = Kinds::default();
+                kinds.set(kind, true);
+                state.forget_mute(target, kinds);
             }
-            let action = if mute.muted { "producer.mute" } else { "producer.unmute" };
-            let details = format!("producer {first}");
-            self.record(&state, peer, action, user_of(&state, target), details, Vec::new());
+            if state.peers.get(&target).map(|peer| &peer.mute) != before.as_ref() {
+                let action = if mute.muted { "producer.mute" } else { "producer.unmute" };
+                let details = format!("producer {first}");
+                self.record(&state, peer, action, user_of(&state, target), details, Vec::new());
+            }
             target
         };
         self.apply_mute(target).await
@@ -138,18 +153,43 @@ impl State {
     }
 }
 
+impl State {
+    /// A new peer of a user is muted like the others of the user, and as the user was when it left.
+    pub(super) fn mute_of_new_peer(&self, room: &RoomKey, user: &str) -> Mute {
+        let others = self.peers_of_user(room, user).into_iter().map(|peer| self.muted_kinds(peer));
+        let remembered =
+            self.rooms.get(room).and_then(|room| room.muted_users.get(&UserHash::new(user)).copied());
+        let all = others.chain(remembered);
+        let Kinds { audio, video } = all.fold(Kinds::default(), Kinds::with);
+        Mute { audio, video, ..Mute::default() }
+    }
+
+    /// The user of this peer is not muted any more when it joins again.
+    fn forget_mute(&mut self, peer: PeerId, kinds: Kinds) {
+        let Some(peer) = self.peers.get(&peer) else { return };
+        let Some(room) = self.rooms.get_mut(&peer.room) else { return };
+        let user = UserHash::new(&peer.user);
+        if let Some(remembered) = room.muted_users.get_mut(&user) {
+            remembered.audio &= !kinds.audio;
+            remembered.video &= !kinds.video;
+            if remembered.is_empty() {
+                room.muted_users.remove(&user);
+            }
+        }
+    }
+}
+
 impl Room {
     /// Keeps the mute of a user that leaves, so that it does not end when the user joins again.
     pub(super) fn remember_mute(&mut self, user: &str, kinds: Kinds) {
-        if !kinds.is_empty() && self.muted_users.len() < limits::MUTES_REMEMBERED {
-            self.muted_users.insert(UserHash::new(user), kinds);
+        if kinds.is_empty() {
+            return;
         }
-    }
-
-    /// The mute of a user that joins again.
-    pub(super) fn take_mute(&mut self, user: &str) -> Mute {
-        let Kinds { audio, video } = self.muted_users.remove(&UserHash::new(user)).unwrap_or_default();
-        Mute { audio, video, ..Mute::default() }
+        let user = UserHash::new(user);
+        if self.muted_users.len() < limits::MUTES_REMEMBERED || self.muted_users.contains_key(&user) {
+            let remembered = self.muted_users.entry(user).or_default();
+            *remembered = remembered.with(kinds);
+        }
     }
 }
 

@@ -20,12 +20,15 @@ pub struct PeerOverview {
 }
 
 impl Rooms {
-    /// The names of at most `count` rooms of a project that come after this name, in order.
+    /// The names of at most `count` occupied rooms of a project that come after this name, in order.
     pub fn room_names(&self, project: &str, after: Option<&str>, count: usize) -> Vec<String> {
         let state = self.state();
-        let names = state.rooms.iter().filter(|(key, room)| key.project == project && !room.peers.is_empty());
+        let names = state.rooms.iter().filter(|(key, room)| {
+            key.project == project
+                && after.is_none_or(|after| key.name.as_str() > after)
+                && room.peers.iter().any(|id| state.is_visible(*id))
+        });
         let mut names: Vec<&str> = names.map(|(key, _)| key.name.as_str()).collect();
-        names.retain(|name| after.is_none_or(|after| *name > after));
         if names.len() > count {
             names.select_nth_unstable(count);
             names.truncate(count);
@@ -34,10 +37,24 @@ impl Rooms {
         names.into_iter().map(str::to_owned).collect()
     }
 
-    /// The peers of a room, by id, without hidden ones; `None` if there are none.
-    pub fn participants(&self, room: &RoomRef) -> Option<Vec<PeerOverview>> {
+    /// Number of peers in a room, without hidden ones.
+    pub fn participant_count(&self, room: &RoomRef) -> usize {
         let state = self.state();
-        let peers = &state.rooms.get(&room.clone().into())?.peers;
+        let room = state.rooms.get(&room.clone().into());
+        room.map_or(0, |room| room.peers.iter().filter(|id| state.is_visible(**id)).count())
+    }
+
+    /// Whether a room has peers that are not hidden.
+    pub fn is_occupied(&self, room: &RoomRef) -> bool {
+        let state = self.state();
+        let room = state.rooms.get(&room.clone().into());
+        room.is_some_and(|room| room.peers.iter().any(|id| state.is_visible(*id)))
+    }
+
+    /// The peers of a room, by id, without hidden ones.
+    pub fn participants(&self, room: &RoomRef) -> Vec<PeerOverview> {
+        let state = self.state();
+        let Some(room) = state.rooms.get(&room.clone().into()) else { return Vec::new() };
         let overview = |id: &PeerId| {
             let peer = state.peers.get(id).filter(|peer| !peer.permissions.hidden)?;
             let producers = state.producers_of(*id).filter_map(|id| state.producer_info(id));
@@ -49,7 +66,6 @@ impl Rooms {
                 producer_count: producers.count(),
             })
         };
-        let peers: Vec<PeerOverview> = peers.iter().filter_map(overview).collect();
-        (!peers.is_empty()).then_some(peers)
+        room.peers.iter().filter_map(overview).collect()
     }
 }

@@ -45,12 +45,8 @@ impl Rooms {
         if policy == before {
             return Ok(());
         }
-        let now = Instant::now();
-        let new = || TokenBucket::new(limits::ROOM_CHANGES_PER_SECOND, limits::ROOM_CHANGES_BURST, now);
-        entry
-            .changes
-            .get_or_insert_with(new)
-            .take(now)
+        let (rate, burst) = (limits::ROOM_CHANGES_PER_SECOND, limits::ROOM_CHANGES_BURST);
+        TokenBucket::take_of(&mut entry.changes, rate, burst, Instant::now())
             .map_err(|pause| RequestError::limit("too many changes of this room").retry_after(pause))?;
         entry.policy = Policy { revision: before.revision.wrapping_add(1), ..policy };
         let message = entry.policy.message();

@@ -24,7 +24,7 @@ use crate::proto::RtpParameters;
 use control::{
     AppData, Closed, Command, ConsumerId, Kind, ProducerId, RequestId, RouterId, SnapshotItem, TransportId,
 };
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -197,6 +197,9 @@ impl Rooms {
                 transports: BTreeSet::new(),
                 session: SessionState::Negotiating,
                 notifications: NotificationLog::new(random_id()),
+                former_tokens: VecDeque::new(),
+                changes: None,
+                mutes: None,
             };
             state.peers.insert(peer, entry);
             state.join_presence(peer);

@@ -142,6 +142,10 @@ impl Kinds {
         }
     }
 
+    pub(super) fn with(self, other: Self) -> Self {
+        Self { audio: self.audio || other.audio, video: self.video || other.video }
+    }
+
     pub(super) fn is_empty(self) -> bool {
         self == Self::default()
     }

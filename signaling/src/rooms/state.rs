@@ -11,6 +11,7 @@ use super::room_key::RoomKey;
 use super::session::{SessionEvent, SessionState};
 use crate::auth::session::TokenInfo;
 use crate::auth::token::Permissions;
+use crate::limits;
 use crate::media_node::Worker;
 use crate::ortc::{self, Produced};
 use crate::presence::Board;
@@ -157,6 +158,12 @@ pub(super) struct Peer {
     pub(super) transports: BTreeSet<TransportId>,
     pub(super) session: SessionState,
     pub(super) notifications: NotificationLog,
+    /// Its earlier tokens that may not have expired, the latest last.
+    pub(super) former_tokens: VecDeque<TokenInfo>,
+    /// Bounds the changes of its metadata and its subscribers.
+    pub(super) changes: Option<TokenBucket>,
+    /// Bounds the mutes by this peer.
+    pub(super) mutes: Option<TokenBucket>,
 }
 
 #[derive(Debug)]
@@ -218,6 +225,20 @@ impl Room {
 }
 
 impl Peer {
+    /// Counts a change of its metadata or its subscribers.
+    pub(super) fn count_change(&mut self) -> Result<(), RequestError> {
+        let (rate, burst) = (limits::PEER_CHANGES_PER_SECOND, limits::PEER_CHANGES_BURST);
+        TokenBucket::take_of(&mut self.changes, rate, burst, Instant::now())
+            .map_err(|pause| RequestError::limit("too many changes by this peer").retry_after(pause))
+    }
+
+    /// Counts a mute by this peer.
+    pub(super) fn count_mute(&mut self) -> Result<(), RequestError> {
+        let (rate, burst) = (limits::MUTES_PER_SECOND, limits::MUTES_BURST);
+        TokenBucket::take_of(&mut self.mutes, rate, burst, Instant::now())
+            .map_err(|pause| RequestError::limit("too many mutes by this peer").retry_after(pause))
+    }
+
     /// Numbers a notification, keeps it, and sends it unless the peer is away.
     fn notify(&mut self, signal: Bytes) {
         let signal = self.notifications.push(signal);

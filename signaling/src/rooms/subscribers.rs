@@ -10,7 +10,7 @@ use crate::limits;
 use crate::proto::{ErrorCode, SetSubscribers};
 use crate::request_error::RequestError;
 use control::{Command, ProducerId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 impl Rooms {
     /// Changes who may consume a producer of this peer. Consumers of others are closed.
@@ -41,14 +41,22 @@ impl Rooms {
                 );
                 return Err(RequestError::limit(text));
             }
-            match set.everyone {
-                true => _ = entry.subscribers.remove(&producer),
-                false => _ = entry.subscribers.insert(producer, users),
+            let before = entry.subscribers.get(&producer).cloned();
+            let after = (!set.everyone).then_some(users);
+            if before == after {
+                return Ok(());
+            }
+            entry.count_change()?;
+            match after {
+                None => _ = entry.subscribers.remove(&producer),
+                Some(users) => _ = entry.subscribers.insert(producer, users),
             }
             for (worker, command) in state.close_denied_consumers(producer) {
                 self.node.tell(worker, command);
             }
-            state.announce_to_permitted(producer);
+            if let Some(before) = before {
+                state.announce_to_permitted(producer, &before);
+            }
             peer_updates(&state, peer)
         };
         // Otherwise a new signaling process would find the former list.
@@ -99,16 +107,23 @@ impl State {
         commands
     }
 
-    /// Notifies the peers that may consume a producer and do not: their requests may have been refused.
-    fn announce_to_permitted(&mut self, producer: ProducerId) {
+    /// Notifies the peers that may consume a producer now and were not among `before`: their requests may have
+    /// been refused.
+    fn announce_to_permitted(&mut self, producer: ProducerId, before: &BTreeSet<UserHash>) {
         let Some(found) = self.producers.get(&producer) else { return };
         let room = self.peers.get(&found.peer).and_then(|peer| self.rooms.get(&peer.room));
         let others =
             room.into_iter().flat_map(|room| room.peers.iter().copied()).filter(|id| *id != found.peer);
-        let consumes = |peer: PeerId| {
-            found.consumers.iter().any(|id| self.consumers.get(id).is_some_and(|of| of.peer == peer))
+        let consuming: HashSet<_> =
+            found.consumers.iter().filter_map(|id| Some(self.consumers.get(id)?.peer)).collect();
+        let was_permitted = |peer: &PeerId| {
+            self.peers.get(peer).is_some_and(|peer| before.contains(&UserHash::new(&peer.user)))
         };
-        let permitted = |peer: &PeerId| !consumes(*peer) && self.check_subscriber(producer, *peer).is_ok();
+        let permitted = |peer: &PeerId| {
+            !consuming.contains(peer)
+                && !was_permitted(peer)
+                && self.check_subscriber(producer, *peer).is_ok()
+        };
         let permitted: Vec<_> = others.filter(permitted).collect();
         for peer in permitted {
             self.announce_again(peer, producer);

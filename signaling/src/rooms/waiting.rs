@@ -1,6 +1,6 @@
 //! The waiting room: clients that an administrator has to admit before they join.
 
-use super::join::{KeptObjects, add_peer, shown_name};
+use super::join::{KeptObjects, shown_name};
 use super::kick::{check_admin, reason};
 use super::lookup::{not_joined, parse_id};
 use super::outbox::ConnectionId;
@@ -10,10 +10,12 @@ use super::session::SessionEvent;
 use super::state::{PeerId, State};
 use super::{Connection, Rooms, random_id};
 use crate::auth::session::Session;
+use crate::auth::since_1970;
 use crate::limits;
 use crate::proto::{AdmitPeer, Denied, DenyPeer, ErrorCode, JoinRoom, PeerWaiting, Waiting, signal::Payload};
 use crate::protocol::encode;
 use crate::request_error::RequestError;
+use std::time::Duration;
 
 impl Rooms {
     /// Lets a client wait, and notifies the administrators of the room.
@@ -67,15 +69,24 @@ impl Rooms {
         let client = &state.waiting[&connection];
         let (room, session, display_name) =
             (client.room.clone(), client.session.clone(), client.display_name.clone());
+        let replaced = match &session {
+            Some(session) => {
+                let expires_at = Duration::from_secs(session.token.expires_at.0) + self.revocations.leeway();
+                if expires_at <= since_1970() {
+                    state.deny(connection, "your token expired while you waited; get a new one");
+                    let text = "the token of this client expired while it waited; it has to join again";
+                    return Err(RequestError::new(ErrorCode::NoSuchPeer, text));
+                }
+                self.replaced_peers(&state, &room, &session.user, false)?
+            }
+            None => Vec::new(),
+        };
         let peer_count = state.rooms.get(&room).ok_or_else(not_joined)?.peers.len();
-        state.rooms[&room].policy.check_size(peer_count)?;
-        if let Some(session) = &session {
-            self.make_room_for_peer(&mut state, &room, &session.user, false)?;
-        }
+        state.rooms[&room].policy.check_size(peer_count - replaced.len())?;
         let Some(client) = state.remove_waiting(connection) else { return Err(no_such_client()) };
         let join = JoinRoom { room: room.name.clone(), display_name, ..JoinRoom::default() };
         let socket = (connection, client.outbox.clone());
-        let (id, secret) = add_peer(&mut state, &room, &join, socket, session)?;
+        let (id, secret) = self.add_peer(&mut state, &room, &join, socket, session, replaced)?;
         state.connections.insert(connection, Some(id));
         state.apply(id, SessionEvent::AuthValid);
         tracing::info!(roomId = %room, userId = %client.user, peerId = %id, "a waiting client was admitted");

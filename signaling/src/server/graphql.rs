@@ -23,8 +23,9 @@ struct Service {
     sockets: Arc<Quota>,
 }
 
-/// The routes; `per_address` is the maximum number of WebSockets of one address.
+/// The routes; `per_address` is the maximum number of connections of one address.
 pub fn router(graphql: Arc<Graphql>, per_address: usize) -> Router {
+    let per_address = per_address.min(limits::GRAPHQL_SOCKETS_PER_ADDRESS);
     let sockets = Quota::new(limits::GRAPHQL_SOCKETS_MAX, per_address);
     Router::new()
         .route(PATH, post(request).get(upgrade))
@@ -87,7 +88,7 @@ async fn upgrade(
         return (StatusCode::BAD_REQUEST, text).into_response();
     }
     upgrade.on_upgrade(async move |stream| {
-        socket::serve(service.graphql, stream).await;
+        socket::serve(service.graphql, client.address, stream).await;
         drop(permit);
     })
 }

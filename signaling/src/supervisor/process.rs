@@ -3,6 +3,7 @@
 use super::TURN_SECRET_VARIABLE;
 use crate::config::cli::SECRET_VARIABLE;
 use crate::config::store::DATABASE_VARIABLE;
+use crate::limits;
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
@@ -24,8 +25,11 @@ pub(super) const QUICK_EXIT: Duration = Duration::from_secs(5);
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Maximum pause before a restart.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// Time that a process has to end after SIGTERM.
-const END_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time that a process has to end after SIGTERM: longer than signaling takes.
+const END_TIMEOUT: Duration = Duration::from_secs(6);
+const _: () = assert!(
+    END_TIMEOUT.as_millis() > limits::DRAIN_TIMEOUT.as_millis() + limits::STORES_DRAIN.as_millis() + 1_000
+);
 /// Interval of the health checks at the start.
 const READY_POLL: Duration = Duration::from_millis(50);
 

@@ -132,14 +132,30 @@ async fn invalid_address_of_redis_is_refused_without_showing_it() {
     }
 }
 
+/// Two processes with short lifetimes of keys; one has a peer, which the other sees.
+struct Shared {
+    server: RedisServer,
+    one: RedisSessions,
+    other: RedisSessions,
+    lobby: RoomRef,
+    ann: PeerSession,
+}
+
+impl Shared {
+    async fn start() -> Self {
+        let server = RedisServer::start();
+        let (one, other) = (start(&server, "one", SHORT_TTL), start(&server, "other", SHORT_TTL));
+        let lobby = RoomRef::new("default", "lobby");
+        let ann = session("01", "ann", PresenceState::Active, 7);
+        one.put(&lobby, ann.clone());
+        sees(&other, &lobby, std::slice::from_ref(&ann)).await;
+        Self { server, one, other, lobby, ann }
+    }
+}
+
 #[tokio::test]
 async fn every_key_has_a_lifetime_and_the_process_renews_it() {
-    let server = RedisServer::start();
-    let (one, other) = (start(&server, "one", SHORT_TTL), start(&server, "other", SHORT_TTL));
-    let lobby = RoomRef::new("default", "lobby");
-    let ann = session("01", "ann", PresenceState::Active, 7);
-    one.put(&lobby, ann.clone());
-    sees(&other, &lobby, std::slice::from_ref(&ann)).await;
+    let Shared { server, one, other, lobby, ann } = Shared::start().await;
     for key in ["leat:sessions:default/lobby:one", "leat:processes:default/lobby"] {
         let answer = server.command(&format!("PTTL {key}"));
         let left: i64 = answer.trim_start_matches(':').parse().expect("a number");
@@ -162,12 +178,7 @@ async fn every_key_has_a_lifetime_and_the_process_renews_it() {
 
 #[tokio::test]
 async fn redis_that_loses_its_data_gets_it_again() {
-    let server = RedisServer::start();
-    let (one, other) = (start(&server, "one", SHORT_TTL), start(&server, "other", SHORT_TTL));
-    let lobby = RoomRef::new("default", "lobby");
-    let ann = session("01", "ann", PresenceState::Active, 7);
-    one.put(&lobby, ann.clone());
-    sees(&other, &lobby, std::slice::from_ref(&ann)).await;
+    let Shared { server, one: _one, other, lobby, ann } = Shared::start().await;
     assert_eq!(server.command("FLUSHALL"), "+OK");
     sees(&other, &lobby, &[ann]).await;
 }

@@ -5,6 +5,7 @@
 
 pub mod engine;
 pub mod polling;
+pub mod tokens;
 
 use control::TransportId;
 use prost::Message;

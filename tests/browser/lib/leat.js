@@ -1,13 +1,13 @@
 // Starts `leat up` on its own ports, finds the processes below it, and ends them again. Only processes
 // started here are signalled, each by its pid.
 
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { IS_IPV6, LOOPBACK, LOOPBACK_HOST, loopback } from './family.js';
 import { machineLoad, PATIENCE_MS, until } from './wait.js';
@@ -71,8 +71,6 @@ export class Leat {
       String(leat.turnTlsPort),
       '--control-socket',
       join(leat.#folder, 'control.sock'),
-      '--data-dir',
-      join(leat.#folder, 'data'),
       ...leat.#mediaFile(media),
       ...args,
     ];
@@ -80,7 +78,7 @@ export class Leat {
     leat.#process = spawn(LEAT_BIN, all, {
       stdio: ['ignore', 'pipe', 'pipe'],
       cwd: leat.#folder,
-      env: { ...process.env, ...env },
+      env: { ...leat.#env, ...env },
     });
     for (const stream of [leat.#process.stdout, leat.#process.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => {
@@ -106,6 +104,17 @@ export class Leat {
 
   get log() {
     return this.#lines.join('\n');
+  }
+
+  /** The database is in the folder of this server, also for the commands of `shell`. */
+  get #env() {
+    const path = `${dirname(LEAT_BIN)}${delimiter}${process.env.PATH}`;
+    return { ...process.env, XDG_STATE_HOME: join(this.#folder, 'state'), LEAT_DATABASE: undefined, PATH: path };
+  }
+
+  /** Runs a shell script with `leat` in its PATH, for example `leat keys add`. Returns its output. */
+  shell(script) {
+    return execFileSync('sh', ['-euc', script], { cwd: this.#folder, env: this.#env, encoding: 'utf8', timeout: PATIENCE_MS });
   }
 
   async #answers() {
@@ -194,7 +203,7 @@ function nameOf(pid) {
   }
 }
 
-async function freeTcpPort() {
+export async function freeTcpPort() {
   const server = createServer().listen(0, LOOPBACK);
   await once(server, 'listening');
   const { port } = server.address();

@@ -94,7 +94,9 @@ export async function startPostgres() {
   const options = { cwd: folder };
   // It refuses to run as root.
   if (process.getuid() === 0) {
-    const [, , uid, gid] = readFileSync('/etc/passwd', 'utf8').match(/^postgres:.*$/m)[0].split(':');
+    const [, , uid, gid] = readFileSync('/etc/passwd', 'utf8')
+      .match(/^postgres:.*$/m)[0]
+      .split(':');
     Object.assign(options, { uid: Number(uid), gid: Number(gid) });
     chownSync(folder, options.uid, options.gid);
   }
@@ -106,4 +108,3 @@ export async function startPostgres() {
   await server.start();
   return server;
 }
-

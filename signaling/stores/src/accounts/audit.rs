@@ -4,7 +4,7 @@
 use super::Accounts;
 use super::database::{in_transaction, on_pool};
 use super::error::AccountError;
-use super::limits::{DETAILS_BYTES_MAX, PAGE_LEN};
+use super::limits::{DETAILS_BYTES_MAX, PAGE_LEN, RETENTION_BATCH_LEN};
 use std::fmt::{self, Display, Formatter};
 
 /// Who did something.
@@ -144,21 +144,40 @@ impl Accounts {
     /// Deletes the entries before `keep_from` (milliseconds since 1970), and records that. Returns their
     /// number.
     pub async fn delete_audit_before(&self, actor: &Actor, keep_from: i64) -> Result<u64, AccountError> {
+        let mut count = 0;
+        loop {
+            let deleted = self.delete_some_audit_before(keep_from).await;
+            // What was deleted is recorded also if the rest cannot be deleted now.
+            let (some, rest) = match deleted {
+                Ok(some) => (some, Ok(())),
+                Err(error) => (0, Err(error)),
+            };
+            count += some;
+            if some == 0 {
+                if count > 0 {
+                    let (target, details) =
+                        ("audit".to_owned(), format!("{count} entries before {keep_from}"));
+                    self.record(actor, Action { action: "audit.delete", target, project: None, details })
+                        .await?;
+                }
+                return rest.map(|()| count);
+            }
+        }
+    }
+
+    /// A short transaction, so that others can write in between.
+    async fn delete_some_audit_before(&self, keep_from: i64) -> Result<u64, AccountError> {
+        // Ids begin with the time in microseconds, and the order of ids needs no other index.
+        const DELETE: &str = "DELETE FROM audit WHERE id IN ( \
+             SELECT id FROM audit WHERE id < $1 ORDER BY id LIMIT $2) AND at < $3";
+        let before = format!("{:016x}", keep_from.max(0).saturating_mul(1_000));
         in_transaction!(self.store, |tx| {
             sqlx::query("UPDATE audit_retention SET keep_from = $1 WHERE id = 1 AND keep_from < $1")
                 .bind(keep_from)
                 .execute(&mut *tx)
                 .await?;
-            let deleted =
-                sqlx::query("DELETE FROM audit WHERE at < $1").bind(keep_from).execute(&mut *tx).await?;
-            let count = deleted.rows_affected();
-            if count > 0 {
-                let details = format!("{count} entries before {keep_from}");
-                let action =
-                    Action { action: "audit.delete", target: "audit".to_owned(), project: None, details };
-                append!(tx, actor, action)?;
-            }
-            Ok(count)
+            let deleted = sqlx::query(DELETE).bind(&before).bind(RETENTION_BATCH_LEN).bind(keep_from);
+            Ok(deleted.execute(&mut *tx).await?.rows_affected())
         })
     }
 }

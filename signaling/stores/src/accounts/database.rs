@@ -3,7 +3,8 @@
 
 use super::error::AccountError;
 use super::limits::{
-    ACQUIRE_TIMEOUT, BUSY_TIMEOUT, CALL_TIMEOUT, MIGRATION_TIMEOUT, POSTGRES_CONNECTIONS, SQLITE_CONNECTIONS,
+    ACQUIRE_TIMEOUT, BUSY_TIMEOUT, CALL_TIMEOUT, FAILURE_PAUSE, MIGRATION_TIMEOUT, POSTGRES_CONNECTIONS,
+    SQLITE_CONNECTIONS,
 };
 use sqlx::ConnectOptions;
 use sqlx::migrate::Migrator;
@@ -16,7 +17,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 
@@ -59,6 +61,8 @@ pub(super) struct Store {
     /// The directory of the SQLite file.
     dir: Option<PathBuf>,
     migrated: OnceCell<()>,
+    /// The time of the last failed attempt to migrate.
+    failed: Mutex<Option<Instant>>,
 }
 
 /// Evaluates the expression with the pool of either database: they have different types.
@@ -113,7 +117,7 @@ impl Store {
             Database::Directory(dir) => (Pool::Sqlite(sqlite(dir)?), Some(dir.clone())),
             Database::Postgres(url) => (Pool::Postgres(postgres(url)?), None),
         };
-        Ok(Self { pool, dir, migrated: OnceCell::new() })
+        Ok(Self { pool, dir, migrated: OnceCell::new(), failed: Mutex::default() })
     }
 
     /// Awaits a call to the migrated database, for a bounded time.
@@ -121,8 +125,27 @@ impl Store {
         &self,
         call: impl Future<Output = Result<T, AccountError>>,
     ) -> Result<T, AccountError> {
-        self.migrated.get_or_try_init(|| self.migrate()).await?;
+        if !self.migrated.initialized() {
+            self.prepare().await?;
+        }
         timeout(CALL_TIMEOUT, call).await.unwrap_or(Err(AccountError::Timeout(CALL_TIMEOUT)))
+    }
+
+    /// Migrates the database once. Calls that wait for another one's attempt share its failure.
+    async fn prepare(&self) -> Result<(), AccountError> {
+        let asked = Instant::now();
+        let attempt = self.migrated.get_or_try_init(async || {
+            let failed = *self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            if failed.is_some_and(|failed| failed > asked || failed.elapsed() < FAILURE_PAUSE) {
+                return Err(AccountError::Unavailable(sqlx::Error::PoolTimedOut));
+            }
+            let result = self.migrate().await;
+            if result.as_ref().is_err_and(AccountError::is_unavailable) {
+                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            }
+            result
+        });
+        attempt.await.map(|_| ())
     }
 
     async fn migrate(&self) -> Result<(), AccountError> {
@@ -226,7 +249,7 @@ const PROTECT_SQLITE: [&str; 2] = [
 
 async fn protect_postgres(pool: &PgPool) -> Result<(), AccountError> {
     let found = sqlx::query(
-        "SELECT 1 FROM pg_trigger WHERE tgrelid = 'audit'::regclass AND tgname = 'audit_is_kept'",
+        "SELECT 1 FROM pg_trigger WHERE tgrelid = 'audit'::regclass AND tgname = 'audit_is_not_truncated'",
     );
     if found.fetch_optional(pool).await?.is_some() {
         return Ok(());
@@ -248,4 +271,6 @@ const PROTECT_POSTGRES: [&str; 1] = ["DO $do$ BEGIN \
      END $fn$; \
      CREATE OR REPLACE TRIGGER audit_is_kept BEFORE UPDATE OR DELETE ON audit \
          FOR EACH ROW EXECUTE FUNCTION audit_is_kept(); \
+     CREATE OR REPLACE TRIGGER audit_is_not_truncated BEFORE TRUNCATE ON audit \
+         FOR EACH STATEMENT EXECUTE FUNCTION audit_is_kept(); \
      END $do$"];

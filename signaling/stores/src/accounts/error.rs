@@ -100,6 +100,16 @@ impl AccountError {
         matches!(self, Self::Unavailable(_) | Self::Timeout(_) | Self::Migration(_) | Self::File { .. })
     }
 
+    /// Whether the database answered and refuses a value, so that the same call fails again.
+    pub fn is_refusal(&self) -> bool {
+        let Self::Unavailable(error) = self else { return false };
+        match error.as_database_error() {
+            // SQLSTATE classes: data exception, and violation of a constraint.
+            Some(cause) => cause.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23")),
+            None => matches!(error, sqlx::Error::Encode(_)),
+        }
+    }
+
     pub(super) fn not_found(kind: &'static str, name: &str, project: Option<&str>) -> Self {
         Self::NotFound { kind, name: name.to_owned(), project: project.map(str::to_owned) }
     }

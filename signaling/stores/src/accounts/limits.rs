@@ -55,6 +55,11 @@ pub const USER_REVOCATION_TIME: Duration = Duration::from_secs(24 * 3_600);
 /// Time within which a revocation of another process appears: the difference of the clocks, and a slow
 /// transaction. One that appears later is not read.
 pub const REVOCATIONS_OVERLAP: Duration = Duration::from_secs(60);
+/// Entries of the audit log that one transaction deletes after their retention.
+pub const RETENTION_BATCH_LEN: i64 = 2_000;
+/// Time after a failed connection to the database for which further calls fail at once: they would wait for
+/// each other.
+pub const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 /// Rows of one page of a list. The caller asks for the next page.
 pub const PAGE_LEN: i64 = 500;
 

@@ -47,6 +47,8 @@ pub(super) struct Credentials {
     pub(super) password_hash: String,
 }
 
+const ENABLE: &str = "user.enable";
+
 /// Runs a statement that changes or deletes a user and returns its id, revokes the user's tokens, and records
 /// the change.
 macro_rules! change_user {
@@ -56,7 +58,9 @@ macro_rules! change_user {
         in_transaction!($accounts.store, |tx| {
             let id: Option<(String,)> = $statement.fetch_optional(&mut *tx).await?;
             let (id,) = id.ok_or_else(|| AccountError::not_found("user", name, Some(project)))?;
-            add_revocation!(tx, &StoredRevocation::of_account(project, name, duration_s));
+            if $action != ENABLE {
+                add_revocation!(tx, &StoredRevocation::of_account(project, name, duration_s));
+            }
             append!(tx, $actor, Action::new($action, format!("user:{id}"), project))?;
             Ok(())
         })
@@ -144,7 +148,7 @@ impl Accounts {
     ) -> Result<(), AccountError> {
         const SET: &str = "UPDATE users SET is_disabled = $3, session_epoch = session_epoch + 1 \
              WHERE project = $1 AND name = $2 RETURNING id";
-        let action = if is_disabled { "user.disable" } else { "user.enable" };
+        let action = if is_disabled { "user.disable" } else { ENABLE };
         change_user!(
             self,
             actor,

@@ -25,3 +25,5 @@ pub const CHANGES_LEN: usize = 1_024;
 pub const CHANGE_BYTES_MAX: usize = 1_024;
 /// Sessions of other processes that are read for one room. Further ones are ignored.
 pub const OTHERS_MAX: usize = 10_000;
+/// Ended rooms whose keys wait to be deleted while Redis is away. Those of further ones end by themselves.
+pub const ENDED_ROOMS_MAX: usize = 1_000;

@@ -71,6 +71,20 @@ impl Own {
         }
     }
 
+    /// Bounds what waits while Redis is away: a room is written as a whole, and of ended rooms only some are
+    /// deleted. The keys of the others end by themselves.
+    fn bound_unwritten(&mut self) {
+        let mut ended = 0;
+        self.unwritten.retain(|room, unwritten| {
+            if self.rooms.contains_key(room) {
+                *unwritten = Unwritten::All;
+                return true;
+            }
+            ended += 1;
+            ended <= limits::ENDED_ROOMS_MAX
+        });
+    }
+
     fn mark_all(&mut self) {
         self.unwritten.extend(self.rooms.keys().map(|room| (room.clone(), Unwritten::All)));
     }
@@ -225,22 +239,25 @@ impl Inner {
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut renewed = Instant::now();
         let mut is_working = false;
+        // Unknown before the first attempt.
+        let mut reported = None;
         loop {
             tokio::select! {
                 () = self.wake.notified(), if is_working => {}
                 _ = ping.tick() => {}
             }
             let result = self.round(&mut renewed).await;
-            let was_working = std::mem::replace(&mut is_working, result.is_ok());
+            is_working = result.is_ok();
+            let is_change = reported.replace(is_working) != Some(is_working);
             self.is_available.store(is_working, Ordering::Relaxed);
             match result {
-                Ok(()) if !was_working => {
+                Ok(()) if is_change => {
                     tracing::info!("Redis answers");
                     // It may have lost its data.
                     self.own().mark_all();
                     self.wake.notify_one();
                 }
-                Err(error) if was_working => {
+                Err(error) if is_change => {
                     tracing::warn!(%error, "Redis does not answer; presence of other processes is unknown");
                 }
                 Ok(()) | Err(_) => {}
@@ -263,6 +280,7 @@ impl Inner {
             if let Err(error) = result {
                 // Whether it was written is unknown.
                 own.unwritten.extend(taken.into_iter().map(|room| (room, Unwritten::All)));
+                own.bound_unwritten();
                 return Err(error);
             }
         }
@@ -416,5 +434,24 @@ fn reason(error: &RedisError) -> String {
     match error.kind() {
         ErrorKind::InvalidClientConfig => error.to_string(),
         _ => error.category().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_while_redis_is_away_is_bounded() {
+        let mut own = Own { rooms: HashMap::new(), unwritten: BTreeMap::new(), is_writing: false };
+        let open = RoomRef::new("default", "open");
+        own.rooms.insert(open.clone(), BTreeMap::new());
+        for number in 0..10_000 {
+            own.mark(&open, &number.to_string());
+            own.mark(&RoomRef::new("default", format!("ended {number}")), "peer");
+        }
+        own.bound_unwritten();
+        assert_eq!(own.unwritten.len(), limits::ENDED_ROOMS_MAX + 1);
+        assert!(matches!(own.unwritten[&open], Unwritten::All));
     }
 }

@@ -267,7 +267,7 @@ export class CallCore {
       waiting: this.entry.waiting,
       room: this.#options.room,
       peerId: identity?.peerId ?? '',
-      displayName: identity?.displayName || this.#options.displayName,
+      displayName: identity?.displayName || this.#options.displayName || '',
       access,
       roster,
       local,

@@ -26,7 +26,8 @@ const JOIN_RETRY_MS = 1_000;
 
 export interface CallOptions {
   room: string;
-  displayName: string;
+  /** The name that the others see; that of the token takes precedence. Without either, the user id. */
+  displayName?: string;
   /**
    * A token, or a function that returns one. With a function the call outlives its first token: it is called before
    * the first join, some time before a token ends, and before a join with a token that has ended. While it fails, it
@@ -137,7 +138,7 @@ export class Entry {
   }
 
   async #enterWith({ token, isNew }: { token: string; isNew: boolean }): Promise<void> {
-    const { room, displayName } = this.#options;
+    const { room, displayName = '' } = this.#options;
     const resumable = this.#events.onSocket();
     const identity = this.#identity;
     const { resume: position } = this.#position;
