@@ -31,10 +31,16 @@ export class SignalClient {
     const client = new SignalClient();
     client.#socket = io(url, { forceNew: true, transports: ['websocket'] });
     client.#socket.on('signal', (bytes) => client.#receive(new Uint8Array(bytes)));
-    await until('the socket is up', () => client.#socket.connected);
-    const joined = await client.request('joinRoom', { room, displayName, token }, 'joined');
-    client.peers = joined.peers;
-    return client;
+    try {
+      await until('the socket is up', () => client.#socket.connected);
+      const joined = await client.request('joinRoom', { room, displayName, token }, 'joined');
+      client.peers = joined.peers;
+      return client;
+    } catch (error) {
+      // A socket that connects again and again would keep the test process from ending.
+      client.close();
+      throw error;
+    }
   }
 
   #receive(bytes) {
