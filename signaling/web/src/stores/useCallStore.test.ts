@@ -11,6 +11,18 @@ const { FakeCall, calls } = vi.hoisted(() => {
   class FakeCall {
     readonly local = new Map<string, LocalSource>();
     readonly #events: CallEvents;
+    /** The requests of an administrator; `refusal` is the answer to the next one. */
+    readonly asked: unknown[][] = [];
+    refusal: Error | null = null;
+    readonly admin = Object.fromEntries(
+      ['kick', 'mutePeer', 'setRoom', 'admit', 'deny'].map((name) => [
+        name,
+        async (...args: unknown[]) => {
+          this.asked.push([name, ...args]);
+          if (this.refusal) throw this.refusal;
+        },
+      ]),
+    );
 
     constructor(_options: unknown, events: CallEvents) {
       this.#events = events;
@@ -18,7 +30,7 @@ const { FakeCall, calls } = vi.hoisted(() => {
     }
 
     show(patch: Partial<CallView> = {}): void {
-      const view = { session: 'Connected', failure: null, local: new Map(this.local), ...patch };
+      const view = { session: 'Connected', failure: null, waitingClients: [], local: new Map(this.local), ...patch };
       this.#events.onView(view as CallView);
     }
 
@@ -99,6 +111,14 @@ test('a camera that the server refuses is switched off, and offered again when i
   expect(running().local.get('camera')?.paused).toBe(false);
 });
 
+test('a microphone that an administrator muted is unmuted with one press', async () => {
+  running().setPaused('microphone', true);
+  expect(state().devices).toMatchObject({ audioOn: false, videoOn: true });
+  await state().toggleMicrophone();
+  expect(running().local.get('microphone')?.paused).toBe(false);
+  expect(state().devices.audioOn).toBe(true);
+});
+
 test('a screen that is no longer shared is no longer captured', async () => {
   await state().toggleScreen();
   const screen = trackOf('screen');
@@ -136,4 +156,49 @@ test('a call without a camera shows the reason until it is dismissed', async () 
   expect(notice).toBeDefined();
   state().dismiss(notice?.id ?? 0);
   expect(state().notices.some(({ text }) => text === problem)).toBe(false);
+});
+
+test('an administrator reads once that a person waits', () => {
+  const count = () => state().notices.filter(({ text }) => text === 'Grace waits to be admitted.').length;
+  const waitingClients = [{ id: 'w1', user: 'grace', name: 'Grace' }];
+  running().show({ waitingClients });
+  running().show({ waitingClients });
+  expect(count()).toBe(1);
+  // Denied, and back again.
+  running().show();
+  running().show({ waitingClients: [{ id: 'w2', user: 'grace', name: 'Grace' }] });
+  expect(count()).toBe(2);
+});
+
+test('an administrator mutes only the sound of a peer, and may end it', async () => {
+  await state().mutePeer('bob', true);
+  expect([...state().mutedPeers]).toEqual(['bob']);
+  await state().mutePeer('bob', false);
+  expect([...state().mutedPeers]).toEqual([]);
+  expect(running().asked).toEqual([
+    ['mutePeer', 'bob', true, 'audio'],
+    ['mutePeer', 'bob', false, 'audio'],
+  ]);
+});
+
+test('a refused request of an administrator has a notice, and changes nothing', async () => {
+  running().refusal = new Error('no other peer with this id is in the room (any more)');
+  await state().mutePeer('bob', true);
+  expect([...state().mutedPeers]).toEqual([]);
+  await state().removePeer('bob');
+  expect(running().asked).toHaveLength(2);
+  expect(state().notices.at(-1)?.text).toBe('Not done: no other peer with this id is in the room (any more)');
+});
+
+test('the other requests of an administrator reach the call', async () => {
+  await state().removePeer('bob');
+  await state().setRoom({ locked: true });
+  await state().admit('w1');
+  await state().deny('w2');
+  expect(running().asked).toEqual([
+    ['kick', 'bob'],
+    ['setRoom', { locked: true }],
+    ['admit', 'w1'],
+    ['deny', 'w2'],
+  ]);
 });

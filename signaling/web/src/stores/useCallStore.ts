@@ -2,7 +2,17 @@
 // Components read from here and call its actions; they contain no state of a call themselves.
 
 import { create } from 'zustand';
-import { Call, type CallView, captureDevices, captureOne, captureScreen, problemOf, SignalError } from '../sdk';
+import {
+  Call,
+  type CallView,
+  captureDevices,
+  captureOne,
+  captureScreen,
+  problemOf,
+  type RoomAdmin,
+  type RoomPolicy,
+} from '../sdk';
+import { type Failure, failureOf } from './failure';
 import { readLink } from './link';
 
 /** Notices on screen at once; a new one replaces the oldest. */
@@ -28,12 +38,6 @@ export interface Devices {
   problem: string | null;
 }
 
-export interface Failure {
-  /** A code of the protocol, for example "TOKEN_EXPIRED"; empty for other failures. */
-  code: string;
-  message: string;
-}
-
 export interface CallState {
   room: string;
   name: string;
@@ -47,6 +51,8 @@ export interface CallState {
   failure: Failure | null;
   notices: readonly Notice[];
   peopleOpen: boolean;
+  /** Peer ids: the peers that this administrator has muted. Those of other administrators are not known. */
+  mutedPeers: ReadonlySet<string>;
   /** The browser does not play sound before the user interacts with the page. */
   soundBlocked: boolean;
 
@@ -60,6 +66,12 @@ export interface CallState {
   /** A source of another peer is shown at this height, in device pixels. */
   showAt(sourceId: string, lines: number): void;
   togglePeople(): void;
+  /** For administrators. The microphone of a peer is muted, or the peer may unmute it again. */
+  mutePeer(peerId: string, muted: boolean): Promise<void>;
+  removePeer(peerId: string): Promise<void>;
+  setRoom(change: Partial<RoomPolicy>): Promise<void>;
+  admit(waitingId: string): Promise<void>;
+  deny(waitingId: string): Promise<void>;
   setSoundBlocked(blocked: boolean): void;
   /** `stays`: the notice stays until the user dismisses it. */
   notify(text: string, stays?: boolean): void;
@@ -118,6 +130,32 @@ export const useCallStore = create<CallState>()((set, get) => {
     }
   };
 
+  /** An administrator may have paused a source: its switch shows that, and the next press unmutes it. */
+  const followPaused = ({ local }: CallView) => {
+    const { audioOn, videoOn } = get().devices;
+    const isOn = (source: string, otherwise: boolean) => !(local.get(source)?.paused ?? !otherwise);
+    const now = { audioOn: isOn('microphone', audioOn), videoOn: isOn('camera', videoOn) };
+    if (now.audioOn !== audioOn || now.videoOn !== videoOn) patchDevices(now);
+  };
+
+  /** Informs an administrator of clients that begin to wait. */
+  const notifyOfWaiting = (before: CallView | null, now: CallView) => {
+    const known = new Set(before?.waitingClients.map(({ id }) => id));
+    for (const { id, name } of now.waitingClients) if (!known.has(id)) get().notify(`${name} waits to be admitted.`);
+  };
+
+  /** Sends a request of an administrator. False if it failed, which the user reads. */
+  const administrate = async (send: (admin: RoomAdmin) => Promise<void>): Promise<boolean> => {
+    if (!call) return false;
+    try {
+      await send(call.admin);
+      return true;
+    } catch (error) {
+      get().notify(`Not done: ${error instanceof Error ? error.message : error}`);
+      return false;
+    }
+  };
+
   const closeDevices = () => {
     const { audio, video } = get().devices;
     audio?.stop();
@@ -135,6 +173,7 @@ export const useCallStore = create<CallState>()((set, get) => {
     failure: null,
     notices: [],
     peopleOpen: false,
+    mutedPeers: new Set(),
     soundBlocked: false,
 
     setForm: (form) => set(form),
@@ -178,21 +217,22 @@ export const useCallStore = create<CallState>()((set, get) => {
             if (call !== joining) return;
             if (view.session !== 'Ended') {
               stopDropped(get().call, view);
+              followPaused(view);
+              notifyOfWaiting(get().call, view);
               set({ call: view });
             } else if (view.failure) {
               call = null;
               // The join page opens them again for its preview.
               view.local.get('screen')?.track.stop();
               closeDevices();
-              const code = view.failure instanceof SignalError ? view.failure.codeName : '';
-              set({ call: null, peopleOpen: false, failure: { code, message: view.failure.message } });
+              set({ call: null, peopleOpen: false, failure: failureOf(view.failure) });
             }
           },
           onNotice: (text) => get().notify(text),
         },
       );
       call = joining;
-      set({ failure: null, soundBlocked: false });
+      set({ failure: null, soundBlocked: false, mutedPeers: new Set() });
       const offerDevices = () => {
         if (call !== joining) return;
         const { audio, video, audioOn, videoOn, problem } = get().devices;
@@ -231,6 +271,19 @@ export const useCallStore = create<CallState>()((set, get) => {
 
     showAt: (sourceId, lines) => call?.setDisplayHeight(sourceId, lines),
     togglePeople: () => set(({ peopleOpen }) => ({ peopleOpen: !peopleOpen })),
+
+    mutePeer: async (peerId, muted) => {
+      if (!(await administrate((admin) => admin.mutePeer(peerId, muted, 'audio')))) return;
+      const mutedPeers = new Set(get().mutedPeers);
+      if (muted) mutedPeers.add(peerId);
+      else mutedPeers.delete(peerId);
+      set({ mutedPeers });
+    },
+    removePeer: async (peerId) => void (await administrate((admin) => admin.kick(peerId))),
+    setRoom: async (change) => void (await administrate((admin) => admin.setRoom(change))),
+    admit: async (waitingId) => void (await administrate((admin) => admin.admit(waitingId))),
+    deny: async (waitingId) => void (await administrate((admin) => admin.deny(waitingId))),
+
     setSoundBlocked: (soundBlocked) => set({ soundBlocked }),
 
     notify: (text, stays = false) => {

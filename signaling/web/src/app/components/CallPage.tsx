@@ -32,6 +32,16 @@ export function CallPage() {
         <h1 className="room" title={call.room}>
           {call.room}
         </h1>
+        {call.policy.locked && (
+          <span
+            className="locked"
+            role="img"
+            aria-label="The room is locked"
+            title="The room is locked: only administrators may join"
+          >
+            <Icon name="lock" />
+          </span>
+        )}
         <button type="button" className="plain" aria-label="Copy the link to this room" title="Copy the link" onClick={copy}>
           <Icon name="link" />
         </button>

@@ -10,10 +10,12 @@ interface ControlProps {
   tone?: 'off' | 'on' | 'danger';
   pressed?: boolean;
   badge?: number;
+  /** The badge has a colour that draws attention. */
+  alert?: boolean;
   onClick(): void;
 }
 
-function Control({ icon, label, shortcut, tone, pressed, badge, onClick }: ControlProps) {
+function Control({ icon, label, shortcut, tone, pressed, badge, alert, onClick }: ControlProps) {
   return (
     <button
       type="button"
@@ -26,7 +28,7 @@ function Control({ icon, label, shortcut, tone, pressed, badge, onClick }: Contr
     >
       <Icon name={icon} />
       {badge !== undefined && (
-        <span className="badge" aria-hidden="true">
+        <span className={`badge ${alert ? 'alert' : ''}`} aria-hidden="true">
           {badge}
         </span>
       )}
@@ -56,6 +58,7 @@ export function Controls({ call }: { call: CallView }) {
   const audible = Boolean(microphone && !microphone.paused);
   const visible = Boolean(camera && !camera.paused);
   const sharing = call.local.has('screen');
+  const waiting = call.waitingClients.length;
   const canShare = typeof navigator.mediaDevices?.getDisplayMedia === 'function';
 
   useShortcuts({
@@ -91,7 +94,8 @@ export function Controls({ call }: { call: CallView }) {
       )}
       <Control
         icon="people"
-        label="Who is here"
+        label={waiting > 0 ? `Who is here (${waiting} waiting)` : 'Who is here'}
+        alert={waiting > 0}
         shortcut="P"
         tone={peopleOpen ? 'on' : undefined}
         pressed={peopleOpen}

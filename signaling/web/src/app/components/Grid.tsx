@@ -120,7 +120,12 @@ export function Grid({ call }: { call: CallView }) {
           <Tile key={tile.id} {...tile} />
         ))}
       </div>
-      {alone && (
+      {call.waiting && (
+        <p className="alone" role="status">
+          You are in the waiting room. An administrator has to admit you.
+        </p>
+      )}
+      {alone && !call.waiting && (
         <p className="alone">
           You are the first one here.
           <button type="button" className="linkish" onClick={copyLink}>

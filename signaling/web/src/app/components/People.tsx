@@ -1,6 +1,7 @@
 import type { CallView, PeerView } from '../../sdk';
 import { useCallStore } from '../../stores/useCallStore';
 import { hue, initials } from '../names';
+import { PeerActions, RoomSettings, WaitingRoom } from './Administration';
 import { Icon } from './Icon';
 
 interface PersonProps {
@@ -10,9 +11,10 @@ interface PersonProps {
   audible: boolean;
   visible: boolean;
   speaking: boolean;
+  children?: React.ReactNode;
 }
 
-function Person({ id, name, note, audible, visible, speaking }: PersonProps) {
+function Person({ id, name, note, audible, visible, speaking, children }: PersonProps) {
   return (
     <li className={`person ${speaking ? 'speaking' : ''}`} data-peer={id} style={{ '--hue': hue(id) } as React.CSSProperties}>
       <span className="avatar small" aria-hidden="true">
@@ -28,6 +30,7 @@ function Person({ id, name, note, audible, visible, speaking }: PersonProps) {
       <span className={`sign ${visible ? '' : 'off'}`} role="img" aria-label={visible ? 'camera on' : 'camera off'}>
         <Icon name={visible ? 'camera' : 'cameraOff'} />
       </span>
+      {children}
     </li>
   );
 }
@@ -38,11 +41,12 @@ function noteOf(peer: PeerView): string {
   return peer.presence === 'active' ? '' : peer.presence;
 }
 
-/** The list of participants. */
+/** The list of participants; for administrators also what they decide. */
 export function People({ call }: { call: CallView }) {
   const togglePeople = useCallStore((state) => state.togglePeople);
   const sends = (sources: Iterable<{ source: string; paused: boolean }>, wanted: string) =>
     [...sources].some(({ source, paused }) => source === wanted && !paused);
+  const { admin } = call.permissions;
   return (
     <aside className="people" aria-label="Participants">
       <header>
@@ -51,6 +55,8 @@ export function People({ call }: { call: CallView }) {
           <Icon name="close" />
         </button>
       </header>
+      {admin && <RoomSettings policy={call.policy} />}
+      {admin && <WaitingRoom clients={call.waitingClients} />}
       <ul>
         <Person
           id={call.peerId}
@@ -69,7 +75,9 @@ export function People({ call }: { call: CallView }) {
             audible={sends(peer.sources, 'microphone')}
             visible={sends(peer.sources, 'camera')}
             speaking={call.speaking.has(peer.id)}
-          />
+          >
+            {admin && <PeerActions peer={peer} />}
+          </Person>
         ))}
       </ul>
     </aside>

@@ -1,0 +1,101 @@
+// What administrators see in the list of participants.
+
+import { useState } from 'react';
+import type { PeerView, RoomPolicy, WaitingClient } from '../../sdk';
+import { useCallStore } from '../../stores/useCallStore';
+import { hue, initials } from '../names';
+
+interface ActionProps {
+  /** Visible; `label` also names the person. */
+  text: string;
+  label: string;
+  tone?: 'danger' | 'good';
+  onClick(): void;
+}
+
+function Action({ text, label, tone, onClick }: ActionProps) {
+  return (
+    <button type="button" className={`action ${tone ?? ''}`} aria-label={label} onClick={onClick}>
+      {text}
+    </button>
+  );
+}
+
+/** Mutes or removes another person. A removal has a second step, because the person cannot join again. */
+export function PeerActions({ peer: { id, name } }: { peer: PeerView }) {
+  const { mutePeer, removePeer } = useCallStore.getState();
+  const muted = useCallStore((state) => state.mutedPeers.has(id));
+  const [removing, setRemoving] = useState(false);
+  if (removing) {
+    return (
+      <span className="actions">
+        <span className="note">Remove {name}?</span>
+        <Action text="Remove" label={`Yes, remove ${name}`} tone="danger" onClick={() => void removePeer(id)} />
+        <Action text="Keep" label={`Keep ${name}`} onClick={() => setRemoving(false)} />
+      </span>
+    );
+  }
+  return (
+    <span className="actions">
+      {muted ? (
+        <Action text="Allow unmute" label={`Allow ${name} to unmute`} onClick={() => void mutePeer(id, false)} />
+      ) : (
+        <Action text="Mute" label={`Mute ${name}`} onClick={() => void mutePeer(id, true)} />
+      )}
+      <Action text="Remove" label={`Remove ${name}`} onClick={() => setRemoving(true)} />
+    </span>
+  );
+}
+
+/** The clients that wait to be admitted. */
+export function WaitingRoom({ clients }: { clients: readonly WaitingClient[] }) {
+  const { admit, deny } = useCallStore.getState();
+  if (clients.length === 0) return null;
+  return (
+    <section className="waitingroom" aria-label="Waiting room">
+      <h3>Waiting to be admitted</h3>
+      <ul>
+        {clients.map(({ id, name }) => (
+          <li key={id} className="person" style={{ '--hue': hue(id) } as React.CSSProperties}>
+            <span className="avatar small" aria-hidden="true">
+              {initials(name)}
+            </span>
+            <span className="who">
+              <span className="name">{name}</span>
+            </span>
+            <span className="actions">
+              <Action text="Admit" label={`Admit ${name}`} tone="good" onClick={() => void admit(id)} />
+              <Action text="Deny" label={`Deny ${name}`} onClick={() => void deny(id)} />
+            </span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+interface SwitchProps {
+  label: string;
+  /** As the server reports it: it changes with the answer, not with the click. */
+  on: boolean;
+  onChange(on: boolean): void;
+}
+
+function Switch({ label, on, onChange }: SwitchProps) {
+  return (
+    <button type="button" role="switch" aria-checked={on} className="switch" onClick={() => onChange(!on)}>
+      {label}
+    </button>
+  );
+}
+
+/** Who may join the room. */
+export function RoomSettings({ policy }: { policy: RoomPolicy }) {
+  const { setRoom } = useCallStore.getState();
+  return (
+    <section className="settings" aria-label="Room settings">
+      <Switch label="Lock the room" on={policy.locked} onChange={(locked) => void setRoom({ locked })} />
+      <Switch label="Waiting room" on={policy.waitingRoom} onChange={(waitingRoom) => void setRoom({ waitingRoom })} />
+    </section>
+  );
+}
