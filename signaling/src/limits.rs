@@ -155,7 +155,7 @@ pub const ROOM_CHANGES_PER_SECOND: f64 = 1.0;
 /// Changes at once, before [`ROOM_CHANGES_PER_SECOND`] applies: an administrator sets everything one by one.
 pub const ROOM_CHANGES_BURST: f64 = 10.0;
 /// Peers with whose transports a change of a room's policy is stored, for the next signaling process; later
-/// transports have it too. A room forgets its policy over a restart only if all of them have left.
+/// transports have it too. A restart ends the policy only if all of them have left.
 pub const ROOM_RECORD_COPIES: usize = 32;
 /// Removed peers whose tokens stay revoked after a restart of signaling, per room: the latest ones.
 pub const KICKS_REMEMBERED: usize = 32;
@@ -176,10 +176,10 @@ pub const PEER_CHANGES_BURST: f64 = 20.0;
 /// Mutes by one administrator per second; each is an entry in the audit log. Above it, `MutePeer` and
 /// `MuteProducer` get `LIMIT` and the time for a retry.
 pub const MUTES_PER_SECOND: f64 = 10.0;
-/// Mutes at once, before [`MUTES_PER_SECOND`] applies: everybody in a large room.
+/// Mutes at once, before [`MUTES_PER_SECOND`] applies: all peers of a large room.
 pub const MUTES_BURST: f64 = 500.0;
 /// Earlier tokens of a peer, from `RefreshToken` and resumes, that are revoked with it until they expire. More
-/// are forgotten, the oldest first: tokens last longer than it takes to get so many.
+/// are not revoked, the oldest first: a client does not get more before the first ones have expired.
 pub const FORMER_TOKENS_MAX: usize = 8;
 /// Bytes of the metadata of a peer, which all other peers get; more get `BAD_MESSAGE`.
 pub const METADATA_BYTES_MAX: usize = 1_024;
@@ -324,8 +324,8 @@ pub const IDLE_AFTER: Duration = Duration::from_secs(5 * 60);
 pub const PRESENCE_CHANGES_PER_SECOND: f64 = 0.5;
 /// Changes of presence of one client at once, before [`PRESENCE_CHANGES_PER_SECOND`] applies.
 pub const PRESENCE_CHANGES_BURST: f64 = 10.0;
-/// Transitions that wait for one watcher of a room: half a room. A watcher that falls further behind is
-/// closed, and counted.
+/// Transitions that wait for one watcher of a room: a quarter of a room. A watcher that falls further behind
+/// is closed, and counted.
 pub const PRESENCE_QUEUE_LEN: usize = 256;
 /// Interval at which peers without activity become IDLE.
 pub const PRESENCE_TICK: Duration = Duration::from_secs(1);
@@ -363,7 +363,7 @@ pub const GRAPHQL_COMPLEXITY_MAX: usize = 5_000;
 /// all rooms.
 pub const GRAPHQL_ROOM_COST: usize = 50;
 /// Complexity of a number of participants, and of whether a room is empty: nothing is built, but each peer is
-/// looked at under the lock of all rooms.
+/// counted under the lock of all rooms.
 pub const GRAPHQL_COUNT_COST: usize = 10;
 /// Complexity of a page of rooms, besides what is requested of each: the names of all rooms are compared under
 /// their lock.
@@ -466,7 +466,7 @@ pub const AUDIT_QUEUE_LEN: usize = 4_096;
 pub const AUDIT_QUEUE_OF_PROJECT: usize = AUDIT_QUEUE_LEN / 4;
 /// Entries of one project that revoke nothing: mutes must not take the places of kicks.
 pub const AUDIT_QUEUE_WITHOUT_REVOCATION: usize = AUDIT_QUEUE_OF_PROJECT / 2;
-/// Tries to write an entry that the database refuses. Afterwards it is dropped and logged.
+/// Attempts to write an entry that the database refuses. Afterwards it is dropped and logged.
 pub const AUDIT_TRIES: u32 = 3;
 /// Pause before an entry of the audit log is written again after the database did not answer.
 pub const AUDIT_RETRY: Duration = Duration::from_secs(1);

@@ -127,7 +127,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         () = serving => {}
         () = drain(&rooms) => {}
     }
-    // One store that is away must not take the time of the others. What it does not take is lost.
+    // A store that is away must not use the time of the others. What is not written by then is lost.
     rooms.end_audit();
     let audit = async {
         if let Some(auditing) = auditing {

@@ -281,7 +281,7 @@ async fn refreshed_token_replaces_permissions_and_expiry() {
     }
     ada.done(set_room(|set| set.locked = Some(true))).await;
 
-    // Less: what is not permitted any more is closed. The audio has the source "camera" too.
+    // Less: what is not permitted is closed. The audio has the source "camera" too.
     let microphone = Some(vec!["microphone".to_owned()]);
     let less =
         Permissions { can_publish_sources: microphone, can_subscribe: false, ..Permissions::default() };
@@ -454,7 +454,7 @@ async fn producer_cannot_be_received_by_users_that_its_peer_does_not_name() {
     engine.received("to close the consumer", |c| matches!(c, Command::CloseConsumer { .. })).await;
     assert_eq!(bob.fails(consume(&bobs, &video)).await, ErrorCode::SubscriptionDenied);
     carl.consume(&carls, &video).await;
-    // Who may receive it again is notified; the same list again notifies nobody.
+    // Users that may receive it again are notified; the same list again notifies no one.
     ada.done(set(false, &["bob", "carl"])).await;
     assert_eq!(until(&mut bob, announced).await, video);
     for _ in 0..100 {
@@ -560,7 +560,7 @@ async fn kick_revokes_the_earlier_tokens_of_the_peer() {
     }
 }
 
-/// The administrator learns that the token is not revoked, and the peer is out.
+/// The administrator gets the error that the token is not revoked, and the peer is removed.
 #[tokio::test]
 async fn kick_removes_the_peer_also_if_no_more_tokens_can_be_revoked() {
     let (_engine, signaling) = start();

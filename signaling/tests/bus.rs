@@ -1,4 +1,4 @@
-//! What other processes learn over a real NATS, and what signaling learns of TURN servers.
+//! What other processes get over a real NATS, and what signaling gets from TURN servers.
 
 #![allow(clippy::unwrap_used)]
 

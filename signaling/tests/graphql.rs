@@ -318,7 +318,7 @@ async fn subscription_reports_transitions_until_the_last_peer_has_left() {
     assert_eq!(world.query(&token, PRESENCE).await["data"]["presence"], json!([]));
     let (_bob, _) = world.join("lobby", &self::token("bob", "lobby")).await;
     assert_eq!(socket.event("a").await, ("bob".into(), "ACTIVE".into()));
-    // The client ends it; the WebSocket goes on, also for queries.
+    // The client ends it; the WebSocket stays open, also for queries.
     socket.send(json!({ "type": "complete", "id": "a" })).await;
     socket.send(json!({ "type": "ping", "payload": { "x": 1 } })).await;
     assert_eq!(socket.next().await, json!({ "type": "pong", "payload": { "x": 1 } }));
@@ -830,7 +830,7 @@ async fn client_that_does_not_read_loses_its_subscription_and_is_counted() {
         changes += 2;
         tokio::task::yield_now().await;
     }
-    // When it reads again, it learns that transitions are missing.
+    // When it reads again, it gets an error because transitions are missing.
     let mut ended = std::collections::BTreeSet::new();
     timeout(LIMIT, async {
         while ended.is_empty() {

@@ -103,7 +103,7 @@ async fn mute_outlives_the_producer_and_the_peer() {
     let send = ada.transport("send").await.id;
     let last = ada.produce(&send, "audio").await;
     assert_eq!(ada.fails(go_on(&last)).await, ErrorCode::Muted);
-    // The peer is muted now, not one producer of it.
+    // The peer is muted, not one producer of it.
     let peer_id = boss_sees(&signaling, "ada").await;
     let unmute = proto::MutePeer { peer_id, muted: false, ..Default::default() };
     boss.done(Payload::MutePeer(unmute)).await;

@@ -39,7 +39,7 @@ use tokio::time::{Instant, sleep};
 
 const PASSWORD: &str = "correct horse battery staple";
 
-/// So many users log in in turn that the limit of an account is not reached.
+/// Number of users that log in in turn, so that the limit of an account is not reached.
 const ACCOUNTS: usize = 20;
 
 fn account(number: usize) -> String {
@@ -416,7 +416,7 @@ async fn each_action_gives_its_result_without_each_store_and_all_recovers() {
 }
 
 impl World {
-    /// Another process learns everything again, and the audit log has what was done meanwhile.
+    /// Another process gets everything again, and the audit log has what was done meanwhile.
     async fn assert_recovered(&self, servers: &Servers, removed: &mut Vec<String>) {
         let mut events = self.other.subscribe(Event::ALL).await;
         let user = self.new_user();

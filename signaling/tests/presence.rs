@@ -79,7 +79,7 @@ async fn presence_is_in_the_roster_and_its_changes_are_notified() {
     assert!(matches!(bob.any_notification().await, Payload::PeerAway(away) if !away.away));
     assert_eq!(changed(&mut bob).await.state(), PresenceState::Active);
 
-    // The last peer of a user leaves: AWAY, and then it is not in the roster any more.
+    // The last peer of a user leaves: AWAY, and then it is not in the roster.
     ada.done(Payload::Leave(proto::Leave {})).await;
     assert_eq!(changed(&mut bob).await.state(), PresenceState::Away);
     match bob.any_notification().await {

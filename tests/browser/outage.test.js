@@ -1,4 +1,4 @@
-// A call goes on while Redis, PostgreSQL and NATS are away, each and all together, and further people join.
+// A call continues while Redis, PostgreSQL and NATS are away, each and all together, and further people join.
 // LEAT_OUTAGE_SECONDS is the duration of each outage.
 
 import assert from 'node:assert/strict';

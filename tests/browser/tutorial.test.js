@@ -1,4 +1,4 @@
-// docs/tutorial.md: its blocks of code, written to files and run as the page says, make an application in which
+// docs/tutorial.md: its blocks of code, written to files and run as on the page, make an application in which
 // two users call each other.
 
 import assert from 'node:assert/strict';

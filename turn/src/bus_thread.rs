@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// What the options say about the bus.
+/// The options for the bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BusSettings {
     /// How to reach NATS.

@@ -139,9 +139,9 @@ pub struct Cli {
     #[arg(long, value_name = "IP:PORT")]
     pub metrics: Option<SocketAddr>,
 
-    /// NATS server, nats://HOST:PORT, or tls://HOST:PORT for TLS; may be repeated for the servers of a cluster.
-    /// The server learns revoked credentials from it, and registers there if --announce is given. LEAT_NATS can
-    /// be used instead, with commas between several.
+    /// NATS server, nats://HOST:PORT, or tls://HOST:PORT for TLS; may be repeated for the servers of a
+    /// cluster. The server reads revoked credentials from it, and registers there if --announce is given.
+    /// LEAT_NATS can be used instead, with commas between several.
     #[arg(long, value_name = "URL", env = "LEAT_NATS", hide_env_values = true, value_delimiter = ',')]
     pub nats: Vec<String>,
 

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 pub struct Expected {
     clients: usize,
     rooms: usize,
-    /// Pairs of clients of one room of which the second does not know the first yet.
+    /// Pairs of clients of one room of which the second was not notified of the first yet.
     untold: Cell<u64>,
     /// By client, the last change: its time, and how many clients are to be notified of it.
     changes: RefCell<HashMap<usize, (Instant, usize)>>,
@@ -62,7 +62,7 @@ impl Expected {
 
     fn on_change(&self, number: usize) -> bool {
         let mut changes = self.changes.borrow_mut();
-        // The previous change has not reached everyone: they could not be told apart.
+        // The previous change has not reached all clients: the two could not be distinguished.
         if changes.get(&number).is_some_and(|(_, missing)| *missing > 0) {
             return false;
         }
@@ -147,7 +147,7 @@ struct ParticipantTask {
     number: usize,
     dialect: Dialect,
     expected: Rc<Expected>,
-    /// The others that it was told of.
+    /// The others that it was notified of.
     known: HashSet<usize>,
 }
 

@@ -1,6 +1,6 @@
 //! Signaling servers side by side: thousands of Socket.IO clients join rooms and change their presence.
 //!
-//! Every answer is checked: a client must be told of every other client of its room, and every change of
+//! Every answer is checked: a client must be notified of every other client of its room, and every change of
 //! presence must reach each of them once.
 
 mod client;
@@ -77,7 +77,8 @@ struct SignalingRound {
     notifications: u64,
     cpu_us_per_notification: f64,
     kib_per_client: f64,
-    /// Clients that were not told of every other one, and changes that did not reach every other client once.
+    /// Clients that were not notified of every other one, and changes that did not reach every other client
+    /// once.
     wrong: u64,
 }
 

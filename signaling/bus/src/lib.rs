@@ -1,9 +1,9 @@
 //! Events between processes, the register of TURN servers, and revocations: in process or over NATS.
 //!
 //! [`Bus`] moves bytes by subject and keeps small entries that expire. The rest is built on it once, so that
-//! both implementations behave the same: [`Event`] is what happens in rooms, [`TurnRegister`] is which TURN
-//! servers there are and how much they have to do, [`Revocations`] are the TURN credentials that are no longer
-//! valid.
+//! both implementations behave the same: [`Event`] is what happens in rooms, [`TurnRegister`] is the TURN
+//! servers and their load, [`Revocations`] are the TURN credentials that are not valid although they have not
+//! expired.
 //!
 //! A caller never waits for the bus: what cannot be sent is dropped and counted, except revocations, which are
 //! kept until they are stored or have expired.

@@ -13,12 +13,12 @@ pub const SUBSCRIPTION_LEN: usize = 4_096;
 /// Subscriptions of one bus in process. A further one gets no messages; its end is logged. A process has a few.
 pub const SUBSCRIPTIONS_MAX: usize = 256;
 
-/// Messages that the NATS client holds for its connection. When they are this many, sending waits at most
+/// Messages that the NATS client holds for its connection. With this number, sending waits at most
 /// [`SEND_TIMEOUT`].
 pub const CLIENT_QUEUE_LEN: usize = 256;
 
-/// How long one event may wait for a place in the queue of the NATS client: longer means that the server does
-/// not read. Then the event is dropped and counted, so that the queue moves on.
+/// Time that one event may wait for a place in the queue of the NATS client: longer means that the server
+/// does not read. Then the event is dropped and counted, and the next one is sent.
 pub const SEND_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Bytes of a message. Events have a few hundred; a longer message is dropped and counted by the sender, and
@@ -66,7 +66,7 @@ pub const USER_BYTES_MAX: usize = 496;
 /// Interval between two reports of a TURN server. Each is a few hundred bytes.
 pub const TURN_REPORT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Reports that a TURN server may miss. With the third, clients are no longer sent to it.
+/// Reports that a TURN server may miss. After the third, no more clients are sent to it.
 pub const TURN_REPORTS_MISSED_MAX: u32 = 3;
 
 /// Interval at which the register looks for TURN servers that are gone.

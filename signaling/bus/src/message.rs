@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 /// Why an entry was not stored or read, or the bus could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
-    /// A URL of NATS that is none.
+    /// A URL of NATS that is not valid.
     #[error("{0:?} is not an address of NATS: expected nats://HOST:PORT or tls://HOST:PORT")]
     Url(String),
     /// The file of credentials cannot be used.

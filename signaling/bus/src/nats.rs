@@ -29,7 +29,8 @@ use tokio::time::{sleep, timeout};
 /// How to reach NATS.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct NatsOptions {
-    /// The servers, such as `nats://127.0.0.1:4222`; `tls://` demands TLS. Name and password may be in the URL.
+    /// The servers, such as `nats://127.0.0.1:4222`; `tls://` requires TLS. Name and password may be in the
+    /// URL.
     pub servers: Vec<String>,
     /// A file of credentials (`.creds`).
     pub credentials: Option<PathBuf>,
@@ -43,7 +44,7 @@ pub(crate) struct Nats {
     client: Client,
     queue: mpsc::Sender<(String, Bytes)>,
     shared: Arc<Shared>,
-    /// Buckets that exist, as far as this process knows.
+    /// Buckets that this process has created or found.
     buckets: Mutex<BTreeSet<String>>,
 }
 
@@ -218,7 +219,7 @@ impl Nats {
         }
         let stored = within(STORE_TIMEOUT * 3, self.store(bucket, key, value, max_age)).await;
         if stored.is_err() {
-            // It may be the bucket that is gone.
+            // The bucket may have been deleted.
             self.buckets().remove(bucket);
         }
         stored

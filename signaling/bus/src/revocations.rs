@@ -24,7 +24,7 @@ const BUCKET: &str = "leat_turn_revocations";
 /// The version of the format.
 const VERSION: u32 = 1;
 
-/// A user whose credentials with an expiry up to this one are no longer valid.
+/// A user whose credentials with an expiry up to this one are revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocation {
     version: u32,
@@ -122,9 +122,9 @@ async fn store(bus: Bus, mut queued: mpsc::Receiver<Revocation>, max_age: Durati
     }
 }
 
-/// Reads all revocations now, after every connection to NATS, and every [`REVOCATIONS_READ_EVERY`], and those
-/// that are stored in between at once. `apply` gets at most [`REVOCATIONS_BATCH`] at a time, often the same
-/// ones again. Ends when the bus ends.
+/// Reads all revocations at once, after every connection to NATS, and every [`REVOCATIONS_READ_EVERY`], and
+/// those that are stored in between at once. `apply` gets at most [`REVOCATIONS_BATCH`] at a time, often the
+/// same ones again. Ends when the bus ends.
 pub async fn follow_revocations(bus: Bus, mut apply: impl FnMut(Vec<Revocation>)) {
     // Before the first read, so that none is missed.
     let mut stored = bus.subscribe(&bucket_subject(BUCKET, ">")).await;

@@ -52,8 +52,8 @@ impl Bus {
         }
     }
 
-    /// The messages whose subject matches the filter, from now on: `*` is any one word, `>` at the end is one
-    /// or more words.
+    /// The messages whose subject matches the filter, after this call: `*` is any one word, `>` at the end is
+    /// one or more words.
     pub async fn subscribe(&self, filter: &str) -> Subscription {
         match &self.0 {
             Implementation::InProcess(bus) => bus.subscribe(filter),
@@ -68,7 +68,7 @@ impl Bus {
         }
     }
 
-    /// Whether messages reach other processes now. In process always.
+    /// Whether messages reach other processes at present. In process always.
     pub fn is_connected(&self) -> bool {
         match &self.0 {
             Implementation::InProcess(_) => true,

@@ -1,4 +1,4 @@
-//! The register of TURN servers: each reports itself and its load, and signaling chooses by that.
+//! The register of TURN servers: each reports its URLs and its load, and signaling chooses one by them.
 
 use crate::limits::{
     MESSAGE_BYTES_MAX, REGION_LEN_MAX, SERVER_ID_LEN_MAX, TURN_CHECK_INTERVAL, TURN_REPORT_INTERVAL,
@@ -114,7 +114,7 @@ impl TurnReport {
     }
 }
 
-/// The TURN servers that live. Plain data; the time is an argument.
+/// The TURN servers that report. Plain data; the time is an argument.
 #[derive(Debug, Default)]
 pub struct TurnRegister {
     servers: BTreeMap<String, Listed>,
@@ -158,7 +158,7 @@ impl TurnRegister {
     }
 
     /// Removes the servers that have missed [`TURN_REPORTS_MISSED_MAX`] reports. While the bus itself is away,
-    /// no report can arrive: then all servers stay, as they were last known.
+    /// no report can arrive: then all servers stay, with their last report.
     pub fn expire(&mut self, is_bus_connected: bool, now: Instant) {
         if !is_bus_connected {
             self.servers.values_mut().for_each(|listed| listed.heard_at = now);

@@ -16,7 +16,7 @@ impl Administration {
         }
         let own = path.with_extension(format!("{}.partial", std::process::id()));
         let result = self.write_backup(&own, path).await;
-        // Without success, nothing stays behind.
+        // After a failure there is no file.
         let _ = remove_file(&own);
         let counts = result?;
         writeln!(out, "backup: {}", sentence(&counts))?;

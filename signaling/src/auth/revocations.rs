@@ -1,4 +1,4 @@
-//! Tokens that are not accepted any more, although their signature and their times are valid.
+//! Tokens that are not accepted, although their signature and their times are valid.
 //!
 //! A revocation names a token, a user, a key or a project, and has an end: the expiry of the tokens it is
 //! about. They are in the memory of this process; with a store of accounts, all processes share them
@@ -13,12 +13,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use stores::accounts::account_hash;
 
-/// What a revocation is about.
+/// The tokens that are revoked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Revoked {
     /// One token: its `jti`, or its hash.
     Token(TokenId),
-    /// All tokens of a user up to now; tokens that are issued later are valid. A token without `iat` counts
+    /// All tokens of a user so far; tokens that are issued later are valid. A token without `iat` counts
     /// as issued before.
     User(String),
     /// The same for a user of the store of accounts, by [`account_hash`].

@@ -1,4 +1,4 @@
-//! What a valid token says: the result of [`super::keyring::Keyring::validate_token`].
+//! The content of a valid token: the result of [`super::keyring::Keyring::validate_token`].
 
 use super::DEFAULT_PROJECT;
 use super::token::{Claims, NumericDate, Permissions, check_room, check_source, check_user};
@@ -8,7 +8,7 @@ use crate::request_error::RequestError;
 use aws_lc_rs::{constant_time, digest};
 use std::fmt;
 
-/// An authenticated client, whatever it uses: Socket.IO, HTTP, GraphQL or WHIP.
+/// An authenticated client of any interface: Socket.IO, HTTP, GraphQL or WHIP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// The project of the key that signed the token.
@@ -154,7 +154,7 @@ fn check_permissions(permissions: &Permissions) -> Result<(), RequestError> {
     Ok(())
 }
 
-/// The token cannot be used, whatever key signed it.
+/// The token cannot be used, with any key.
 pub(super) fn malformed(what: &str) -> RequestError {
     RequestError::new(ErrorCode::TokenMalformed, format!("the token is malformed: {what}"))
 }

@@ -19,7 +19,7 @@ pub struct Claims {
     /// no room.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room_id: Option<String>,
-    /// The former name of `room_id`. If a token has both, they are equal.
+    /// Another name of `room_id`. If a token has both, they are equal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<String>,
     /// Expiry time.

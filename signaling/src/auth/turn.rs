@@ -79,7 +79,7 @@ impl TurnServer {
     }
 
     /// The URLs, each group with a new credential for this user; `now` is the time since 1970. A registered
-    /// server in front: a browser tries all, and prefers none.
+    /// server is first: a browser tries all, and prefers none.
     pub fn ice_servers(&self, user: &str, now: Duration) -> Vec<IceServer> {
         let of_options = (!self.urls.is_empty()).then(|| self.urls.clone());
         let groups = self.registered().into_iter().chain(of_options);
@@ -105,7 +105,7 @@ impl TurnServer {
     }
 
     /// Revokes all credentials of this user that were minted until `now` (since 1970). Without a bus, TURN
-    /// servers do not learn it, and the credentials end with their lifetime.
+    /// servers do not get it, and the credentials end with their lifetime.
     pub fn revoke(&self, user: &str, now: Duration) {
         if let Some(on_bus) = &self.on_bus {
             on_bus.revocations.revoke(user, now);

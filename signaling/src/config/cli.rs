@@ -121,7 +121,8 @@ pub struct AccountOptions {
     /// [default: never]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub audit_retention: Option<Duration>,
-    /// Every client needs a token, of a login or of an API key in the database, also if no other key is given
+    /// Require a token of every client, also without another key: of a login, or of an API key in the
+    /// database
     #[arg(long)]
     pub require_token: bool,
 }
@@ -429,7 +430,7 @@ pub struct TokenOptions {
     /// The user may change its display name and metadata during the call
     #[arg(long)]
     pub metadata: bool,
-    /// The user may remove and mute others, change the room's settings and answer its waiting room
+    /// The user may remove and mute others, change the room's settings and admit clients that wait for it
     #[arg(long)]
     pub admin: bool,
     /// The others are not notified of the user, who may not publish

@@ -111,7 +111,7 @@ pub enum UsersCommand {
         #[command(flatten)]
         password: PasswordOption,
     },
-    /// Erase a user. The audit log keeps a number in place of the name
+    /// Erase a user. The audit log contains only its id
     Delete(UserArgument),
 }
 

@@ -1,4 +1,4 @@
-//! The work that a document causes, measured before async-graphql sees it. Its validation follows each
+//! The work that a document causes, measured before async-graphql gets it. Its validation follows each
 //! spread of a fragment into the fragment again, so that 30 fragments that spread each other twice are 2^30
 //! selections. Here each fragment is measured once.
 

@@ -1,8 +1,8 @@
 //! GraphQL: rooms, participants and presence, for applications that show them outside of a call.
 //!
-//! Queries arrive over HTTP (POST) or over a WebSocket, subscriptions over a WebSocket
-//! ([`socket`], the protocol `graphql-transport-ws`). A client shows the same token as for a room: it sees
-//! that room, or all rooms of its project with the admin grant for all of them. The routes are in [`crate::server`].
+//! Queries arrive over HTTP (POST) or over a WebSocket, subscriptions over a WebSocket ([`socket`], the
+//! protocol `graphql-transport-ws`). A client uses the same token as for a room. It gets that room, or all
+//! rooms of its project with the permission `admin` for all of them. The routes are in [`crate::server`].
 
 mod date_time;
 mod document;

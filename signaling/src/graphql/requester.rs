@@ -1,4 +1,4 @@
-//! Who sends a GraphQL request, and what it may see.
+//! The sender of a GraphQL request, and the rooms that it may read.
 
 use crate::auth::DEFAULT_PROJECT;
 use crate::auth::session::{RoomClaim, Session};
@@ -7,8 +7,8 @@ use crate::request_error::RequestError;
 use crate::rooms::Rooms;
 use std::time::{Duration, SystemTime};
 
-/// The rooms that a requester sees. Those are the rooms that it can join with its token; a list of all rooms
-/// is for administrators.
+/// The rooms that a requester may read. Those are the rooms that it can join with its token; a list of all
+/// rooms is for administrators.
 #[derive(Clone, Debug)]
 pub(super) enum VisibleRooms {
     /// One room.
@@ -22,9 +22,9 @@ pub(super) enum VisibleRooms {
 /// The sender of a request.
 #[derive(Clone, Debug)]
 pub struct Requester {
-    /// The project that it sees.
+    /// Its project.
     pub(super) project: String,
-    /// The rooms of the project that it sees.
+    /// The rooms of the project that it may read.
     pub(super) rooms: VisibleRooms,
     /// `None` in development mode, without a token.
     session: Option<Session>,

@@ -182,7 +182,7 @@ pub(super) struct Subscriptions;
 
 #[Subscription(name = "Subscription")]
 impl Subscriptions {
-    /// The presence of the users that are in the room now, then each transition. A user whose last peer
+    /// The presence of the users that are in the room, then each transition. A user whose last peer
     /// leaves becomes AWAY.
     #[graphql(complexity = "limits::GRAPHQL_ROOM_COST * child_complexity")]
     async fn presence(

@@ -2,7 +2,7 @@
 //!
 //! A peer is ACTIVE while its client reports activity, IDLE without a report for some time, and AWAY while its
 //! connection is lost; a client may also report IDLE and AWAY itself. A user whose last peer leaves becomes
-//! AWAY, and is then not in the room any more.
+//! AWAY, and then leaves the roster.
 //!
 //! Plain data, and the time is an argument. Nothing here waits: watchers have bounded queues, and the store
 //! that shares sessions with other processes ([`stores::sessions`]) writes in its own task.
@@ -59,7 +59,7 @@ pub struct Transition {
 /// The presence in a room from now on.
 #[derive(Debug)]
 pub struct PresenceWatch {
-    /// The users that are in the room now.
+    /// The users that are in the room.
     pub users: Vec<UserPresence>,
     receiver: mpsc::Receiver<UserPresence>,
     has_overflowed: Arc<AtomicBool>,

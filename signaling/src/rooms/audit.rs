@@ -109,7 +109,7 @@ impl Auditor {
 }
 
 impl Rooms {
-    /// From now on, what administrators do goes into this queue.
+    /// After this call, what administrators do goes into this queue.
     pub fn audit_queue(&self) -> AuditQueue {
         self.auditor.open()
     }

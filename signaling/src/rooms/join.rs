@@ -391,7 +391,7 @@ impl Rooms {
 }
 
 impl State {
-    /// Assigns what a new token says to a peer, and notifies the others if it becomes visible or hidden.
+    /// Assigns the content of a new token to a peer, and notifies the others if it becomes visible or hidden.
     /// Returns whether something changed.
     pub(super) fn replace_session(&mut self, id: PeerId, session: Session) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else { return false };
@@ -475,7 +475,8 @@ fn parse_peer(id: &str) -> Option<PeerId> {
     super::lookup::parse_id(id).map(PeerId)
 }
 
-/// Authenticates a returning peer. Returns what its new token says; `None` if its permissions stay the same.
+/// Authenticates a returning peer. Returns the content of its new token; `None` if its permissions stay the
+/// same.
 fn check_resume(peer: &Peer, resume: &Resume, token: TokenCheck) -> Result<Option<Session>, RequestError> {
     let is_its_secret = is_secret_of(peer, &resume.secret);
     match token {
@@ -511,7 +512,7 @@ fn resume_peer(
     let missed = resume.position.as_ref().and_then(|seen| peer.notifications.after(seen));
     let position = resume.position.filter(|_| missed.is_some());
     let is_replayed = position.is_some();
-    // Before the connection is assigned: what is sent on it from now on has higher numbers.
+    // Before the connection is assigned: what is sent on it later has higher numbers.
     let position = position.or_else(|| Some(peer.notifications.position()));
     let (_, outbox) = &socket;
     missed.into_iter().flatten().for_each(|notification| outbox.send(notification));

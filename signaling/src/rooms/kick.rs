@@ -58,7 +58,7 @@ impl Rooms {
         for (worker, command) in room_updates(&state, &room) {
             self.node.tell(worker, command);
         }
-        // The peer is removed in any case. Without its revocation, which the administrator learns, it can return.
+        // The peer is removed in any case. If the revocation failed, it can return: the error reports that.
         result
     }
 

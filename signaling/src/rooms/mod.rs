@@ -236,7 +236,7 @@ impl Rooms {
         rooms
     }
 
-    /// Publishes what happens in the rooms on this bus, from now on.
+    /// Publishes what happens in the rooms on this bus, after this call.
     pub fn publish_events(&self, bus: Bus) {
         self.state().observer = Observer::new(bus);
     }

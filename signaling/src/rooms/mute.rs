@@ -164,7 +164,7 @@ impl State {
         Mute { audio, video, ..Mute::default() }
     }
 
-    /// The user of this peer is not muted any more when it joins again.
+    /// Ends the mute of this peer's user for its next join.
     fn forget_mute(&mut self, peer: PeerId, kinds: Kinds) {
         let Some(peer) = self.peers.get(&peer) else { return };
         let Some(room) = self.rooms.get_mut(&peer.room) else { return };

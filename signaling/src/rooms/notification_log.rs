@@ -48,7 +48,7 @@ impl NotificationLog {
         NotificationPosition { log: self.id, number: self.last }
     }
 
-    /// Gives up what is kept: a client that missed any of it needs a snapshot.
+    /// Deletes what is kept: a client that missed any of it needs a snapshot.
     pub(super) fn forget(&mut self) {
         self.kept.clear();
         self.kept_bytes = 0;

@@ -1,4 +1,4 @@
-//! Which rooms there are and who is in them, for interfaces other than the signal protocol.
+//! The rooms and their peers, for interfaces other than the signal protocol.
 
 use super::Rooms;
 use super::state::PeerId;

@@ -14,7 +14,7 @@ use crate::token_bucket::TokenBucket;
 use std::time::Instant;
 
 impl Rooms {
-    /// Changes the policy of the room, closes what it does not permit any more, and notifies all peers.
+    /// Changes the policy of the room, closes what the new one does not permit, and notifies all peers.
     pub(super) fn set_room(&self, peer: PeerId, set: &SetRoom) -> Result<(), RequestError> {
         let max = set.max_peers.map(|max| max as usize);
         if max.is_some_and(|max| max > limits::PEERS_PER_ROOM_MAX) {

@@ -117,7 +117,7 @@ pub(super) async fn follow(rooms: Weak<Rooms>) {
 }
 
 impl State {
-    /// A peer was added to the tables. The others learn its presence with the peer, and that of its user, if
+    /// A peer was added to the tables. The others get its presence with the peer, and that of its user, if
     /// it has changed. A hidden peer has no presence.
     pub(super) fn join_presence(&mut self, id: PeerId) {
         let Some(peer) = self.peers.get(&id).filter(|peer| !peer.permissions.hidden) else { return };

@@ -168,7 +168,7 @@ impl Rooms {
         let mut state = self.state();
         state.set_paused_by_client(producer, false);
         if state.is_muted(producer) {
-            // Muted in the meantime: whichever command came last, it is paused now.
+            // Muted in the meantime: after both commands, in any order, it is paused.
             self.node.tell(worker, Command::PauseProducer { producer });
             return Err(muted());
         }
@@ -191,7 +191,7 @@ impl Rooms {
 }
 
 impl State {
-    /// Enters what the client wants, and notifies the others of a change.
+    /// Stores whether the client paused it, and notifies the others of a change.
     fn set_paused_by_client(&mut self, id: ProducerId, paused: bool) {
         let Some(producer) = self.producers.get_mut(&id) else { return };
         producer.paused_by_client = paused;

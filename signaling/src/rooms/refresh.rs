@@ -1,4 +1,4 @@
-//! A new token for a peer that stays in its room, and objects that it does not permit any more.
+//! A new token for a peer that stays in its room, and the objects that it does not permit.
 
 use super::lookup::{not_joined, permitted};
 use super::restrictions::granted;

@@ -103,8 +103,8 @@ impl SessionState {
         }
     }
 
-    /// Checks that a request belongs into this state: `WRONG_STATE`. `is_waiting`: the client has sent JoinRoom,
-    /// and an administrator has to admit it.
+    /// Checks that a request is possible in this state: `WRONG_STATE`. `is_waiting`: the client has sent
+    /// JoinRoom, and an administrator has to admit it.
     ///
     /// In a room, every request is possible in every state: transports are created while Negotiating, and a
     /// request may be on its way while the path is lost.

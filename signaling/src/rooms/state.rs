@@ -304,7 +304,7 @@ impl State {
         peer.and_then(|peer| self.peers.get(&peer)).map_or(SessionState::Handshaking, |peer| peer.session)
     }
 
-    /// Checks that a request belongs into the state of the session on a connection.
+    /// Checks that a request is possible in the state of the session on a connection.
     pub(super) fn check_request(
         &self,
         connection: ConnectionId,
@@ -365,7 +365,7 @@ impl State {
         })
     }
 
-    /// Whether the other peers of the room know of this one.
+    /// Whether the other peers of the room were notified of this one.
     pub(super) fn is_visible(&self, id: PeerId) -> bool {
         self.peers.get(&id).is_some_and(|peer| !peer.permissions.hidden)
     }
@@ -574,7 +574,7 @@ impl State {
         }
     }
 
-    /// Makes every client that is away, or whose connection ends from now on, get a snapshot instead of the
+    /// Makes every client that is away, or whose connection ends later, get a snapshot instead of the
     /// notifications so far.
     pub(super) fn forget_notifications(&mut self) {
         self.peers.values_mut().for_each(|peer| peer.notifications.forget());

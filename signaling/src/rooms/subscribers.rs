@@ -86,7 +86,7 @@ impl State {
         self.producers.get(&producer).and_then(|producer| producer.backup_for).unwrap_or(producer)
     }
 
-    /// Removes the consumers of a producer and its backups that are not permitted any more, notifies their
+    /// Removes the consumers of a producer and its backups that are not permitted, notifies their
     /// owners, and returns the commands for the engine.
     fn close_denied_consumers(&mut self, first: ProducerId) -> Vec<(crate::media_node::Worker, Command)> {
         let producers: Vec<_> = self.backups_of(first).into_iter().chain([first]).collect();
@@ -107,7 +107,7 @@ impl State {
         commands
     }
 
-    /// Notifies the peers that may consume a producer now and were not among `before`: their requests may have
+    /// Notifies the peers that may consume a producer and were not among `before`: their requests may have
     /// been refused.
     fn announce_to_permitted(&mut self, producer: ProducerId, before: &BTreeSet<UserHash>) {
         let Some(found) = self.producers.get(&producer) else { return };

@@ -95,7 +95,7 @@ pub async fn serve(listener: TcpListener, rooms: Arc<Rooms>, settings: HttpSetti
     edge::serve(listener, router, edge).await;
 }
 
-/// Passes the address of the client on to the API, which knows nothing else of the edge.
+/// Passes the address of the client on to the API, which gets nothing else of the edge.
 async fn with_address(mut request: Request, next: Next) -> Response {
     if let Some(client) = request.extensions().get::<Client>() {
         let address = ClientAddress(client.address);

@@ -571,7 +571,7 @@ async fn old_program_works_after_a_newer_migration(world: World) {
         }
     };
     world.execute(checksum).await.expect("migrated");
-    // The running process, and one that starts now.
+    // The running process, and one that is started here.
     for (accounts, name) in [(&world.accounts, "grace"), (&world.another(), "hedy")] {
         accounts.add_user(&by, DEFAULT_PROJECT, new(name)).await.expect("added");
         assert_eq!(accounts.users(DEFAULT_PROJECT, "").await.expect("a list")[0].name, "ada");

@@ -210,7 +210,7 @@ async fn outage_of_redis_fails_soon_and_ends_by_itself() {
     one.put(&lobby, bob.clone());
     server.start_again();
     sees(&other, &lobby, &[ann.clone(), bob.clone()]).await;
-    // The subscription is back too, and its reader was told to read everything again.
+    // The subscription is back too, and its reader was notified to read everything again.
     while timeout(LIMIT, changes.recv()).await.expect("a report").expect("the store runs")
         != SessionsChanged::All
     {}

@@ -5,7 +5,7 @@ fn check(query: &str) -> Result<(), String> {
     prepare(&mut Request::new(query)).map_err(|error| error.message)
 }
 
-/// `count` fragments; each spreads the next one so many times.
+/// `count` fragments; each spreads the next one this number of times.
 fn fragments(count: usize, spreads: usize) -> String {
     let spread = |of: usize| format!("...f{of} ").repeat(spreads);
     let of = |n: usize| format!("fragment f{n} on Query {{ {} }} ", spread(n + 1));

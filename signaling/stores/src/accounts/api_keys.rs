@@ -28,7 +28,7 @@ pub struct ApiKey {
     pub secret: String,
     /// Milliseconds since 1970.
     pub created_at: i64,
-    /// Milliseconds since 1970, if tokens that it signed are no longer accepted.
+    /// When it was revoked, in milliseconds since 1970: tokens that it signed are refused.
     pub revoked_at: Option<i64>,
 }
 

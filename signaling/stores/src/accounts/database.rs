@@ -260,7 +260,7 @@ async fn protect_postgres(pool: &PgPool) -> Result<(), AccountError> {
     Ok(())
 }
 
-/// Several processes may run these at the same time, hence the lock.
+/// Several processes may run these at the same time: the lock excludes that.
 const PROTECT_POSTGRES: [&str; 1] = ["DO $do$ BEGIN \
      LOCK TABLE audit IN SHARE ROW EXCLUSIVE MODE; \
      CREATE OR REPLACE FUNCTION audit_is_kept() RETURNS trigger LANGUAGE plpgsql AS $fn$ BEGIN \

@@ -9,7 +9,7 @@ use super::users::User;
 /// A login failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// No such user, another password, or a disabled user: the answer does not tell which.
+    /// No such user, another password, or a disabled user: the answer is the same for all three.
     #[error("wrong user name or password, or the user is disabled")]
     Credentials,
     /// Too many logins at once.

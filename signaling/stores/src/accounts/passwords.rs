@@ -73,7 +73,7 @@ impl PasswordThreads {
     ) -> Result<T, PasswordsBusy> {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |argon2| {
-            // The client may have gone while its password waited.
+            // The client may have disconnected while its password waited.
             if !reply.is_closed() {
                 let _ = reply.send(work(argon2));
             }

@@ -9,7 +9,7 @@ use super::limits::{PAGE_LEN, REVOCATIONS_OVERLAP, REVOCATIONS_PER_PROJECT_MAX};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// What a revocation is about.
+/// The tokens that are revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevocationKind {
     /// One token, by its id.

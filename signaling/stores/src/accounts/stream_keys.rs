@@ -23,7 +23,7 @@ pub struct StreamKey {
     pub label: String,
     /// Milliseconds since 1970.
     pub created_at: i64,
-    /// Milliseconds since 1970, if it is no longer accepted.
+    /// When it was revoked, in milliseconds since 1970.
     pub revoked_at: Option<i64>,
 }
 

@@ -30,7 +30,7 @@ export interface RoomPolicy {
   publishers: 'everyone' | 'admins';
 }
 
-/** A client that waits to be admitted. Only administrators know of it. */
+/** A client that waits to be admitted. Only administrators get it. */
 export interface WaitingClient {
   id: string;
   user: string;
@@ -40,7 +40,7 @@ export interface WaitingClient {
 export interface Access {
   readonly permissions: Permissions;
   readonly policy: RoomPolicy;
-  /** By id, in the order in which this client learned of them. */
+  /** By id, in the order in which this client got them. */
   readonly waiting: ReadonlyMap<string, WaitingClient>;
 }
 
@@ -107,7 +107,7 @@ export function accessOf({ permissions, policy, waiting }: Pick<Joined, 'permiss
 export function accessAfter(access: Access, change: AccessChange): Access {
   switch (change.on) {
     case 'permissions':
-      // The server reports waiting clients to administrators only, so others do not learn of their end.
+      // The server reports waiting clients to administrators only, so others do not get their end.
       return { ...access, permissions: change.permissions, waiting: change.permissions.admin ? access.waiting : new Map() };
     case 'policy':
       return { ...access, policy: change.policy };

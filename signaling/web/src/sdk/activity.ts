@@ -1,4 +1,4 @@
-// Reports the user's activity, so that the server knows that this client is in use. Without a report for some
+// Reports the user's activity: the server takes a client with recent reports as in use. Without a report for some
 // minutes, it counts as idle.
 
 /** The server counts minutes; more reports than this would change nothing. */

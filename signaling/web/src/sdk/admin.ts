@@ -17,7 +17,7 @@ export class RoomAdmin {
   }
 
   /**
-   * Removes a peer. Its token admits no more; with `wholeUser`, none of the tokens that the user has got so far.
+   * Removes a peer and revokes its token; with `wholeUser`, all tokens that the user has got so far.
    * `reason` is for the user, at most 256 characters.
    */
   async kick(peerId: string, { reason = '', wholeUser = false } = {}): Promise<void> {
@@ -25,7 +25,7 @@ export class RoomAdmin {
   }
 
   /**
-   * Mutes all that a peer sends, now and later, or all of one kind; or ends the mute. The peer cannot end it. After
+   * Mutes all that a peer sends, also later, or all of one kind; or ends the mute. The peer cannot end it. After
    * the end, the user decides whether to unmute.
    */
   async mutePeer(peerId: string, muted: boolean, kind?: MediaKind): Promise<void> {

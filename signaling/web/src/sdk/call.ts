@@ -80,7 +80,7 @@ export class Call {
   }
 
   /**
-   * Reports how active the user is, where the application knows it better: `away` and `idle` apply until the next
+   * Reports how active the user is, if the application has better information: `away` and `idle` apply until the next
    * report. Rejects with `LIMIT` if it changes too often.
    */
   async setPresence(presence: Presence): Promise<void> {
@@ -89,7 +89,7 @@ export class Call {
 
   /**
    * Changes what the others see of this client; what is absent stays as it is. An empty name means the user id;
-   * `metadata` is the application's, at most 1,024 bytes. The token needs the permission `canUpdateOwnMetadata`;
+   * `metadata` is for the application, at most 1,024 bytes. The token needs the permission `canUpdateOwnMetadata`;
    * otherwise this rejects with `TOKEN_PERMISSION`. After a return as a new peer it is set again.
    */
   setMetadata(change: OwnMetadata): Promise<void> {

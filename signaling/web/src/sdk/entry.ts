@@ -29,7 +29,7 @@ export interface CallOptions {
   /** The name that the others see; that of the token takes precedence. Without either, the user id. */
   displayName?: string;
   /**
-   * A token, or a function that returns one. With a function the call outlives its first token: it is called before
+   * A token, or a function that returns one. With a function the call can be longer than a token: it is called before
    * the first join, some time before a token ends, and before a join with a token that has ended. While it fails, it
    * is called again, with growing pauses. With a string, the application calls `Call.refreshToken` in time.
    */
@@ -66,7 +66,7 @@ export interface EntryEvents {
   onJoined(joined: Joined, device: Device, early: readonly Notification[]): void;
   /** The server has removed this client's place: the client joins as a new one. */
   onPlaceLost(reason: string): void;
-  /** The client waits for an administrator, or does not wait any more. */
+  /** The client waits for an administrator, or has stopped waiting. */
   onWaiting(): void;
   /** The server refuses this client, and another try would not help. */
   onRefused(error: Error): void;
@@ -89,7 +89,7 @@ export class Entry {
   readonly #channel: SignalChannel;
   readonly #token: CallToken;
   readonly #events: EntryEvents;
-  /** The number of joins; one that waits for a token finds a later one here, and gives up. */
+  /** The number of joins; one that waits for a token ends if there is a later one. */
   #attempt = 0;
   /** The server has accepted this client before. */
   #wasJoined = false;

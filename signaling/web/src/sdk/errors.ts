@@ -76,7 +76,7 @@ export function isFinal(error: unknown): boolean {
   }
 }
 
-/** True when the server refused a token that has ended, or whose key it does not have any more: another may be valid. */
+/** True when the server refused a token that has expired, or whose key it does not have: another may be valid. */
 export function isTokenOld(error: unknown): boolean {
   const old = [ErrorCode.TOKEN_EXPIRED, ErrorCode.TOKEN_KEY, ErrorCode.TOKEN_SIGNATURE];
   return error instanceof SignalError && old.includes(error.code);

@@ -93,7 +93,7 @@ export class MediaLifecycle {
     for (const { producer, key } of [...media.outgoing.values()]) {
       if (!producers.has(producer.id)) media.forgetProducer(key);
     }
-    // After a snapshot: a restarted server does not know which layers have receivers, and reports them again
+    // After a snapshot: a restarted server has no record of which layers have receivers, and reports them again
     // only when they change.
     if (!joined.replayed) media.hints.clear();
     const consumers = new Set(joined.keptConsumers);

@@ -25,7 +25,7 @@ export type Effect =
   | { on: 'speakers'; volumes: readonly Volume[] }
   /** A producer can be received, for the first time or again. */
   | { on: 'announced'; producerId: string }
-  /** The server closed a producer: of another peer, or of this client because it is not permitted any more. */
+  /** The server closed a producer: of another peer, or of this client because it is not permitted. */
   | { on: 'producerClosed'; producerId: string }
   /** An administrator muted a producer of this client, or ended the mute. */
   | { on: 'muted'; producerId: string; muted: boolean }

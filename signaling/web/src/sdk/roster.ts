@@ -26,7 +26,7 @@ export interface RemotePeer {
   away: boolean;
   /** Of its user, whose most active peer counts. */
   presence: Presence;
-  /** Set by the peer (`Call.setMetadata`); its meaning is the application's. */
+  /** Set by the peer (`Call.setMetadata`); the application defines its meaning. */
   metadata: string;
   sources: ReadonlyMap<string, RemoteSource>;
 }
@@ -41,7 +41,7 @@ function sourceOf(info: ProducerInfo): RemoteSource | null {
   return { id: info.id, kind: info.kind, source: info.source, paused: info.paused };
 }
 
-/** Null for a state of a later version. A server that knows no presence reports none: its peers are active. */
+/** Null for a state of a later version. A server without presence reports none: its peers are active. */
 export function presenceOf(state: PresenceState): Presence | null {
   switch (state) {
     case PresenceState.ACTIVE:

@@ -39,7 +39,7 @@ export interface ExistingOutgoing extends Pick<Outgoing, 'key' | 'serverPaused' 
 /** `key` names a producer of this client: by its source, or by a backup's key. */
 export type Action =
   | { do: 'restartIce'; direction: Direction }
-  /** `held`: it stays paused until the server knows who may receive it. */
+  /** `held`: it stays paused until the server has the list of users that may receive it. */
   | { do: 'produce'; key: string; local: LocalSource; held: boolean; backup?: Backup }
   | { do: 'setSubscribers'; key: string; source: string; subscribers: Subscribers }
   | { do: 'sendWanted'; key: string }

@@ -1,4 +1,4 @@
-// The token of a call: which one joins, and when the application is asked for the next one. Only the server checks
+// The token of a call: which one joins, and when the next one is requested from the application. Only the server checks
 // tokens; this file reads their times and nothing else.
 
 import { messageOf, retryAfterMs, SignalError, TokenUnavailable } from './errors';
@@ -88,8 +88,8 @@ export class CallToken {
   }
 
   /**
-   * The token for a join. `isNew`: the application gave it just now. Throws `TokenUnavailable` if it gives none and
-   * there is no earlier one; an earlier one that has ended is enough to resume.
+   * The token for a join. `isNew`: the application gave it for this join. Throws `TokenUnavailable` if it gives none
+   * and there is no earlier one; an earlier one that has ended is enough to resume.
    */
   async forJoin(): Promise<{ token: string; isNew: boolean }> {
     const times = timesOf(this.#newest);
@@ -106,7 +106,7 @@ export class CallToken {
     }
   }
 
-  /** The server does not accept the newest token any more. True: the next join has another one. */
+  /** The server refused the newest token. True: the next join has another one. */
   discard(): boolean {
     if (!this.#source) return false;
     this.#newest = '';
@@ -120,7 +120,7 @@ export class CallToken {
     this.#plan();
   }
 
-  /** Replaces the token by one that the application gives by itself. Rejects if the server refuses it. */
+  /** Replaces the token with one that the application gives unrequested. Rejects if the server refuses it. */
   async replace(token: string): Promise<void> {
     await this.#refresh(token);
     this.#events.note('the token was replaced');

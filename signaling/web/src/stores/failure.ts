@@ -15,7 +15,7 @@ export function failureOf(error: Error): Failure {
   return { code: error.codeName, message: sentences[error.codeName] ?? error.message };
 }
 
-/** For codes whose cause a user of the app knows without the server's explanation. */
+/** For codes whose cause a user of the app understands without the server's explanation. */
 const sentences: Partial<Record<string, string>> = {
   ROOM_LOCKED: 'This room is locked: only administrators may join now.',
   ROOM_FULL: 'This room is full. Try again when a person has left.',
