@@ -1,4 +1,4 @@
-//! The connection to NATS: reports this server and its load to signaling, and obeys revocations.
+//! The connection to NATS: reports this server and its load to signaling, and applies revocations.
 //!
 //! One thread with a runtime of its own. It reads the boards of the workers and sends them commands, and never
 //! touches the packet path: without NATS the server works as before.
@@ -22,7 +22,7 @@ pub struct BusSettings {
     pub nats: NatsOptions,
     /// Where this server is.
     pub region: Region,
-    /// The URLs that signaling gives to clients. Without them the server does not register; it only obeys
+    /// The URLs that signaling gives to clients. Without them the server does not register; it only applies
     /// revocations.
     pub urls: Vec<TurnUrl>,
 }

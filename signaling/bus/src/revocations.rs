@@ -2,8 +2,8 @@
 //!
 //! A credential has the user name `EXPIRY:USER`. A revocation names the user and the latest expiry that it
 //! covers: all credentials of this user that were minted before. A credential that is minted later expires
-//! later and is valid. When the latest expiry has passed, no covered credential can be used any more, so the
-//! entry may go.
+//! later and is valid. When the latest expiry has passed, no covered credential can be used, so the entry
+//! may be removed.
 
 use crate::limits::{
     MESSAGE_BYTES_MAX, REVOCATION_MARGIN, REVOCATIONS_BATCH, REVOCATIONS_PENDING_MAX, REVOCATIONS_READ_EVERY,

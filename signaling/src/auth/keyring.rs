@@ -115,8 +115,8 @@ impl Keyring {
     }
 
     /// Replaces all API keys at once. Returns the ids of those that cannot be used, with the reason; the
-    /// others are used from now on. The peers of a key that is missing now stay in their rooms: revoke the
-    /// key to remove them.
+    /// others are used after this call. The peers of a key that is not in the list stay in their rooms:
+    /// revoke the key to remove them.
     pub fn set_api_keys(&self, keys: Vec<ApiKey>) -> Vec<(String, KeyError)> {
         let mut refused = Vec::new();
         let mut usable = HashMap::new();

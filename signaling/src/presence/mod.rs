@@ -56,7 +56,7 @@ pub struct Transition {
     pub was_present: bool,
 }
 
-/// The presence in a room from now on.
+/// The presence in a room, after this call.
 #[derive(Debug)]
 pub struct PresenceWatch {
     /// The users that are in the room.

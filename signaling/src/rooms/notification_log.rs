@@ -54,7 +54,7 @@ impl NotificationLog {
         self.kept_bytes = 0;
     }
 
-    /// The notifications after `seen`, with their numbers; `None` if one of them is not kept any more, if they
+    /// The notifications after `seen`, with their numbers; `None` if one of them is not kept, if they
     /// do not fit into the queue of a connection, or if `seen` is not a place in this log.
     pub(super) fn after(&self, seen: &NotificationPosition) -> Option<Vec<Bytes>> {
         if seen.log != self.id {

@@ -31,7 +31,7 @@ impl Rooms {
         Ok(())
     }
 
-    /// The presence in a room from now on.
+    /// The presence in a room, after this call.
     pub fn watch_presence(&self, room: &RoomRef) -> PresenceWatch {
         self.state().presence.watch(room)
     }

@@ -1,7 +1,7 @@
 //! Users whose minted credentials are revoked.
 //!
-//! A revocation covers the credentials of a user up to an expiry. Once that has passed, none of them is valid
-//! any more, and the entry goes.
+//! A revocation covers the credentials of a user up to an expiry. After that, none of them is valid, and the
+//! entry is removed.
 
 use crate::credentials::{expiry, quota_name};
 use crate::limits::REVOKED_MAX;

@@ -178,7 +178,7 @@ impl Accounts {
         )
     }
 
-    /// Erases a user, which ends the user's calls. The audit log keeps the user's id, which then leads to no
+    /// Erases a user, which ends the user's calls. The audit log keeps the id of the user, without a
     /// name.
     pub async fn delete_user(&self, actor: &Actor, project: &str, name: &str) -> Result<(), AccountError> {
         const DELETE: &str = "DELETE FROM users WHERE project = $1 AND name = $2 RETURNING id";

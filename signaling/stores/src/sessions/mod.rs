@@ -1,5 +1,5 @@
 //! Sessions and presence: which peers are in a room, at which process, and how active they are. All of it may
-//! be lost with the processes that own it: the media engine has the truth about calls.
+//! be lost with the processes that own it: the media engine is the authority for calls.
 //!
 //! Each process keeps its own sessions in memory and answers from there. A store shares them with the other
 //! processes: [`memory`] inside one program, [`redis`] between machines. Writing never waits and never fails;
@@ -45,7 +45,7 @@ impl fmt::Display for RoomRef {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum PresenceState {
-    /// Its connection is lost, or its user says so.
+    /// Its connection is lost, or its client reports it.
     Away,
     /// Connected, without activity for some time.
     Idle,
@@ -95,7 +95,7 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A store of sessions, as one process sees it.
 pub trait Sessions: Send + Sync {
-    /// Enters a session of this process, or replaces it. Other processes see it soon.
+    /// Enters a session of this process, or replaces it. Other processes read it soon.
     fn put(&self, room: &RoomRef, session: PeerSession);
 
     /// Removes a session of this process.
@@ -104,7 +104,7 @@ pub trait Sessions: Send + Sync {
     /// The sessions of all other processes in a room.
     fn others<'a>(&'a self, room: &'a RoomRef) -> Pending<'a, Result<Vec<PeerSession>, SessionsError>>;
 
-    /// Reports changes by other processes from now on. A receiver that lags must read all rooms again.
+    /// Reports changes by other processes, after this call. A receiver that lags must read all rooms again.
     fn changes(&self) -> broadcast::Receiver<SessionsChanged>;
 
     /// Whether the store answered the last time.

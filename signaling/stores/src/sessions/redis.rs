@@ -8,7 +8,7 @@
 //! A process that changes a room publishes the room on the channel `leat:changes`; the others read it again.
 //!
 //! Two connections: one for commands, which fails at once while Redis is away, and one for the subscription,
-//! which connects again for ever. One task writes. It compares nothing: what has changed since the last
+//! which reconnects without a limit. One task writes. It compares nothing: what has changed since the last
 //! success is written; after any sign that Redis may have lost data (an error, a new subscription, a key that
 //! is not there to be renewed) everything is written.
 
@@ -108,8 +108,8 @@ fn processes_key(room: &RoomRef) -> String {
     format!("leat:processes:{room}")
 }
 
-/// Reads the hashes of all processes except one, and forgets processes whose hash has ended. One script, so
-/// that no process is forgotten that has just written its hash.
+/// Reads the hashes of all processes except one, and removes processes whose hash has ended. One script, so
+/// that no process is removed that has just written its hash.
 static OTHERS: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -233,7 +233,7 @@ impl Inner {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes changes at once, renews the keys, and sends a PING while there is nothing else, for ever.
+    /// Writes changes at once, renews the keys, and sends a PING while there is nothing else. Never returns.
     async fn write(self: Arc<Self>) {
         let mut ping = interval(limits::PING_INTERVAL);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -408,7 +408,7 @@ async fn subscribe(client: Client, inner: Arc<Inner>) {
             connection.subscribe(CHANNEL).await?;
             Ok::<_, RedisError>(connection)
         };
-        // An absent server must not stop this for ever, whatever the library does.
+        // An absent server must not stop this, whatever the library does.
         if let Ok(Ok(_connection)) = timeout(SUBSCRIBE_TIMEOUT, subscribed).await {
             std::future::pending::<()>().await;
         }
