@@ -12,6 +12,7 @@ use crate::proto::ErrorCode;
 use crate::token_bucket::TokenBuckets;
 use aws_lc_rs::hmac;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -146,8 +147,9 @@ struct SessionClaims {
 async fn login(
     State(api): State<Arc<AccountsApi>>,
     Extension(ClientAddress(address)): Extension<ClientAddress>,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
+    let body = body.map_err(not_read)?;
     let LoginRequest { project, user, password } = parse(&body, "{project?, user, password}")?;
     let project = project.unwrap_or_else(|| DEFAULT_PROJECT.to_owned());
     check_project(&project)
@@ -179,8 +181,9 @@ async fn room_token(
     State(api): State<Arc<AccountsApi>>,
     Extension(ClientAddress(address)): Extension<ClientAddress>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, ApiError> {
+    let body = body.map_err(not_read)?;
     let taken = {
         let mut buckets = api.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         buckets.room_tokens.take(address, Instant::now())
@@ -243,6 +246,16 @@ impl AccountsApi {
 /// Another key than that of tokens for rooms, so that neither is accepted as the other.
 fn session_secret(key: &ApiKey) -> hmac::Tag {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.secret.as_bytes()), b"session of a user")
+}
+
+fn not_read(error: BytesRejection) -> ApiError {
+    match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let text = format!("the body must have at most {} bytes", limits::API_BODY_BYTES_MAX);
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LONG", text)
+        }
+        _ => ApiError::bad("the body ended early".to_owned()),
+    }
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8], wanted: &str) -> Result<T, ApiError> {

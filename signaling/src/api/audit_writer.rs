@@ -19,7 +19,7 @@ pub async fn write_audit(accounts: Accounts, mut queue: AuditQueue) {
     while let Some(record) = queue.next().await {
         let mut refused = 0;
         while let Err(error) = write(&accounts, &record).await {
-            outage.log(Some(&error), "entries of the audit log wait until it does");
+            outage.log(Some(&error), "entries of the audit log wait until the database answers");
             // An entry that the database refuses must not stop the others.
             refused += u32::from(error.is_refusal() || !error.is_unavailable());
             if refused == limits::AUDIT_TRIES {
@@ -53,8 +53,9 @@ async fn write(accounts: &Accounts, record: &AuditRecord) -> Result<(), AccountE
     };
     let in_room = if user.is_some() { format!("room {room}; ") } else { String::new() };
     let details = format!("{in_room}{details}");
-    let action =
-        Action::new(record.action, target, project).with_details(details.trim_end_matches("; ").to_owned());
+    let at_ms = i64::try_from(record.at.as_millis()).unwrap_or(i64::MAX);
+    let action = Action::new(record.action, target, project).at(at_ms);
+    let action = action.with_details(details.trim_end_matches("; ").to_owned());
     let revocations: Vec<_> = revocations.iter().map(|(what, since)| stored(what, *since)).collect();
     accounts.record_and_revoke(&actor, action, &revocations).await
 }

@@ -5,6 +5,7 @@
 use super::Rooms;
 use super::state::{PeerId, State};
 use crate::auth::revocations::Revocation;
+use crate::auth::since_1970;
 use crate::limits;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +27,8 @@ pub struct AuditRecord {
     pub room: String,
     /// More about it. May be empty.
     pub details: String,
+    /// Time since 1970.
+    pub at: Duration,
     /// Tokens that are revoked with it.
     pub revocations: Vec<(Revocation, Duration)>,
 }
@@ -137,6 +140,7 @@ impl Rooms {
             user: user.map(str::to_owned),
             room: actor.room.name.clone(),
             details,
+            at: since_1970(),
             revocations,
         });
     }
@@ -156,6 +160,7 @@ mod tests {
             user: None,
             room: "stage".into(),
             details: String::new(),
+            at: Duration::ZERO,
             revocations: is_revoking.then_some((revocation, Duration::ZERO)).into_iter().collect(),
         }
     }

@@ -45,12 +45,19 @@ pub struct Action<'a> {
     pub project: Option<&'a str>,
     /// More about it, without secrets and without names of users. May be empty.
     pub details: String,
+    /// Milliseconds since 1970, if it was before now.
+    pub at: Option<i64>,
 }
 
 impl<'a> Action<'a> {
     /// An action in a project, without details.
     pub fn new(action: &'static str, target: String, project: &'a str) -> Self {
-        Self { action, target, project: Some(project), details: String::new() }
+        Self { action, target, project: Some(project), details: String::new(), at: None }
+    }
+
+    /// The same action at an earlier time: it waited for the database.
+    pub fn at(self, at_ms: i64) -> Self {
+        Self { at: Some(at_ms), ..self }
     }
 
     /// The same action, with details.
@@ -89,7 +96,7 @@ macro_rules! append {
         let (actor, action) = ($actor, $action);
         sqlx::query($crate::accounts::audit::APPEND)
             .bind($crate::accounts::ids::new_id())
-            .bind($crate::accounts::ids::now_ms())
+            .bind(action.at.unwrap_or_else($crate::accounts::ids::now_ms))
             .bind(actor.to_string())
             .bind(action.action)
             .bind(action.target)
@@ -157,8 +164,14 @@ impl Accounts {
                 if count > 0 {
                     let (target, details) =
                         ("audit".to_owned(), format!("{count} entries before {keep_from}"));
-                    self.record(actor, Action { action: "audit.delete", target, project: None, details })
-                        .await?;
+                    self.record(
+                        actor,
+                        Action {
+                            project: None,
+                            ..Action::new("audit.delete", target, "").with_details(details)
+                        },
+                    )
+                    .await?;
                 }
                 return rest.map(|()| count);
             }

@@ -449,5 +449,5 @@ impl Accounts {
 }
 
 fn about(action: &'static str, details: String) -> Action<'static> {
-    Action { action, target: "database".to_owned(), project: None, details }
+    Action { project: None, ..Action::new(action, "database".to_owned(), "").with_details(details) }
 }

@@ -72,6 +72,8 @@ pub const PASSWORD_NICENESS: i32 = 19;
 /// Memory of one password hash, in KiB. A stored hash that needs more is not computed, and matches no
 /// password.
 pub const HASH_KIB: u32 = 19 * 1024;
+/// Time without a password after which a thread returns this memory.
+pub const HASH_MEMORY_IDLE: Duration = Duration::from_secs(60);
 /// Passes of one password hash. A stored hash that needs more is not computed, and matches no password.
 pub const HASH_PASSES: u32 = 2;
 

@@ -102,3 +102,22 @@ fn hash_of_unknown_users_costs_as_much_as_others() {
     let salt = unknown.salt.expect("a salt").decode_b64(&mut [0; 64]).expect("base64").len();
     assert_eq!(salt, 17);
 }
+
+/// Memory that was used for another password changes no result, and the library computes the same.
+#[test]
+fn hashes_in_used_memory_are_those_of_the_library() {
+    use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+    let library = Argon2::new(Algorithm::Argon2id, Version::V0x13, params());
+    let mut hasher = Hasher::default();
+    for password in ["one password", "another password"] {
+        let own = hasher.hash(password.as_bytes()).expect("a hash");
+        let parsed = PasswordHash::new(&own).expect("the form of PHC");
+        assert!(own.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{own}");
+        library.verify_password(password.as_bytes(), &parsed).expect("the same hash");
+        let salt = SaltString::encode_b64(&[7; 16]).expect("a salt");
+        let theirs = library.hash_password(password.as_bytes(), &salt).expect("a hash");
+        assert!(hasher.verify(password.as_bytes(), &theirs).expect("computed"));
+        assert!(!hasher.verify(b"a wrong password", &theirs).expect("computed"));
+    }
+    assert_eq!(hasher.memory.len(), HASH_KIB as usize);
+}
