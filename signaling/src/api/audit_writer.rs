@@ -113,11 +113,9 @@ pub async fn follow_revocations(accounts: Accounts, rooms: Arc<Rooms>) {
             let _ = accounts.delete_ended_revocations().await;
             sleep(limits::API_KEYS_INTERVAL).await;
         }
-        for stored in found {
-            let (revocation, since) = from_store(stored, leeway);
-            if let Err(error) = rooms.take_over_revocation(revocation, since) {
-                tracing::warn!(%error, "a revocation of the database cannot be used");
-            }
+        let found = found.into_iter().map(|stored| from_store(stored, leeway));
+        if let Err(error) = rooms.take_over_revocations(found) {
+            tracing::warn!(%error, "a revocation of the database cannot be used");
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::limits;
 use crate::proto::{self, ErrorCode, Kick, signal::Payload};
 use crate::protocol::encode;
 use crate::request_error::RequestError;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 impl Rooms {
@@ -65,26 +66,40 @@ impl Rooms {
     /// Revokes tokens: removes the peers that joined with them at once, and refuses their joins and resumes.
     /// Returns the number of removed peers.
     pub fn revoke(&self, revocation: Revocation) -> Result<usize, RequestError> {
-        self.take_over_revocation(revocation, since_1970())
+        self.take_over_revocations([(revocation, since_1970())])
     }
 
-    /// The same for a revocation that was made at `since`, perhaps by another process or before a restart.
-    pub fn take_over_revocation(
+    /// The same for revocations that were made at these times since 1970, perhaps by another process or before a
+    /// restart. All are tried; returns the last error.
+    pub fn take_over_revocations(
         &self,
-        revocation: Revocation,
-        since: Duration,
+        revocations: impl IntoIterator<Item = (Revocation, Duration)>,
     ) -> Result<usize, RequestError> {
-        let (project, of) = (revocation.project.clone(), revocation.of.clone());
-        // Before the lock of the tables is taken: a join that is being handled either checks after this, or
-        // has entered its peer by then.
-        if !self.revocations.add_made(revocation, since, since_1970())? {
-            return Ok(0);
+        let mut projects = BTreeSet::new();
+        let mut result = Ok(());
+        for (revocation, since) in revocations {
+            let (project, of) = (revocation.project.clone(), revocation.of.clone());
+            // Before the lock of the tables is taken: a join that is being handled either checks after this, or
+            // has entered its peer by then.
+            match self.revocations.add_made(revocation, since, since_1970()) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    result = Err(error);
+                    continue;
+                }
+            }
+            tracing::info!(project = %project, revocation = ?of, "tokens are revoked");
+            if let Revoked::User(user) = &of {
+                self.revoke_turn_before(&project, user, since);
+            }
+            projects.insert(project);
         }
-        tracing::info!(project = %project, revocation = ?of, "tokens are revoked");
-        if let Revoked::User(user) = &of {
-            self.revoke_turn_before(&project, user, since);
-        }
-        Ok(self.evict_revoked(&mut self.state(), &project, "your access was revoked"))
+        // Once for each project: every peer of it is compared with all its revocations.
+        let evict =
+            |project: &String| self.evict_revoked(&mut self.state(), project, "your access was revoked");
+        let evicted = projects.iter().map(evict).sum();
+        result.map(|()| evicted)
     }
 
     /// Removes the peers of a project whose tokens are revoked, and clients that wait.
