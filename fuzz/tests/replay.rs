@@ -90,6 +90,7 @@ explored!(
     rtcp,
     rtp,
     rtx,
+    sdp,
     shard,
     srtp,
     stun,

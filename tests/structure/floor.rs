@@ -87,6 +87,7 @@ pub const PLAN: &[CrateRule] = &[
         ],
     ),
     top("leat-bus", "signaling/bus", &[]),
+    top("leat-sdp", "signaling/sdp", &[]),
     top("leat-stores", "signaling/stores", &[]),
     top("leat-signaling", "signaling", &["leat-bus", "leat-control", "leat-log", "leat-shm", "leat-stores"]),
     top(
@@ -117,6 +118,7 @@ const EVERYTHING: &[&str] = &[
     "leat-rtcp",
     "leat-rtp",
     "leat-runtime",
+    "leat-sdp",
     "leat-sfu",
     "leat-shm",
     "leat-signaling",

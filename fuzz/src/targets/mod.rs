@@ -8,10 +8,12 @@ mod feedback;
 mod layers;
 mod media;
 mod ring;
+mod sdp;
 mod shard;
 mod stream;
 mod turn;
 
+pub use self::sdp::sdp;
 pub use agent::stun;
 pub use bandwidth::{allocator, estimator};
 pub use crypto::{dtls_records, srtp};
