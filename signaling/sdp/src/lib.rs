@@ -3,10 +3,11 @@
 //!
 //! [`Description::parse`] checks the length and the number of lines first, then every value of the attributes that
 //! matter here. Other attributes are skipped. All lists are bounded ([`limits`]), so the work for a description is
-//! bounded by its length.
+//! bounded by its length. [`Answer::write`] writes an answer, and refuses one that the offerer would not accept.
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod attribute;
 mod candidate;
 mod description;
@@ -15,6 +16,7 @@ pub mod limits;
 mod section;
 mod simulcast;
 
+pub use answer::{Answer, AnswerCodec, AnswerMedia, AnswerSection, AnswerTransport};
 pub use candidate::{Candidate, CandidateAddress, CandidateKind, TcpKind, Transport};
 pub use description::Description;
 pub use error::SdpError;

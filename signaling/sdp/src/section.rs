@@ -46,6 +46,20 @@ impl Direction {
         Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, direction)| direction)
     }
 
+    /// Its name in a description.
+    pub fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(_, known)| *known == self).map_or("sendrecv", |(name, _)| name)
+    }
+
+    /// The same media, for the other side.
+    pub fn reversed(self) -> Self {
+        match self {
+            Self::SendOnly => Self::RecvOnly,
+            Self::RecvOnly => Self::SendOnly,
+            other => other,
+        }
+    }
+
     pub(crate) fn of(attributes: &Attributes<'_>) -> Option<Self> {
         attributes.all.iter().find_map(|attribute| Self::read(&attribute.attribute))
     }
@@ -74,6 +88,24 @@ pub enum Setup {
     HoldConn,
 }
 
+impl Setup {
+    const ALL: [(&'static str, Self); 4] = [
+        ("actpass", Self::ActPass),
+        ("active", Self::Active),
+        ("passive", Self::Passive),
+        ("holdconn", Self::HoldConn),
+    ];
+
+    /// Its name in a description.
+    pub fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(_, known)| *known == self).map_or("actpass", |(name, _)| name)
+    }
+
+    fn read(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, setup)| setup)
+    }
+}
+
 /// The hash of a fingerprint (RFC 8122 §5), the strongest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HashAlgorithm {
@@ -97,6 +129,11 @@ impl HashAlgorithm {
         ("sha-384", 48, Self::Sha384),
         ("sha-512", 64, Self::Sha512),
     ];
+
+    /// Its name in a description.
+    pub fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(.., known)| *known == self).map_or("sha-256", |(name, ..)| name)
+    }
 }
 
 /// The fingerprint of a certificate.
@@ -408,15 +445,7 @@ impl Section {
         }
         // Without own ones, those of the session count (RFC 8839 §5.4, RFC 8122 §5, RFC 8285 §5).
         let of = |name: &str| if own.has(name) { &own } else { session };
-        let setup = of("setup").first("setup", "actpass, active, passive or holdconn", |text| {
-            Some(match text {
-                "actpass" => Setup::ActPass,
-                "active" => Setup::Active,
-                "passive" => Setup::Passive,
-                "holdconn" => Setup::HoldConn,
-                _ => return None,
-            })
-        })?;
+        let setup = of("setup").first("setup", "actpass, active, passive or holdconn", Setup::read)?;
         let fingerprints = of("fingerprint").read("fingerprint", FINGERPRINTS_MAX, FINGERPRINT, |text| {
             // Hashes that are not known here are skipped (RFC 8122 §5): another one may match.
             let is_hash = text.split_once(' ').is_some_and(|(name, _)| token(name).is_some());

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 use sdp::limits::{ATTRIBUTES_MAX, DESCRIPTION_BYTES_MAX, FORMATS_MAX, LINES_MAX, RIDS_MAX, SECTIONS_MAX};
 use sdp::{
-    Candidate, CandidateAddress, CandidateKind, Description, Direction, HashAlgorithm, MediaKind, SdpError,
-    Section, Setup, TcpKind, Transport,
+    Answer, AnswerCodec, AnswerMedia, AnswerSection, AnswerTransport, Candidate, CandidateAddress,
+    CandidateKind, Description, Direction, ExtMap, Fingerprint, HashAlgorithm, MediaKind, Msid, RtpMap,
+    SdpError, Section, Setup, TcpKind, Transport,
 };
 use std::collections::BTreeSet;
 use std::fs;
@@ -344,4 +345,133 @@ proptest! {
 fn vectors_once() -> &'static [String] {
     static TEXTS: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
     TEXTS.get_or_init(|| vectors().into_iter().map(|(_, text)| text).collect())
+}
+
+fn codec(section: &Section, map: &RtpMap) -> AnswerCodec {
+    let parameters = section.fmtp(map.payload_type).map(|fmtp| {
+        let pairs = fmtp.parameters.iter().map(|(name, value)| match name.is_empty() {
+            true => value.clone(),
+            false => format!("{name}={value}"),
+        });
+        pairs.collect::<Vec<_>>().join(";")
+    });
+    let feedback = section.feedback.iter().filter(|feedback| feedback.payload_type == Some(map.payload_type));
+    let feedback =
+        feedback.map(|feedback| format!("{} {}", feedback.name, feedback.parameter).trim().to_owned());
+    AnswerCodec { map: map.clone(), parameters: parameters.unwrap_or_default(), feedback: feedback.collect() }
+}
+
+/// Accepts what `accepts` says of each section, codec and extension.
+fn answer(offer: &Description, mut accepts: impl FnMut() -> bool) -> Answer {
+    let mut sections = Vec::new();
+    for section in &offer.sections {
+        let is_media = matches!(section.kind, MediaKind::Audio | MediaKind::Video) && !section.is_rejected();
+        let offered: BTreeSet<u8> = section.payload_types().collect();
+        let maps = section.rtpmaps.iter().filter(|map| offered.contains(&map.payload_type) && accepts());
+        let codecs: Vec<_> = maps.map(|map| codec(section, map)).collect();
+        if !is_media || codecs.is_empty() {
+            sections.push(AnswerSection::Rejected);
+            continue;
+        }
+        let extmaps = section.extmaps.iter().filter(|_| accepts()).cloned();
+        let extmaps = extmaps.map(|map| ExtMap { direction: map.direction.map(Direction::reversed), ..map });
+        let direction = section.direction.reversed();
+        let received_rids = section.rids.iter().filter(|rid| rid.is_sent).map(|rid| rid.id.clone()).collect();
+        let msid = Msid { stream: "stream".into(), track: "track".into() };
+        sections.push(AnswerSection::Media(AnswerMedia {
+            direction,
+            codecs,
+            extmaps: extmaps.collect(),
+            received_rids,
+            sent: direction.sends().then_some((msid, vec![1, 2])),
+        }));
+    }
+    let transport = AnswerTransport {
+        ice_ufrag: "abcd".into(),
+        ice_pwd: "abcdefghijklmnopqrstuvwx".into(),
+        fingerprint: Fingerprint { algorithm: HashAlgorithm::Sha256, value: vec![0xab; 32] },
+        setup: Setup::Passive,
+        candidates: vec![
+            Candidate::parse("1 1 udp 2130706431 192.0.2.1 7881 typ host").expect("a candidate"),
+            Candidate::parse("2 1 tcp 1671430143 2001:db8::1 7881 typ host tcptype passive")
+                .expect("a candidate"),
+        ],
+        is_ice_lite: true,
+    };
+    Answer { session_id: 7, version: 1, transport, sections }
+}
+
+/// The answer says what was meant, for our parser and for another one.
+fn check_answer(name: &str, offer: &Description, answer: &Answer) {
+    let text = answer.write(offer).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let read = Description::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
+    assert!(read.is_ice_lite, "{name}");
+    assert_eq!(read.sections.len(), offer.sections.len(), "{name}");
+    let mut bundled = Vec::new();
+    for ((section, offered), meant) in read.sections.iter().zip(&offer.sections).zip(&answer.sections) {
+        assert_eq!((&section.mid, &section.media), (&offered.mid, &offered.media), "{name}");
+        let AnswerSection::Media(media) = meant else {
+            assert!(section.is_rejected(), "{name}");
+            continue;
+        };
+        bundled.push(section.mid.clone());
+        assert_eq!(section.direction, media.direction, "{name}");
+        assert_eq!(section.extmaps, media.extmaps, "{name}");
+        assert_eq!(section.candidates, answer.transport.candidates, "{name}");
+        assert_eq!(section.fingerprints, std::slice::from_ref(&answer.transport.fingerprint), "{name}");
+        assert_eq!((section.setup, section.has_rtcp_mux), (Some(Setup::Passive), true), "{name}");
+        let maps: Vec<_> = media.codecs.iter().map(|codec| codec.map.clone()).collect();
+        assert_eq!(section.rtpmaps, maps, "{name}");
+        let sent: Vec<_> = section.simulcast.iter().flat_map(|simulcast| &simulcast.recv).flatten().collect();
+        assert_eq!(
+            sent.iter().map(|choice| &choice.rid).collect::<Vec<_>>(),
+            media.received_rids.iter().collect::<Vec<_>>()
+        );
+    }
+    assert_eq!(read.bundles, if bundled.is_empty() { vec![] } else { vec![bundled] }, "{name}");
+    let theirs = webrtc_sdp::parse_sdp(&text, true).unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
+    assert_eq!(theirs.media.len(), read.sections.len(), "{name}");
+    for (section, media) in read.sections.iter().zip(&theirs.media) {
+        compare(name, section, media);
+    }
+}
+
+#[test]
+fn answers_to_real_offers_are_read_as_they_were_meant() {
+    for (name, text) in vectors() {
+        let offer = parse(&text);
+        check_answer(&name, &offer, &answer(&offer, || true));
+    }
+}
+
+#[test]
+fn answer_with_what_was_not_offered_is_refused() {
+    let offer = parse(&vector("chrome-offer-vp8-sim3.sdp"));
+    let good = answer(&offer, || true);
+    let refused = |change: &dyn Fn(&mut AnswerMedia), wanted: &str| {
+        let mut changed = good.clone();
+        let AnswerSection::Media(media) = &mut changed.sections[0] else { panic!("a section") };
+        change(media);
+        let error = changed.write(&offer).expect_err(wanted).to_string();
+        assert!(error.contains(wanted), "{wanted}: {error}");
+    };
+    refused(&|media| media.codecs.clear(), "it has no codec");
+    refused(&|media| media.codecs[0].map.payload_type = 5, "a payload type is not offered");
+    refused(&|media| media.extmaps[0].id = 200, "a header extension is not offered");
+    refused(&|media| media.received_rids.push("x".into()), "a RID is not offered");
+    refused(&|media| media.direction = Direction::SendOnly, "it sends, and the offer does not receive");
+    let short = Answer { sections: Vec::new(), ..good.clone() };
+    assert!(short.write(&offer).expect_err("too short").to_string().contains("as many sections"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    /// Whatever part of a real offer is accepted, the answer is one to this offer.
+    #[test]
+    fn answers_with_any_part_of_an_offer_are_valid(which in 0_usize..26, choices in prop::collection::vec(any::<bool>(), 64)) {
+        let offer = parse(&vectors_once()[which]);
+        let mut choices = choices.into_iter().cycle();
+        check_answer("generated", &offer, &answer(&offer, || choices.next().unwrap_or(true)));
+    }
 }
