@@ -588,8 +588,8 @@ async fn resume_respects_the_policy_of_the_room() {
     let video = ada.produce(&send, "video").await;
     boss.done(set_room(|set| set.publishers = Some("admins".into()))).await;
     ada.disconnect();
-    let transports = vec![proto::HeldTransport { id: send, ..Default::default() }];
-    let producers = vec![proto::HeldProducer { id: video.clone(), ..Default::default() }];
+    let transports = vec![proto::HeldTransport { id: send }];
+    let producers = vec![proto::HeldProducer { id: video.clone() }];
     let back = proto::Resume { transports, producers, ..resume(&joined) };
     let join = proto::JoinRoom { resume: Some(back), ..entry("ada", Permissions::default()) };
     let joined = signaling.client().join(join).await;

@@ -740,7 +740,7 @@ async fn websockets_of_one_address_are_limited() {
         }
     };
     assert_eq!((refused.as_u16(), open.len()), (429, limits::GRAPHQL_SOCKETS_PER_ADDRESS));
-    assert!(limits::GRAPHQL_SOCKETS_PER_ADDRESS <= limits::GRAPHQL_SOCKETS_MAX / 8);
+    const { assert!(limits::GRAPHQL_SOCKETS_PER_ADDRESS <= limits::GRAPHQL_SOCKETS_MAX / 8) };
     let _other = world.socket_from([127, 0, 0, 2], "").await;
     open.clear();
     timeout(LIMIT, async {
@@ -759,8 +759,8 @@ fn server_end(server: SocketAddr, client: SocketAddr) -> (u8, u64) {
         let port = |at: usize| fields.get(at).and_then(|field| u16::from_str_radix(&field[9..], 16).ok());
         (port(1), port(2)) == (Some(server.port()), Some(client.port()))
     };
-    let lines = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let Some(fields) = lines.filter(|fields| has_ports(fields)).next() else { return (0, 0) };
+    let mut lines = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let Some(fields) = lines.find(|fields| has_ports(fields)) else { return (0, 0) };
     let unsent = fields[4].split(':').next().unwrap_or_default();
     let hex = |text| u64::from_str_radix(text, 16).expect("a number");
     (hex(fields[3]) as u8, hex(unsent))

@@ -253,21 +253,31 @@ async fn client_that_does_not_read_acknowledgements_is_disconnected() {
 /// Only the number of bytes can end this session: not the number of messages, and not an unanswered ping.
 #[tokio::test]
 async fn unread_bytes_end_a_session_that_answers_pings() {
-    const REQUESTS: usize = 1_500;
+    const REQUESTS: usize = 1_600;
     const _: () = assert!(REQUESTS < limits::OUTBOX_LEN && REQUESTS < limits::MESSAGES_BURST as usize);
-    let (_engine, _signaling, address) = serve().await;
+    let (_engine, signaling, address) = serve().await;
+    // In a room with many others, so that each `Joined` is long.
+    let mut others = Vec::new();
+    for _ in 0..60 {
+        let other = signaling.client();
+        other.join(join("r", &"x".repeat(limits::DISPLAY_NAME_LEN_MAX))).await;
+        others.push(other);
+    }
     let signal = |payload| {
         Signal { version: "1".into(), payload: Some(payload), ..Default::default() }.encode_to_vec()
     };
     let client = PollingClient::connect(Http::to(address)).await;
-    client.ask(0, &signal(Payload::JoinRoom(join("r", "Ada")))).await;
-    let ask = signal(Payload::GetRouterCapabilities(proto::GetRouterCapabilities {}));
+    let (enter, leave) =
+        (signal(Payload::JoinRoom(join("r", "Ada"))), signal(Payload::Leave(proto::Leave {})));
+    client.ask(0, &enter).await;
     let head = |id: usize| format!("451-{id}[\"signal\",{{\"_placeholder\":true,\"num\":0}}]");
     let mut is_open = true;
     for first in (1..REQUESTS).step_by(50) {
         if is_open {
             let ids = first..first + 50;
-            let requests: Vec<_> = ids.map(|id| format!("{}\x1eb{}", head(id), to_base64(&ask))).collect();
+            let request = |id| if id % 2 == 0 { &enter } else { &leave };
+            let requests: Vec<_> =
+                ids.map(|id| format!("{}\x1eb{}", head(id), to_base64(request(id)))).collect();
             let body = requests.join("\x1e");
             is_open = client.http.ask("POST", &client.path, body.as_bytes()).await.status == 200;
         }

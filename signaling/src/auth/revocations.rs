@@ -146,9 +146,9 @@ impl Revocations {
         let account = || Revoked::Account(account_hash(project, user));
         let what = if found(&Revoked::Token(token.id.clone())).is_some() {
             "this token was revoked"
-        } else if found(&Revoked::User(user.to_owned())).is_some_and(is_from_before) {
-            "all earlier tokens of this user were revoked"
-        } else if has_accounts && found(&account()).is_some_and(is_from_before) {
+        } else if found(&Revoked::User(user.to_owned())).is_some_and(is_from_before)
+            || (has_accounts && found(&account()).is_some_and(is_from_before))
+        {
             "all earlier tokens of this user were revoked"
         } else if token.key.iter().any(|key| found(&Revoked::Key(key.clone())).is_some()) {
             "the key of this token was revoked"

@@ -3,8 +3,8 @@
 
 use super::error::AccountError;
 use super::limits::{
-    ACQUIRE_TIMEOUT, BUSY_TIMEOUT, CALL_TIMEOUT, FAILURE_PAUSE, MIGRATION_TIMEOUT, POSTGRES_CONNECTIONS,
-    SQLITE_CONNECTIONS,
+    ACQUIRE_TIMEOUT, BUSY_TIMEOUT, CALL_TIMEOUT, FAILURE_PAUSE, MIGRATION_TIMEOUT, OPEN_TIMEOUT,
+    POSTGRES_CONNECTIONS, SQLITE_CONNECTIONS,
 };
 use sqlx::ConnectOptions;
 use sqlx::migrate::Migrator;
@@ -189,7 +189,7 @@ fn sqlite(dir: &Path) -> Result<SqlitePool, AccountError> {
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
         .disable_statement_logging();
-    let pool = SqlitePoolOptions::new().max_connections(SQLITE_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+    let pool = SqlitePoolOptions::new().max_connections(SQLITE_CONNECTIONS).acquire_timeout(OPEN_TIMEOUT);
     Ok(pool.connect_lazy_with(options))
 }
 

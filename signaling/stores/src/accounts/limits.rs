@@ -6,9 +6,11 @@ use std::time::Duration;
 /// up to [`ACQUIRE_TIMEOUT`].
 pub const POSTGRES_CONNECTIONS: u32 = 8;
 /// Connections to the SQLite file of one process: there is one writer at a time. While all are in use, a call
-/// waits up to [`ACQUIRE_TIMEOUT`].
+/// waits up to [`CALL_TIMEOUT`].
 pub const SQLITE_CONNECTIONS: u32 = 4;
-/// Time to get a connection to the database. Afterwards the call fails as unavailable.
+/// Time to open the SQLite file for the first time: a slow disk. Later calls have [`CALL_TIMEOUT`].
+pub const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time to get a connection to PostgreSQL. Afterwards the call fails as unavailable.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time that a write to SQLite waits for the writer of another process. Afterwards the call fails as
 /// unavailable.
