@@ -142,8 +142,8 @@ fn keys_are_administered_per_project() {
 #[test]
 fn audit_has_the_user_of_the_operating_system_and_no_name_of_an_erased_user() {
     let machine = Machine::new("audit");
-    machine.leat("users add ada");
-    machine.leat("users disable ada");
+    machine.leat("users add grace");
+    machine.leat("users disable grace");
     machine.leat("keys add");
     let audit = machine.leat("audit --limit 2");
     let found: Vec<_> = rows(&audit).into_iter().map(|row| row[2]).collect();
@@ -151,11 +151,11 @@ fn audit_has_the_user_of_the_operating_system_and_no_name_of_an_erased_user() {
     let user = Command::new("id").arg("-un").output().expect("id runs").stdout;
     let actor = format!("cli:{}", String::from_utf8_lossy(&user).trim());
     assert!(rows(&audit).iter().all(|row| row[1] == actor && row[4] == "default"), "{audit}");
-    assert!(audit.contains("(ada)"), "{audit}");
-    machine.leat("users delete ada");
+    assert!(audit.contains("(grace)"), "{audit}");
+    machine.leat("users delete grace");
     let audit = machine.leat("audit");
     assert_eq!(rows(&audit).len(), 4);
-    assert!(!audit.contains("ada"), "{audit}");
+    assert!(!audit.contains("grace"), "{audit}");
     assert_eq!(rows(&machine.leat("audit --project shop")).len(), 0);
 }
 
