@@ -456,7 +456,8 @@ pub const API_KEYS_PAUSE: Duration = Duration::from_secs(1);
 /// Time for which the tokens of a revoked API key are refused by its id, so that their peers cannot resume:
 /// longer than a resume is possible. Joins are refused as long as the key is not valid.
 pub const API_KEY_REVOCATION: Duration = Duration::from_secs(3_600);
-/// Interval at which old entries of the audit log are deleted, if a retention time is configured.
+/// Interval at which revocations that have ended are deleted, and old entries of the audit log, if a retention
+/// time is configured.
 pub const AUDIT_RETENTION_INTERVAL: Duration = Duration::from_secs(3_600);
 /// Entries of the audit log about rooms that wait for the database: all that a hundred administrators do in
 /// some minutes. Further ones are dropped, counted and logged.

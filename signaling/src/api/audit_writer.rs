@@ -11,7 +11,7 @@ use std::time::Duration;
 use stores::accounts::{
     AccountError, Accounts, Action, Actor, RevocationKind, RevocationReader, StoredRevocation,
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// Writes entries until the queue ends. While the database is away, they wait in the queue, in order.
 pub async fn write_audit(accounts: Accounts, mut queue: AuditQueue) {
@@ -104,13 +104,17 @@ pub async fn follow_revocations(accounts: Accounts, rooms: Arc<Rooms>) {
     let leeway = keyring.revocations().leeway();
     let mut reader = RevocationReader::new(accounts.clone());
     let mut outage = Outage::default();
+    let mut deleted_at: Option<Instant> = None;
     loop {
         let read = reader.next().await;
         outage.log(read.as_ref().err(), "revocations of other processes cannot be read");
         let found = read.unwrap_or_default();
         if found.is_empty() {
-            // Those that cannot be deleted now are deleted later.
-            let _ = accounts.delete_ended_revocations().await;
+            if deleted_at.is_none_or(|deleted_at| deleted_at.elapsed() >= limits::AUDIT_RETENTION_INTERVAL) {
+                // Those that cannot be deleted now are deleted later.
+                let _ = accounts.delete_ended_revocations().await;
+                deleted_at = Some(Instant::now());
+            }
             sleep(limits::API_KEYS_INTERVAL).await;
         }
         let found = found.into_iter().map(|stored| from_store(stored, leeway));

@@ -175,9 +175,9 @@ impl Keyring {
             return Err(RequestError::new(ErrorCode::TokenAlgorithm, text));
         }
         let named = header.kid.as_deref().and_then(|kid| self.named(kid));
-        // Issuers name their key even if this server has only one, without a name.
-        let is_fallback = named.is_none() && header.kid.is_some() && self.has_named();
         let is_pending = header.kid.is_some() && self.awaits_api_keys.load(Ordering::Relaxed);
+        // Issuers name their key even if this server has only one, without a name.
+        let is_fallback = named.is_none() && header.kid.is_some() && (is_pending || self.has_named());
         let unknown = || if is_pending { keys_are_not_read() } else { unknown_key(header.kid.is_some()) };
         let key = named.or_else(|| self.unnamed.clone()).ok_or_else(unknown)?;
         let claims = check_header(&header, &key).and_then(|()| verify(token, &key));
