@@ -366,7 +366,7 @@ pub struct Section {
     pub ice_pwd: Option<String>,
     /// Whether the author accepts and sends candidates later.
     pub trickles: bool,
-    /// Candidates.
+    /// Candidates, of the transports and kinds that are known here.
     pub candidates: Vec<Candidate>,
     /// Whether no further candidates follow.
     pub has_end_of_candidates: bool,
@@ -463,6 +463,14 @@ impl Section {
                 (len.contains(&text.len()) && text.chars().all(is_ice)).then(|| text.to_owned())
             })
         };
+        // One of a transport, an address or a kind that is not known here is skipped: others may work.
+        let candidates =
+            own.read("candidate", ATTRIBUTES_MAX, CANDIDATE, |text| match Candidate::parse(text) {
+                Some(candidate) => Some(Some(candidate)),
+                None => {
+                    (text.split(' ').filter(|word| !word.is_empty()).nth(6) == Some("typ")).then_some(None)
+                }
+            })?;
         let section = Self {
             kind,
             media: media.media.clone(),
@@ -476,7 +484,7 @@ impl Section {
             trickles: of("ice-options")
                 .values("ice-options")
                 .any(|text| text.split(' ').any(|option| option == "trickle")),
-            candidates: own.read("candidate", ATTRIBUTES_MAX, CANDIDATE, Candidate::parse)?,
+            candidates: candidates.into_iter().flatten().collect(),
             has_end_of_candidates: of("end-of-candidates").has("end-of-candidates"),
             fingerprints: fingerprints.into_iter().flatten().collect(),
             setup,

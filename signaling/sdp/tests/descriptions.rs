@@ -197,6 +197,15 @@ fn with(lines: &str) -> String {
 }
 
 #[test]
+fn candidates_of_unknown_kinds_are_skipped() {
+    let lines = "a=candidate:1 1 ssltcp 1 192.0.2.1 443 typ host\r\na=candidate:2 1 udp 1 192.0.2.1 1 typ moon\r\n\
+                 a=candidate:3 1 udp 1 192.0.2.1 7 typ host\r\n";
+    let description = parse(&with(lines));
+    let ports: Vec<_> = description.sections[0].candidates.iter().map(|candidate| candidate.port).collect();
+    assert_eq!(ports, [7]);
+}
+
+#[test]
 fn wrong_values_are_named() {
     for (lines, wanted) in [
         ("a=setup:both\r\n", "section 0 (mid 0): a=setup: expected actpass"),
