@@ -111,6 +111,7 @@ need_node() {
 }
 
 need_chromium() { need chromium; }
+need_firefox() { need firefox-esr; }
 
 # For the tests of plain RTP.
 need_ffmpeg() { need ffmpeg; }
