@@ -85,6 +85,13 @@ fn accepting(offer: &str) -> String {
     flipped.map(|line| format!("{line}\r\n")).collect()
 }
 
+/// With the first section of a kind closed.
+fn closed(text: &str, media: &str) -> String {
+    let (before, line) = text.split_once(&format!("m={media} ")).expect("a section");
+    let (_port, after) = line.split_once(' ').expect("a port");
+    format!("{before}m={media} 0 {after}")
+}
+
 fn directions(description: &Description) -> Vec<Direction> {
     description.sections.iter().map(|section| section.direction).collect()
 }
@@ -180,7 +187,7 @@ async fn bare_client_publishes_with_its_numbers_and_others_learn_of_it() {
     // The same offer again changes nothing; without the video, its producer ends.
     offers(&ada, &text).await;
     bob.no_more_notifications();
-    let without = text.replacen("m=video 9", "m=video 0", 1);
+    let without = closed(&text, "video");
     let found = offers(&ada, &without).await;
     assert_eq!(found.sections[1].port, 0);
     assert!(matches!(bob.notification().await, Payload::ProducerClosed(_)));
@@ -279,7 +286,7 @@ async fn refused_track_is_not_offered_again() {
     let (_ada, _) = publisher(&signaling, "stage").await;
     let mut bob = signaling.client();
     bob.join(join("stage", "Bob")).await;
-    let only_audio = vector("chrome-offer-audio.sdp").replace("a=sendrecv", "a=recvonly");
+    let only_audio = vector("chrome-offer-audio.sdp").replace("a=sendrecv", "a=recvonly").replace("a=sendonly", "a=recvonly");
     let found = offers(&bob, &only_audio).await;
     assert_eq!(found.sections[0].direction, Direction::SendOnly);
     // Of video, the client has said nothing: the server offers all that it has.
@@ -289,7 +296,7 @@ async fn refused_track_is_not_offered_again() {
     assert!(video.rtpmaps.iter().any(|map| map.name == "VP8") && video.rtpmaps.iter().any(|map| map.name == "AV1"));
     let audio: Vec<u8> = description.sections[0].rtpmaps.iter().map(|map| map.payload_type).collect();
     assert!(video.rtpmaps.iter().all(|map| !audio.contains(&map.payload_type)));
-    let refusing = accepting(&text).replacen("m=video 9", "m=video 0", 1);
+    let refusing = closed(&accepting(&text), "video");
     bob.done(answer(&refusing)).await;
     engine.received("the end of the consumer", |command| matches!(command, Command::CloseConsumer { .. })).await;
     sleep(10 * limits::NEGOTIATION_PAUSE).await;
@@ -310,7 +317,8 @@ async fn invalid_descriptions_are_refused_with_a_reason() {
     let text = sending();
     let cases = [
         (String::new(), "SDP"),
-        ("v=0".to_owned(), "SDP"),
+        ("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n".to_owned(), "no section"),
+        ("x".to_owned(), "SDP"),
         (text.replace("a=ice-ufrag", "a=x-ufrag"), "ice-ufrag"),
         (text.replace("a=fingerprint", "a=x-fingerprint"), "fingerprint"),
         (text.replace("a=setup:actpass", "a=setup:holdconn"), "holdconn"),
@@ -318,7 +326,7 @@ async fn invalid_descriptions_are_refused_with_a_reason() {
         (text.replace("a=rtcp-mux", "a=x-mux"), "rtcp-mux"),
         (text.replacen("t=0 0\r\n", "t=0 0\r\na=ice-lite\r\n", 1), "ICE-lite"),
         (text.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP"), "UDP/TLS/RTP/SAVPF"),
-        (text.replace("m=audio 9", "m=audio 0").replace("m=video 9", "m=video 0"), "no section"),
+        (closed(&closed(&text, "audio"), "video"), "no section"),
         (text.replace("opus", "GSM").replace("red/48000", "x/48000"), "GSM"),
     ];
     for (wrong, word) in cases {
@@ -357,7 +365,7 @@ async fn changed_credentials_restart_ice_and_another_certificate_starts_again() 
     let other = text.replace(line, &format!("a=fingerprint:sha-256 {}", ["CD"; 32].join(":")));
     offers(&ada, &other).await;
     assert_eq!(count(|command| matches!(command, Command::CreateTransport(_))), 2);
-    assert_eq!(count(|command| matches!(command, Command::CloseTransport { .. })), 1);
+    engine.received("the end of the first", |command| matches!(command, Command::CloseTransport { .. })).await;
 }
 
 async fn open(signaling: &Signaling, room: &str, sdp: &str, plan: Plan) -> Result<Resource, RequestError> {

@@ -33,6 +33,8 @@ pub struct Consumable {
     pub codecs: Vec<CodecParameters>,
     /// Extensions.
     pub extensions: Vec<Extension>,
+    /// Whether one stream of the producer has several spatial layers.
+    pub has_spatial_layers: bool,
     /// The layers of the producer.
     scalability_mode: ScalabilityMode,
     is_stereo: bool,
@@ -110,7 +112,8 @@ impl Consumable {
             })
             .collect();
         let (scalability_mode, is_stereo) = (produced.scalability_mode, produced.is_stereo);
-        Ok(Self { kind, codecs, extensions, scalability_mode, is_stereo, h264, has_remb })
+        let has_spatial_layers = produced.encodings.iter().any(|encoding| encoding.spatial_layers > 1);
+        Ok(Self { kind, codecs, extensions, has_spatial_layers, scalability_mode, is_stereo, h264, has_remb })
     }
 
     /// Whether there is a retransmission stream.

@@ -526,5 +526,5 @@ impl Worker {
 const PLAIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000);
 
 fn ice() -> IceParameters {
-    IceParameters { ufrag: Text::new("ufrag"), pwd: Text::new("a password of twenty-two") }
+    IceParameters { ufrag: Text::new("ufrag"), pwd: Text::new("APasswordOfTwentyTwo22") }
 }

@@ -2,7 +2,8 @@
 
 use super::lines::{Line, Negotiation, Played, Published};
 use crate::proto::{
-    ConnectTransport, ConsumeMedia, CreateTransport, DtlsParameters, ProduceMedia, RestartIce, signal::Payload,
+    ConnectTransport, ConsumeMedia, CreateTransport, DtlsParameters, ProduceMedia, RestartIce, RtpParameters,
+    signal::Payload,
 };
 use crate::request_error::RequestError;
 use crate::rooms::Rooms;
@@ -144,7 +145,8 @@ impl Rooms {
         let created = self.consume_on(peer, consume, Some(mid.to_owned())).await?;
         let consumer = parse_id(&created.id).map(ConsumerId).ok_or_else(unexpected)?;
         opened.objects.push(Object::Consumer(consumer));
-        let encodings = created.rtp_parameters.map(|parameters| parameters.encodings).unwrap_or_default();
+        let RtpParameters { codecs, encodings, .. } = created.rtp_parameters.unwrap_or_default();
+        let payload_types = codecs.iter().filter_map(|codec| u8::try_from(codec.payload_type).ok()).collect();
         let ssrcs =
             encodings.iter().flat_map(|encoding| encoding.ssrc.into_iter().chain(encoding.rtx.map(|rtx| rtx.ssrc)));
         let stream = self.state().producers.get(&producer).map(|track| track.peer.to_string());
@@ -153,6 +155,7 @@ impl Rooms {
             producer,
             msid: Msid { stream: stream.unwrap_or_default(), track: producer.to_string() },
             ssrcs: ssrcs.collect(),
+            payload_types,
             is_resumed: false,
         })
     }

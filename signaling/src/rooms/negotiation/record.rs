@@ -1,6 +1,7 @@
 //! A negotiation as the engine stores it with the transport, from which a new signaling process continues it.
 
 use super::lines::{Line, Negotiation, Plan, Played, Published, Remote};
+use crate::limits;
 use crate::proto::{DtlsParameters, RtpParameters};
 use crate::rooms::state::State;
 use control::{ConsumerId, Kind, ProducerId, TransportId};
@@ -11,6 +12,7 @@ use sdp::{
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A negotiation.
 #[derive(Clone, PartialEq, Message)]
@@ -155,6 +157,9 @@ pub struct LineRecord {
     /// The first format, for a section that is rejected.
     #[prost(string, tag = "13")]
     pub format: String,
+    /// Payload types of the consumer.
+    #[prost(uint32, repeated, tag = "14")]
+    pub payload_types: Vec<u32>,
 }
 
 impl SdpRecord {
@@ -187,6 +192,11 @@ impl SdpRecord {
             played: line.play.as_ref().map_or(0, |play| play.producer.0),
             stream: line.play.as_ref().map(|play| play.msid.stream.clone()).unwrap_or_default(),
             ssrcs: line.play.as_ref().map(|play| play.ssrcs.clone()).unwrap_or_default(),
+            payload_types: line
+                .play
+                .iter()
+                .flat_map(|play| play.payload_types.iter().copied().map(u32::from))
+                .collect(),
             format: line.section.formats.first().cloned().unwrap_or_default(),
         };
         let lines = of.lines.iter().map(line).collect();
@@ -247,6 +257,7 @@ impl SdpRecord {
             lines,
             next_mid: self.next_mid,
             before_offer: None,
+            offer_again: (Instant::now(), limits::OFFER_PAUSE),
             // The client may have the last offer of the former process, with an answer that was lost.
             is_offer_due: true,
             refused: BTreeSet::new(),
@@ -289,6 +300,7 @@ impl LineRecord {
             producer: ProducerId(self.played),
             msid: Msid { stream: self.stream.clone(), track: ProducerId(self.played).to_string() },
             ssrcs: self.ssrcs.clone(),
+            payload_types: self.payload_types.iter().filter_map(|number| u8::try_from(*number).ok()).collect(),
             is_resumed: false,
         });
         Some(Line {
@@ -296,6 +308,7 @@ impl LineRecord {
             kind,
             is_accepted: self.is_accepted,
             is_assumed: false,
+            is_guess: false,
             is_free: play.is_none(),
             publish,
             play,
