@@ -28,6 +28,7 @@ mod programs;
 mod relaying;
 mod replay;
 mod reports;
+mod roles;
 mod sources;
 mod stats;
 mod tolerance;

@@ -63,6 +63,8 @@ pub struct Introduction {
     pub certificate: Certificate,
     /// Its DTLS settings.
     pub dtls: Settings,
+    /// Whether it is the DTLS server (`a=setup:passive`).
+    pub is_dtls_server: bool,
 }
 
 /// A browser in a call.
@@ -101,10 +103,13 @@ pub struct Peer {
 impl Peer {
     /// A peer that starts checks at `now`.
     pub fn new(now: Instant, introduction: Introduction, mut rng: Rng) -> Self {
+        let Introduction { dtls, certificate, fingerprint, is_dtls_server, .. } = &introduction;
+        let server =
+            is_dtls_server.then(|| Secure::new(Endpoint::server(dtls, certificate, *fingerprint, now)));
         Self {
             agent: Agent::new(now, &introduction.ice, rng.fork()),
             introduction,
-            secure: None,
+            secure: server,
             connected_at: None,
             sources: Vec::new(),
             layered: Vec::new(),
