@@ -63,6 +63,7 @@ fn without_a_check_nothing_is_sent_until_the_transport_closes() {
 fn the_handshake_starts_with_the_later_of_command_and_check() {
     let mut world = World::new(411);
     let peer = world.join_unannounced_as(true);
+    world.link(peer).delay(20 * MS);
     world.run_for(5 * SEC);
     assert!(world.peer(peer).agent().is_nominated(), "{world}");
     let answers = sent_to(&world, peer);
@@ -76,16 +77,19 @@ fn the_handshake_starts_with_the_later_of_command_and_check() {
 /// A peer that answers nothing gets the ClientHello, its retransmissions, and those of a second attempt.
 #[test]
 fn a_peer_that_never_answers_gets_few_datagrams_and_is_closed() {
-    let mut world = World::new(412);
-    let peer = world.join_as_dtls_server();
-    world.run_until(5 * SEC, |world| world.peer(peer).agent().is_nominated());
-    // Nothing arrives from now on. Its checks are not repeated: the engine sends only its ClientHello.
-    world.order(peer, |peer, _| peer.agent_mut().fall_silent());
-    world.deafen(peer, true);
+    let mut world = World::with_consent_timeout(412, None);
+    let peer = world.join_unannounced_as(true);
+    world.run_for(5 * SEC);
+    let fingerprint = World::fingerprint_of_peers();
+    connect_as_client(&mut world, peer, fingerprint);
+    // Nothing arrives from now on: the engine answers no check and sends only its ClientHello.
+    world.uplink(peer).loss(1.0);
     let before = sent_to(&world, peer);
     world.run_for(CONNECT_TIMEOUT + SEC);
-    assert!(sent_to(&world, peer) - before <= 20, "{world}: {}", sent_to(&world, peer) - before);
-    assert!(closing(&world, world.transport(peer)).is_some(), "{world}");
+    let sent = sent_to(&world, peer) - before;
+    assert!((7..=16).contains(&sent), "{world}: {sent}");
+    assert_eq!(closing(&world, world.transport(peer)), Some(Closed::NeverConnected), "{world}");
+    assert!(world.peer(peer).connected_at().is_none(), "{world}");
 }
 
 /// Signaling gave both the client role. Neither is confused; the transport ends by its timeout.

@@ -73,9 +73,6 @@ const CIPHERS: &str = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256
 /// The first, which resists quantum computers, is only for DTLS 1.3.
 const GROUPS: &str = "X25519MLKEM768:X25519:P-256:P-384";
 
-/// The same with the short key share first. A client sends the share of the first one.
-const GROUPS_OF_SHORT_HELLO: &str = "X25519:X25519MLKEM768:P-256:P-384";
-
 impl Context {
     /// Creates one.
     ///
@@ -222,7 +219,7 @@ impl Connection {
     /// datagram: without the long key share of X25519MLKEM768. A server that prefers that group requests the
     /// share (RFC 8446 §4.1.4).
     pub fn shorten_hello(&mut self) -> Result<(), Failure> {
-        self.stream.ssl_mut().set_curves_list(GROUPS_OF_SHORT_HELLO).map_err(|_| Failure::Internal)
+        if raw::send_short_key_share(self.stream.ssl_mut()) { Ok(()) } else { Err(Failure::Internal) }
     }
 
     /// Starts a client: its ClientHello is ready to be sent.
