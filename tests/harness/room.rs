@@ -171,6 +171,19 @@ impl World {
         producer
     }
 
+    /// The same with other parameters of its producer.
+    pub fn publish_as(
+        &mut self,
+        peer: PeerId,
+        track: Track,
+        change: impl FnOnce(Produce) -> Produce,
+    ) -> ProducerId {
+        let producer = self.publish_unannounced(peer, track);
+        let produce = self.source(producer).produce(self.transport(peer), producer);
+        self.produce(peer, change(produce));
+        producer
+    }
+
     /// A peer sends a track that the engine does not know.
     pub fn publish_unannounced(&mut self, peer: PeerId, track: Track) -> ProducerId {
         let producer = ProducerId(self.next_id());
@@ -187,6 +200,18 @@ impl World {
         let consumer = ConsumerId(self.next_id());
         let consume = self.consume(peer, producer, consumer);
         self.subscribe_by(peer, consume)
+    }
+
+    /// The same with other parameters of its consumer.
+    pub fn subscribe_as(
+        &mut self,
+        peer: PeerId,
+        producer: ProducerId,
+        change: impl FnOnce(Consume) -> Consume,
+    ) -> ConsumerId {
+        let consumer = ConsumerId(self.next_id());
+        let consume = self.consume(peer, producer, consumer);
+        self.subscribe_by(peer, change(consume))
     }
 
     /// A peer subscribes to a track, and reports the arrival time of every packet: its rate follows its path.

@@ -5,6 +5,7 @@
 mod allocation;
 mod audio;
 mod bandwidth;
+mod both_ways;
 mod captures;
 mod chaos;
 mod congestion;
@@ -19,6 +20,7 @@ mod keyframes;
 mod layers;
 mod loss;
 mod model;
+mod old_clients;
 mod order;
 mod pipes;
 mod plain;

@@ -14,8 +14,8 @@ pub use payload::{Payload, Stamp};
 pub use secure::Secure;
 
 use crate::layered::LayeredSource;
-use crate::track::{received_ext, sent_ext};
-use control::{ConsumerId, Event, ProducerId};
+use crate::track::sent_ext;
+use control::{ConsumerId, Event, ExtensionKind, ProducerId};
 use dtls::{Certificate, Endpoint, Fingerprint, Settings};
 use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, Tx};
 use oracle_rtp::packet::Packet;
@@ -306,14 +306,15 @@ impl Peer {
         let packet = read
             .map_err(|_| "RTP makes the published implementation panic".to_owned())?
             .map_err(|error| format!("RTP is malformed: {error}"))?;
-        if let Some(value) = packet.header.get_extension(received_ext::TRANSPORT_CC) {
+        let ssrc = packet.header.ssrc;
+        let sink = self.sinks.iter_mut().find(|(_, sink)| sink.owns(ssrc));
+        let (_, sink) = sink.ok_or_else(|| format!("SSRC {ssrc} has no track"))?;
+        let number = sink.extension(ExtensionKind::TransportCc);
+        if let Some(value) = number.and_then(|id| packet.header.get_extension(id)) {
             let number = value.first_chunk::<2>().ok_or("a transport-wide number of one byte")?;
             self.arrivals.record(now, u16::from_be_bytes(*number));
             self.feedback_due.get_or_insert(now + FEEDBACK_INTERVAL);
         }
-        let ssrc = packet.header.ssrc;
-        let sink = self.sinks.iter_mut().find(|(_, sink)| sink.owns(ssrc));
-        let (_, sink) = sink.ok_or_else(|| format!("SSRC {ssrc} has no track"))?;
         if sink.is_padding(&packet) {
             self.padding += 1;
             return Ok(());
