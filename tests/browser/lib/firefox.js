@@ -1,0 +1,75 @@
+// Firefox with one page for each participant. The pages have the same methods as those of Chromium.
+
+import puppeteer from 'puppeteer-core';
+import { CAPTURE, constrainCamera, Peer } from './peers.js';
+import { PATIENCE_MS } from './wait.js';
+
+const FIREFOX = process.env.FIREFOX_BIN ?? '/usr/bin/firefox-esr';
+
+const PREFERENCES = {
+  // A fake camera and microphone, without a prompt.
+  'media.navigator.streams.fake': true,
+  'media.navigator.permission.disabled': true,
+  // Video and sound start without a click.
+  'media.autoplay.default': 0,
+  'media.autoplay.blocking_policy': 0,
+  'media.peerconnection.ice.loopback': true,
+  'media.peerconnection.ice.obfuscate_host_addresses': false,
+  // No connections to servers of the vendor.
+  'app.update.enabled': false,
+  'network.captive-portal-service.enabled': false,
+  'network.connectivity-service.enabled': false,
+  'services.settings.server': 'data:,#remote-settings-dummy/v1',
+  'media.gmp-manager.url': 'data:,',
+};
+
+export function launchFirefox() {
+  return puppeteer.launch({
+    browser: 'firefox',
+    executablePath: FIREFOX,
+    headless: true,
+    extraPrefsFirefox: PREFERENCES,
+    protocolTimeout: 3 * PATIENCE_MS,
+  });
+}
+
+/** A page in its own context, with its uncaught errors. */
+export async function openPage(browser, url, before = []) {
+  const context = await browser.createBrowserContext();
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+  for (const [script, argument] of before) await page.evaluateOnNewDocument(script, argument);
+  await page.goto(url);
+  return { page, errors, close: () => context.close() };
+}
+
+/** A participant in the web app. Methods of `Peer` that use locators are not available. */
+export class FirefoxPeer extends Peer {
+  #close;
+
+  static async open(browser, url, { room, name, camera = [constrainCamera, CAPTURE] }) {
+    const peer = new FirefoxPeer();
+    peer.name = name;
+    const query = new URLSearchParams({ room, name, join: '1' });
+    const opened = await openPage(browser, `${url}/?${query}`, [camera]);
+    peer.page = opened.page;
+    peer.errors = opened.errors;
+    peer.#close = opened.close;
+    return peer;
+  }
+
+  close() {
+    return this.#close();
+  }
+
+  tiles() {
+    return this.page.$$eval('.tile[data-source="camera"] .name', (names) =>
+      names
+        .map(({ textContent }) => textContent)
+        .filter((name) => !name.endsWith('(you)'))
+        .sort(),
+    );
+  }
+}
