@@ -164,7 +164,7 @@ inRoom(
   { uncaught: [PLAYER_PATCH] },
 );
 
-inRoom('the server gives a page of whip-whep its TURN servers', async ({ page, whip }) => {
+inRoom('a page of whip-whep uses the TURN servers of the answer', async ({ page, whip }) => {
   const camera = await page('Camera');
   const servers = await camera.run(async (url) => {
     const connection = new RTCPeerConnection();
@@ -183,7 +183,7 @@ inRoom('the server gives a page of whip-whep its TURN servers', async ({ page, w
   }
 });
 
-inRoom('the restart of whip-whep keeps the stream', async ({ page, peer, whip }) => {
+inRoom('an ICE restart of a publisher keeps its streams', async ({ page, peer, whip }) => {
   const camera = await page('Camera');
   await camera.publish(whip('Camera'));
   const ada = await peer('Ada', { camera: [withoutDevices] });

@@ -113,6 +113,12 @@ test('an offer without a codec that the room has is refused', TEST_LIMIT, async 
   await assertProblem(await send(`${open.url}/whip/${ROOM}`, { body }), 406, 422);
 });
 
+test('an offer of which one section cannot be answered is refused as a whole', TEST_LIMIT, async () => {
+  const [audio, video] = OFFER.split('m=video ');
+  const body = `${audio}m=video ${video.replaceAll(/^a=rtpmap:(\d+) [\w-]+\//gm, 'a=rtpmap:$1 unknown/')}`;
+  await assertProblem(await send(`${open.url}/whip/${ROOM}`, { body }), 406, 422);
+});
+
 test('an offer that is not bundled is refused', TEST_LIMIT, async () => {
   const body = OFFER.replace(/^a=group:BUNDLE .*\r\n/m, '');
   await assertProblem(await send(`${open.url}/whip/${ROOM}`, { body }), 400, 406, 422);
@@ -260,6 +266,22 @@ test('the answer names the TURN server with credentials', TEST_LIMIT, async (t) 
     assert.match(server.url, new RegExp(`^turns?:.*:(${open.turnPort}|${open.turnTlsPort})(\\?transport=(udp|tcp))?$`));
     assert.ok(server.username && server.credential, JSON.stringify(server));
     assert.equal(server['credential-type'], 'password');
+  }
+});
+
+test('without the engine an offer is answered with 503 and a time to retry after', TEST_LIMIT, async () => {
+  const leat = await Leat.start();
+  try {
+    // Paused, so that it does not start the engine again.
+    leat.pause();
+    leat.crash('leat-engine');
+    await until('signaling notices', async () => (await (await fetch(`${leat.url}/healthz`)).json()).engine === 'away');
+    const response = await send(`${leat.url}/whip/${ROOM}`);
+    assert.match(response.headers.get('Retry-After') ?? '', /^[1-9]\d*$/);
+    await assertProblem(response, 503);
+  } finally {
+    leat.resume();
+    await leat.stop();
   }
 });
 
