@@ -111,6 +111,7 @@ need_node() {
 }
 
 need_chromium() { need chromium; }
+need_firefox() { need firefox-esr; }
 
 # For the tests of plain RTP.
 need_ffmpeg() { need ffmpeg; }
@@ -139,7 +140,6 @@ END
     apt_install python3-gst-1.0 gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice \
         gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 }
-need_firefox() { need firefox-esr; }
 
 # For the test of the load generator with another server, and for the virtual network of both servers.
 need_janus() {
