@@ -66,8 +66,7 @@ for (const codec of ['video/VP8', 'video/VP9']) {
       await page.play(`${leat.url}/whep/${room}`);
       const { received } = await page.receives({ frames: FRAMES });
       assert.equal(received.find(({ kind }) => kind === 'video').codec, codec);
-      const [picture] = await page.shows();
-      assert.equal(`${picture.width}×${picture.height}`, '640×360');
+      await page.shows();
       assert.equal(await page.stop(), 200);
     }),
   );

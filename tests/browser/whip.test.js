@@ -98,8 +98,7 @@ for (const codec of ['video/VP8', 'video/H264', 'video/VP9', 'video/AV1']) {
     await player.play(whep());
     const { received } = await player.receives({ frames: FRAMES });
     assert.equal(received.find(({ kind }) => kind === 'video').codec, codec);
-    const [picture] = await player.shows();
-    assert.equal(`${picture.width}×${picture.height}`, '640×360');
+    await player.shows();
 
     assert.equal(await player.stop(), 200);
     assert.equal(await camera.stop(), 200);
@@ -227,17 +226,18 @@ inRoom('a player that starts before the second publisher shows both', async ({ p
 
 inRoom('?peer= selects one publisher', async ({ page, whip, whep }) => {
   const [small, large] = [await page('Small'), await page('Large')];
-  await small.publish(whip('Small'), { video: { width: 320, height: 180 } });
+  // A busy CPU makes pictures smaller, but does not change their shape.
+  await small.publish(whip('Small'), { video: { width: 320, height: 240 } });
   await large.publish(whip('Large'), { video: { width: 640, height: 360 } });
-  for (const [peer, width] of [
-    ['Large', 640],
-    ['Small', 320],
+  for (const [peer, shape] of [
+    ['Large', 16 / 9],
+    ['Small', 4 / 3],
   ]) {
     const player = await page(`Player of ${peer}`);
     await player.play(whep({ peer }));
     await player.receives({ frames: FRAMES });
-    const [picture] = await player.shows();
-    assert.equal(picture.width, width, `the picture of ${peer}`);
+    const [{ width, height }] = await player.shows();
+    assert.ok(Math.abs(width / height - shape) < 0.05, `the picture of ${peer} is ${width}×${height}`);
     await player.close();
   }
   const none = await page('Player of another');

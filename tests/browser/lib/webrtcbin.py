@@ -57,12 +57,15 @@ class Client:
         self.posted = False
         self.counts = {"video": 0, "audio": 0}
         self.loop = GLib.MainLoop()
-        description = "pipeline ( webrtcbin name=peer bundle-policy=max-bundle"
+        self.pipeline = Gst.Pipeline.new()
+        self.peer = Gst.ElementFactory.make("webrtcbin", "peer")
+        self.peer.set_property("bundle-policy", GstWebRTC.WebRTCBundlePolicy.MAX_BUNDLE)
+        self.pipeline.add(self.peer)
         if path == "publish":
-            description += f" {CAMERA} ! {ENCODERS[codec]} ! application/x-rtp,media=video ! peer."
-            description += f" {MICROPHONE} ! rtpopuspay pt=97 ! application/x-rtp,media=audio ! peer."
-        self.pipeline = Gst.parse_launch(f"{description} )")
-        self.peer = self.pipeline.get_by_name("peer")
+            for source in (f"{CAMERA} ! {ENCODERS[codec]}", f"{MICROPHONE} ! rtpopuspay pt=97"):
+                source = Gst.parse_bin_from_description(source, True)
+                self.pipeline.add(source)
+                source.link(self.peer)
         self.peer.connect("on-negotiation-needed", self.on_negotiation_needed)
         self.peer.connect("notify::ice-gathering-state", self.on_gathering_state)
         self.peer.connect("notify::connection-state", self.on_connection_state)

@@ -35,15 +35,26 @@ async function post(connection, { url, token }) {
   return { ...result, location, index: connections.indexOf(connection) };
 }
 
-/** Shows the received tracks of one kind each in an element of the page. */
+/** The number of frames that each element has shown. */
+const shown = new Map();
+
+/** Shows a received track in an element of the page. */
 function show({ track }) {
   const element = Object.assign(document.createElement(track.kind), { autoplay: true, playsInline: true });
   element.muted = true;
   element.srcObject = new MediaStream([track]);
   document.body.append(element);
+  if (track.kind === 'audio') return;
+  // Firefox has no count of the frames shown of a stream.
+  const count = () => {
+    shown.set(element, shown.get(element) + 1);
+    element.requestVideoFrameCallback(count);
+  };
+  shown.set(element, 0);
+  element.requestVideoFrameCallback(count);
 }
 
-async function camera({ video = true, audio = true }) {
+async function camera({ video = true, audio = true } = {}) {
   return navigator.mediaDevices.getUserMedia({ video: video && { width: 640, height: 360, frameRate: 15, ...video }, audio });
 }
 
@@ -142,7 +153,7 @@ function pictures() {
   return [...document.querySelectorAll('video')].map((video) => ({
     width: video.videoWidth,
     height: video.videoHeight,
-    frames: video.getVideoPlaybackQuality().totalVideoFrames,
+    frames: shown.get(video),
   }));
 }
 
