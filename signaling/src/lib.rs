@@ -25,9 +25,11 @@ pub mod presence;
 pub mod protocol;
 pub mod request_error;
 pub mod rooms;
+pub mod sdp;
 pub mod server;
 pub mod supervisor;
 pub mod token_bucket;
+pub mod whip;
 
 /// Default log filter, without `LEAT_LOG`: our own messages from level info, warnings of others.
 pub const LOG_FILTER: &str = "warn,signaling=info,leat=info,bus=info,stores=info";

@@ -474,3 +474,28 @@ pub const AUDIT_RETRY: Duration = Duration::from_secs(1);
 /// Time at the end of the process to write what waits for the stores: entries of the audit log, sessions,
 /// events.
 pub const STORES_DRAIN: Duration = Duration::from_secs(2);
+
+/// Sections of a negotiation, open or closed: audio and video of 32 peers. Further tracks are not played; a
+/// description of a client with more gets `LIMIT`.
+pub const NEGOTIATED_SECTIONS_MAX: usize = 64;
+const _: () = assert!(NEGOTIATED_SECTIONS_MAX <= sdp::limits::SECTIONS_MAX);
+/// Descriptions of one client: a page that adds tracks one by one, in a room in which others come and go. Further
+/// ones get `LIMIT`.
+pub const DESCRIPTIONS_PER_SECOND: f64 = 10.0;
+/// The burst of that.
+pub const DESCRIPTIONS_BURST: f64 = 50.0;
+/// Time between a change in a room and the offer to a client: changes that come together are one offer.
+pub const NEGOTIATION_PAUSE: Duration = Duration::from_millis(20);
+/// Retry-After of a player in a room in which nothing is published.
+pub const PLAYER_PAUSE: Duration = Duration::from_secs(2);
+/// Bytes of the body of a request with a description or a fragment. A longer one gets status 413.
+pub const WHIP_BODY_BYTES_MAX: usize = sdp::limits::DESCRIPTION_BYTES_MAX;
+/// Requests to WHIP and WHEP of one IPv4 address or IPv6 /64, before anything else of them is looked at: a school in
+/// which every player retries. A further one gets status 429.
+pub const WHIP_REQUESTS_PER_ADDRESS_PER_SECOND: f64 = 50.0;
+/// The burst of that.
+pub const WHIP_REQUESTS_PER_ADDRESS_BURST: f64 = 1_000.0;
+/// Time for which a client with a stream key may come back to its call; its media flows as long as it likes.
+pub const STREAM_KEY_SESSION: Duration = Duration::from_secs(24 * 3_600);
+/// Retry-After while the database of stream keys does not answer.
+pub const STREAM_KEY_PAUSE: Duration = Duration::from_secs(2);

@@ -97,6 +97,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     engine::start(engine, config.control_socket, sender).context("cannot start a thread")?;
     tokio::spawn(rooms.clone().follow(events));
     let mut settings = config.http_settings;
+    settings.stream_keys = accounts.clone();
     let mut auditing = None;
     if let Some(accounts) = accounts {
         let AccountSettings { audit_retention, parties, .. } = config.accounts;

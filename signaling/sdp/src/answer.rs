@@ -1,62 +1,8 @@
 //! Writes an answer (RFC 8829 §5.3.1).
 
-use crate::candidate::{Candidate, CandidateAddress, CandidateKind, TcpKind, Transport};
 use crate::description::Description;
 use crate::error::SdpError;
-use crate::section::{Direction, ExtMap, Fingerprint, MediaKind, Msid, RtpMap, Section, Setup};
-use std::fmt::Write;
-
-/// What an answer says about the transport, which all sections share (BUNDLE).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnswerTransport {
-    /// ICE user name fragment.
-    pub ice_ufrag: String,
-    /// ICE password.
-    pub ice_pwd: String,
-    /// The fingerprint of the certificate.
-    pub fingerprint: Fingerprint,
-    /// Active or passive.
-    pub setup: Setup,
-    /// All candidates: an ICE-lite agent has no others.
-    pub candidates: Vec<Candidate>,
-    /// Whether the answering side is an ICE-lite agent.
-    pub is_ice_lite: bool,
-}
-
-/// A codec of an answer, with a payload type of the offer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnswerCodec {
-    /// Payload type, name and clock rate.
-    pub map: RtpMap,
-    /// The parameters as text, for example `apt=96`; may be empty.
-    pub parameters: String,
-    /// The feedback as text, for example `nack pli`.
-    pub feedback: Vec<String>,
-}
-
-/// What an answer says about one section.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AnswerSection {
-    /// Port 0.
-    Rejected,
-    /// Media that flows.
-    Media(AnswerMedia),
-}
-
-/// Media of a section that is accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnswerMedia {
-    /// For the answering side.
-    pub direction: Direction,
-    /// At least one.
-    pub codecs: Vec<AnswerCodec>,
-    /// With ids of the offer.
-    pub extmaps: Vec<ExtMap>,
-    /// RIDs of the offer that the answering side receives, in the order of the offer.
-    pub received_rids: Vec<String>,
-    /// The track that the answering side sends, and its SSRCs: of the stream, and of its RTX.
-    pub sent: Option<(Msid, Vec<u32>)>,
-}
+use crate::local::{self, Head, LocalSection, LocalTransport, Session};
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,9 +12,9 @@ pub struct Answer {
     /// Increases with each answer.
     pub version: u64,
     /// The transport.
-    pub transport: AnswerTransport,
+    pub transport: LocalTransport,
     /// One for each section of the offer, in its order.
-    pub sections: Vec<AnswerSection>,
+    pub sections: Vec<LocalSection>,
 }
 
 impl Answer {
@@ -81,168 +27,13 @@ impl Answer {
         }
         for (section, answer) in offer.sections.iter().zip(&self.sections) {
             let place = format!("answer for mid {}", section.mid);
-            if let AnswerSection::Media(media) = answer {
+            if let LocalSection::Media(media) = answer {
                 media.check(section).map_or(Ok(()), |reason| Err(wrong(&place, reason)))?;
             }
         }
-        let mut text = String::with_capacity(4_096);
-        let accepted = offer.sections.iter().zip(&self.sections);
-        let accepted = accepted.filter(|(_, answer)| matches!(answer, AnswerSection::Media(_)));
-        let mids: Vec<&str> = accepted.map(|(section, _)| section.mid.as_str()).collect();
-        // Writing to a string does not fail.
-        let _ = write!(
-            text,
-            "v=0\r\no=- {} {} IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n",
-            self.session_id, self.version
-        );
-        if !mids.is_empty() {
-            let _ = write!(text, "a=group:BUNDLE {}\r\n", mids.join(" "));
-        }
-        if self.transport.is_ice_lite {
-            text.push_str("a=ice-lite\r\n");
-        }
-        if offer.sections.iter().any(|section| section.allows_mixed) {
-            text.push_str("a=extmap-allow-mixed\r\n");
-        }
-        for (section, answer) in offer.sections.iter().zip(&self.sections) {
-            match answer {
-                AnswerSection::Rejected => write_rejected(&mut text, section),
-                AnswerSection::Media(media) => media.write(&mut text, section, &self.transport),
-            }
-        }
-        Ok(text)
-    }
-}
-
-/// RFC 3264 §6: port 0, with the formats of the offer.
-fn write_rejected(text: &mut String, section: &Section) {
-    let formats = if section.formats.is_empty() { "0".to_owned() } else { section.formats.join(" ") };
-    let _ = write!(
-        text,
-        "m={} 0 {} {formats}\r\nc=IN IP4 0.0.0.0\r\na=mid:{}\r\na=inactive\r\n",
-        section.media, section.protocol, section.mid
-    );
-}
-
-impl AnswerMedia {
-    /// Why the offerer would refuse this answer for its section.
-    fn check(&self, offered: &Section) -> Option<&'static str> {
-        let offers = |payload_type: u8| offered.payload_types().any(|offered| offered == payload_type);
-        let has_extension = |own: &ExtMap| {
-            offered.extmaps.iter().any(|offered| offered.id == own.id && offered.uri == own.uri)
-        };
-        let has_rid = |rid: &String| offered.rids.iter().any(|offered| offered.is_sent && offered.id == *rid);
-        match () {
-            () if !matches!(offered.kind, MediaKind::Audio | MediaKind::Video) => {
-                Some("only audio and video can be accepted")
-            }
-            () if offered.is_rejected() => Some("the offer rejects the section"),
-            () if self.codecs.is_empty() => Some("it has no codec"),
-            () if !self.codecs.iter().all(|codec| offers(codec.map.payload_type)) => {
-                Some("a payload type is not offered")
-            }
-            () if !self.extmaps.iter().all(has_extension) => Some("a header extension is not offered"),
-            () if !self.received_rids.iter().all(has_rid) => Some("a RID is not offered"),
-            () if self.direction.sends() && !offered.direction.receives() => {
-                Some("it sends, and the offer does not receive")
-            }
-            () if self.direction.receives() && !offered.direction.sends() => {
-                Some("it receives, and the offer does not send")
-            }
-            () => None,
-        }
-    }
-
-    fn write(&self, text: &mut String, offered: &Section, transport: &AnswerTransport) {
-        let formats: Vec<_> = self.codecs.iter().map(|codec| codec.map.payload_type.to_string()).collect();
-        let _ = write!(
-            text,
-            "m={} 9 {} {}\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n",
-            offered.media,
-            offered.protocol,
-            formats.join(" ")
-        );
-        transport.write(text);
-        let _ = write!(text, "a=mid:{}\r\na={}\r\na=rtcp-mux\r\n", offered.mid, self.direction.name());
-        if offered.has_rtcp_rsize {
-            text.push_str("a=rtcp-rsize\r\n");
-        }
-        for ExtMap { id, direction, uri } in &self.extmaps {
-            let direction = direction.map(|direction| format!("/{}", direction.name())).unwrap_or_default();
-            let _ = write!(text, "a=extmap:{id}{direction} {uri}\r\n");
-        }
-        for AnswerCodec { map, parameters, feedback } in &self.codecs {
-            let RtpMap { payload_type, name, clock_rate, channels } = map;
-            let channels = channels.map(|channels| format!("/{channels}")).unwrap_or_default();
-            let _ = write!(text, "a=rtpmap:{payload_type} {name}/{clock_rate}{channels}\r\n");
-            for feedback in feedback {
-                let _ = write!(text, "a=rtcp-fb:{payload_type} {feedback}\r\n");
-            }
-            if !parameters.is_empty() {
-                let _ = write!(text, "a=fmtp:{payload_type} {parameters}\r\n");
-            }
-        }
-        for rid in &self.received_rids {
-            let _ = write!(text, "a=rid:{rid} recv\r\n");
-        }
-        if !self.received_rids.is_empty() {
-            let _ = write!(text, "a=simulcast:recv {}\r\n", self.received_rids.join(";"));
-        }
-        if let Some((msid, ssrcs)) = &self.sent {
-            let _ = write!(text, "a=msid:{} {}\r\n", msid.stream, msid.track);
-            if let [first, second] = ssrcs[..] {
-                let _ = write!(text, "a=ssrc-group:FID {first} {second}\r\n");
-            }
-            for ssrc in ssrcs {
-                let _ = write!(text, "a=ssrc:{ssrc} cname:{}\r\n", msid.stream);
-            }
-        }
-    }
-}
-
-impl AnswerTransport {
-    fn write(&self, text: &mut String) {
-        for candidate in &self.candidates {
-            let _ = write!(text, "a=candidate:{candidate}\r\n");
-        }
-        if self.is_ice_lite {
-            text.push_str("a=end-of-candidates\r\n");
-        }
-        let value: Vec<String> = self.fingerprint.value.iter().map(|byte| format!("{byte:02X}")).collect();
-        let _ = write!(
-            text,
-            "a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:{} {}\r\na=setup:{}\r\n",
-            self.ice_ufrag,
-            self.ice_pwd,
-            self.fingerprint.algorithm.name(),
-            value.join(":"),
-            self.setup.name()
-        );
-    }
-}
-
-impl std::fmt::Display for Candidate {
-    /// The value of `a=candidate`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { foundation, component, transport, priority, address, port, kind } = self;
-        let protocol = if *transport == Transport::Udp { "udp" } else { "tcp" };
-        write!(f, "{foundation} {component} {protocol} {priority} ")?;
-        match address {
-            CandidateAddress::Ip(ip) => write!(f, "{ip}")?,
-            CandidateAddress::Name(name) => f.write_str(name)?,
-        }
-        let kind = match kind {
-            CandidateKind::Host => "host",
-            CandidateKind::ServerReflexive => "srflx",
-            CandidateKind::PeerReflexive => "prflx",
-            CandidateKind::Relayed => "relay",
-        };
-        write!(f, " {port} typ {kind}")?;
-        match transport {
-            Transport::Udp => Ok(()),
-            Transport::Tcp(TcpKind::Active) => f.write_str(" tcptype active"),
-            Transport::Tcp(TcpKind::Passive) => f.write_str(" tcptype passive"),
-            Transport::Tcp(TcpKind::SimultaneousOpen) => f.write_str(" tcptype so"),
-        }
+        let sections: Vec<_> = offer.sections.iter().map(Head::from).zip(&self.sections).collect();
+        let allows_mixed = offer.sections.iter().any(|section| section.allows_mixed);
+        let (id, version) = (self.session_id, self.version);
+        Ok(local::write(&Session { id, version, transport: &self.transport, allows_mixed }, &sections))
     }
 }

@@ -1,6 +1,6 @@
 //! A whole description.
 
-use crate::attribute::{Attributes, token};
+use crate::attribute::{Attributes, token, word};
 use crate::error::SdpError;
 use crate::limits::{DESCRIPTION_BYTES_MAX, LINES_MAX, SECTIONS_MAX};
 use crate::section::Section;
@@ -15,6 +15,8 @@ pub struct Description {
     pub bundles: Vec<Vec<String>>,
     /// Whether the author is an ICE-lite agent.
     pub is_ice_lite: bool,
+    /// Identifies the session of the author: the same in all its descriptions (RFC 8866 §5.2).
+    pub session_id: String,
 }
 
 impl Description {
@@ -48,7 +50,9 @@ impl Description {
         });
         let bundles = bundles.collect::<Option<_>>();
         let bundles = bundles.ok_or_else(|| attributes.wrong("group", "BUNDLE and MIDs"))?;
-        Ok(Self { sections, bundles, is_ice_lite: attributes.has("ice-lite") })
+        let is_ice_lite = attributes.has("ice-lite");
+        let session_id = word(&session.origin.sess_id).unwrap_or_default();
+        Ok(Self { sections, bundles, is_ice_lite, session_id })
     }
 
     /// The section with this MID.

@@ -12,14 +12,20 @@ mod attribute;
 mod candidate;
 mod description;
 mod error;
+mod fragment;
 pub mod limits;
+mod local;
+mod offer;
 mod section;
 mod simulcast;
 
-pub use answer::{Answer, AnswerCodec, AnswerMedia, AnswerSection, AnswerTransport};
+pub use answer::Answer;
 pub use candidate::{Candidate, CandidateAddress, CandidateKind, TcpKind, Transport};
 pub use description::Description;
 pub use error::SdpError;
+pub use fragment::Fragment;
+pub use local::{LocalCodec, LocalMedia, LocalSection, LocalTransport};
+pub use offer::{Offer, OfferedSection};
 pub use section::{
     Direction, ExtMap, Feedback, Fingerprint, Fmtp, HashAlgorithm, MediaKind, Msid, Rid, RtpMap, Section,
     Setup, Ssrc, SsrcGroup,

@@ -18,3 +18,6 @@ pub const RIDS_MAX: usize = 16;
 pub const TOKEN_BYTES_MAX: usize = 256;
 /// Fingerprints of a section: one for each hash of RFC 8122. A section with more is refused.
 pub const FINGERPRINTS_MAX: usize = 8;
+/// Bytes of a fragment: 128 candidates of 120 bytes, and what surrounds them. A longer one is refused before it is
+/// parsed.
+pub const FRAGMENT_BYTES_MAX: usize = 32 * 1024;

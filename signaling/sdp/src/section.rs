@@ -407,6 +407,42 @@ pub struct Section {
 }
 
 impl Section {
+    /// A section of no kind, without formats and attributes, and with a port.
+    pub fn empty(protocol: &str) -> Self {
+        Self {
+            kind: MediaKind::Other,
+            media: String::new(),
+            port: 9,
+            protocol: protocol.to_owned(),
+            formats: Vec::new(),
+            mid: String::new(),
+            direction: Direction::SendRecv,
+            is_bundle_only: false,
+            ice_ufrag: None,
+            ice_pwd: None,
+            trickles: false,
+            candidates: Vec::new(),
+            has_end_of_candidates: false,
+            fingerprints: Vec::new(),
+            setup: None,
+            has_rtcp_mux: true,
+            has_rtcp_rsize: true,
+            extmaps: Vec::new(),
+            allows_mixed: false,
+            rtpmaps: Vec::new(),
+            fmtps: Vec::new(),
+            feedback: Vec::new(),
+            rids: Vec::new(),
+            simulcast: None,
+            ssrcs: Vec::new(),
+            ssrc_groups: Vec::new(),
+            msid: None,
+            ptime_ms: None,
+            sctp_port: None,
+            max_message_size: None,
+        }
+    }
+
     /// Whether the author has rejected the section or closed it.
     pub fn is_rejected(&self) -> bool {
         self.port == 0 && !self.is_bundle_only

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use sdp::limits::{ATTRIBUTES_MAX, DESCRIPTION_BYTES_MAX, FORMATS_MAX, LINES_MAX, RIDS_MAX, SECTIONS_MAX};
 use sdp::{
-    Answer, AnswerCodec, AnswerMedia, AnswerSection, AnswerTransport, Candidate, CandidateAddress,
+    Answer, LocalCodec, LocalMedia, LocalSection, LocalTransport, Candidate, CandidateAddress,
     CandidateKind, Description, Direction, ExtMap, Fingerprint, HashAlgorithm, MediaKind, Msid, RtpMap,
     SdpError, Section, Setup, TcpKind, Transport,
 };
@@ -356,7 +356,7 @@ fn vectors_once() -> &'static [String] {
     TEXTS.get_or_init(|| vectors().into_iter().map(|(_, text)| text).collect())
 }
 
-fn codec(section: &Section, map: &RtpMap) -> AnswerCodec {
+fn codec(section: &Section, map: &RtpMap) -> LocalCodec {
     let parameters = section.fmtp(map.payload_type).map(|fmtp| {
         let pairs = fmtp.parameters.iter().map(|(name, value)| match name.is_empty() {
             true => value.clone(),
@@ -367,7 +367,7 @@ fn codec(section: &Section, map: &RtpMap) -> AnswerCodec {
     let feedback = section.feedback.iter().filter(|feedback| feedback.payload_type == Some(map.payload_type));
     let feedback =
         feedback.map(|feedback| format!("{} {}", feedback.name, feedback.parameter).trim().to_owned());
-    AnswerCodec { map: map.clone(), parameters: parameters.unwrap_or_default(), feedback: feedback.collect() }
+    LocalCodec { map: map.clone(), parameters: parameters.unwrap_or_default(), feedback: feedback.collect() }
 }
 
 /// Accepts what `accepts` says of each section, codec and extension.
@@ -379,7 +379,7 @@ fn answer(offer: &Description, mut accepts: impl FnMut() -> bool) -> Answer {
         let maps = section.rtpmaps.iter().filter(|map| offered.contains(&map.payload_type) && accepts());
         let codecs: Vec<_> = maps.map(|map| codec(section, map)).collect();
         if !is_media || codecs.is_empty() {
-            sections.push(AnswerSection::Rejected);
+            sections.push(LocalSection::Rejected);
             continue;
         }
         let extmaps = section.extmaps.iter().filter(|_| accepts()).cloned();
@@ -387,7 +387,7 @@ fn answer(offer: &Description, mut accepts: impl FnMut() -> bool) -> Answer {
         let direction = section.direction.reversed();
         let received_rids = section.rids.iter().filter(|rid| rid.is_sent).map(|rid| rid.id.clone()).collect();
         let msid = Msid { stream: "stream".into(), track: "track".into() };
-        sections.push(AnswerSection::Media(AnswerMedia {
+        sections.push(LocalSection::Media(LocalMedia {
             direction,
             codecs,
             extmaps: extmaps.collect(),
@@ -395,7 +395,7 @@ fn answer(offer: &Description, mut accepts: impl FnMut() -> bool) -> Answer {
             sent: direction.sends().then_some((msid, vec![1, 2])),
         }));
     }
-    let transport = AnswerTransport {
+    let transport = LocalTransport {
         ice_ufrag: "abcd".into(),
         ice_pwd: "abcdefghijklmnopqrstuvwx".into(),
         fingerprint: Fingerprint { algorithm: HashAlgorithm::Sha256, value: vec![0xab; 32] },
@@ -419,7 +419,7 @@ fn check_answer(name: &str, offer: &Description, answer: &Answer) {
     let mut bundled = Vec::new();
     for ((section, offered), meant) in read.sections.iter().zip(&offer.sections).zip(&answer.sections) {
         assert_eq!((&section.mid, &section.media), (&offered.mid, &offered.media), "{name}");
-        let AnswerSection::Media(media) = meant else {
+        let LocalSection::Media(media) = meant else {
             assert!(section.is_rejected(), "{name}");
             continue;
         };
@@ -457,9 +457,9 @@ fn answers_to_real_offers_are_read_as_they_were_meant() {
 fn answer_with_what_was_not_offered_is_refused() {
     let offer = parse(&vector("chrome-offer-vp8-sim3.sdp"));
     let good = answer(&offer, || true);
-    let refused = |change: &dyn Fn(&mut AnswerMedia), wanted: &str| {
+    let refused = |change: &dyn Fn(&mut LocalMedia), wanted: &str| {
         let mut changed = good.clone();
-        let AnswerSection::Media(media) = &mut changed.sections[0] else { panic!("a section") };
+        let LocalSection::Media(media) = &mut changed.sections[0] else { panic!("a section") };
         change(media);
         let error = changed.write(&offer).expect_err(wanted).to_string();
         assert!(error.contains(wanted), "{wanted}: {error}");

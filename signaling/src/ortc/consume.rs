@@ -2,7 +2,7 @@
 
 use super::names::{self, is_rtx, uri};
 use super::payload_types::payload_types;
-use super::produce::{Produced, has_feedback};
+use super::produce::{Produced, has_feedback, payload_type};
 use super::text::{check_len, kind_name};
 use super::value::{as_number, number};
 use super::{ScalabilityMode, capabilities, formats};
@@ -15,13 +15,22 @@ use crate::request_error::RequestError;
 use control::{Codec, CodecParameters, Extension, ExtensionKind, Kind};
 use std::collections::BTreeMap;
 
+/// Whose payload types and extension ids a consumer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// Those of the router: the client creates its description from the parameters of the consumer.
+    Router,
+    /// Those of the receiver: its description has them, and an answer cannot change them.
+    Receiver,
+}
+
 /// What one client can receive of one producer, before MID and SSRCs are assigned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consumable {
     kind: Kind,
-    /// Codecs in the producer's order, with the router's payload types.
+    /// Codecs in the producer's order.
     pub codecs: Vec<CodecParameters>,
-    /// Extensions with the router's ids.
+    /// Extensions.
     pub extensions: Vec<Extension>,
     /// The layers of the producer.
     scalability_mode: ScalabilityMode,
@@ -40,14 +49,24 @@ pub struct ConsumerSsrcs {
 }
 
 impl Consumable {
-    /// Intersects a producer with the capabilities of a receiver.
+    /// Intersects a producer with the capabilities of a receiver; the numbers are those of the router.
     pub fn new(kind: Kind, produced: &Produced, receiver: &RtpCapabilities) -> Result<Self, RequestError> {
+        Self::with_numbers(kind, produced, receiver, Numbers::Router)
+    }
+
+    /// Intersects a producer with the capabilities of a receiver.
+    pub fn with_numbers(
+        kind: Kind,
+        produced: &Produced,
+        receiver: &RtpCapabilities,
+        numbers: Numbers,
+    ) -> Result<Self, RequestError> {
         check_len("rtpCapabilities.codecs", &receiver.codecs)?;
         check_len("rtpCapabilities.headerExtensions", &receiver.header_extensions)?;
         let mut codecs: Vec<CodecParameters> = Vec::new();
         for produced in &produced.codecs {
             let known = codecs.iter().any(|codec| codec.codec == produced.codec);
-            if let Some(codec) = codec(kind, produced.codec, receiver)?.filter(|_| !known) {
+            if let Some(codec) = codec(kind, produced.codec, receiver, numbers)?.filter(|_| !known) {
                 codecs.push(codec);
             }
         }
@@ -78,7 +97,13 @@ impl Consumable {
                 ExtensionKind::AbsSendTime => has_remb,
                 other => takes(*other),
             })
-            .map(|(extension, id, ..)| Extension { kind: *extension, id: *id })
+            .filter_map(|(kind, id, ..)| {
+                let id = match numbers {
+                    Numbers::Router => *id,
+                    Numbers::Receiver => receivers_id(*kind, receiver)?,
+                };
+                Some(Extension { kind: *kind, id })
+            })
             .collect();
         let (scalability_mode, is_stereo) = (produced.scalability_mode, produced.is_stereo);
         Ok(Self { kind, codecs, extensions, scalability_mode, is_stereo, has_remb })
@@ -160,27 +185,40 @@ pub fn mime_type(codec: Codec) -> &'static str {
     names::name(codec).mime_type
 }
 
-/// `codec` with the router's payload types and the features of `receiver`; `None` if the client cannot
-/// receive it.
+/// The id of an extension in the description of the receiver.
+fn receivers_id(kind: ExtensionKind, receiver: &RtpCapabilities) -> Option<u8> {
+    let claimed = receiver.header_extensions.iter().find(|claimed| claimed.uri == uri(kind));
+    claimed.and_then(|claimed| u8::try_from(claimed.preferred_id).ok()).filter(|id| *id > 0)
+}
+
+/// `codec` with the features of `receiver`; `None` if the client cannot receive it.
 fn codec(
     kind: Kind,
     codec: Codec,
     receiver: &RtpCapabilities,
+    numbers: Numbers,
 ) -> Result<Option<CodecParameters>, RequestError> {
     let Some(claimed) = claimed(codec, receiver) else { return Ok(None) };
     check_len("rtcpFeedback", &claimed.rtcp_feedback)?;
-    let takes_rtx = receiver.codecs.iter().any(|rtx| {
+    let claimed_rtx = receiver.codecs.iter().find(|rtx| {
         is_rtx(&rtx.mime_type)
             && rtx.parameters.get("apt").and_then(as_number).and_then(|apt| u32::try_from(apt).ok())
                 == Some(claimed.preferred_payload_type)
     });
     let has = |wanted| has_feedback(kind, &claimed.rtcp_feedback, wanted);
-    let (pt, rtx_pt) = payload_types(codec);
+    let (pt, rtx_pt) = match numbers {
+        Numbers::Router => payload_types(codec),
+        Numbers::Receiver => {
+            let number = |number| payload_type(number).map(Some);
+            let pt = payload_type(claimed.preferred_payload_type)?;
+            (pt, claimed_rtx.map_or(Ok(None), |rtx| number(rtx.preferred_payload_type))?)
+        }
+    };
     Ok(Some(CodecParameters {
         codec,
         pt,
         // Without NACK, RTX is never requested.
-        rtx_pt: rtx_pt.filter(|_| takes_rtx && has(("nack", ""))),
+        rtx_pt: rtx_pt.filter(|_| claimed_rtx.is_some() && has(("nack", ""))),
         clock_rate_hz: names::name(codec).clock_rate_hz,
         nack: has(("nack", "")),
         pli: has(("nack", "pli")),

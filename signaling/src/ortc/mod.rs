@@ -12,6 +12,7 @@ pub mod dtls;
 mod formats;
 pub mod media_config;
 mod names;
+mod offered;
 mod payload_types;
 pub mod plain;
 pub mod produce;
@@ -19,7 +20,8 @@ pub mod scalability;
 mod text;
 mod value;
 
-pub use consume::{Consumable, ConsumerSsrcs};
+pub use consume::{Consumable, ConsumerSsrcs, Numbers};
+pub use offered::{OfferedFormat, extension_of, feedback_of, router_codec, sent_extensions};
 pub use produce::Produced;
 pub use scalability::ScalabilityMode;
 pub use text::{kind, kind_name};

@@ -178,7 +178,7 @@ pub(super) fn has_feedback(kind: Kind, claimed: &[RtcpFeedback], wanted: (&str, 
 }
 
 /// RFC 5761 §4: with RTP and RTCP on one port, 64–95 are reserved for RTCP.
-fn payload_type(pt: u32) -> Result<u8, RequestError> {
+pub(super) fn payload_type(pt: u32) -> Result<u8, RequestError> {
     match u8::try_from(pt) {
         Ok(pt @ (0..=63 | 96..=127)) => Ok(pt),
         _ => Err(RequestError::bad(format!("payload type {pt} is not in 0–63 or 96–127 (RFC 5761 §4)"))),

@@ -1,9 +1,9 @@
-//! The requests of the object flow.
+//! The requests of clients.
 
 use crate::proto::{
-    AdmitPeer, CloseConsumer, CloseProducer, CloseTransport, ConnectPlainTransport, ConnectTransport,
+    AdmitPeer, Answer, Candidate, CloseConsumer, CloseProducer, CloseTransport, ConnectPlainTransport, ConnectTransport,
     ConsumeMedia, CreatePlainTransport, CreateTransport, DenyPeer, ErrorCode, GetStats, JoinRoom, Kick,
-    MutePeer, MuteProducer, PauseConsumer, PauseProducer, ProduceMedia, RefreshToken, RestartIce,
+    MutePeer, MuteProducer, Offer, PauseConsumer, PauseProducer, ProduceMedia, RefreshToken, RestartIce,
     ResumeConsumer, ResumeProducer, SetBitrates, SetMetadata, SetPreferredLayers, SetPresence, SetPriority,
     SetRoom, SetSubscribers, signal::Payload,
 };
@@ -44,12 +44,15 @@ pub enum Request {
     SetSubscribers(SetSubscribers),
     SetMetadata(SetMetadata),
     SetPresence(SetPresence),
+    Offer(Offer),
+    Answer(Answer),
+    Candidate(Candidate),
 }
 
 impl TryFrom<Payload> for Request {
     type Error = RequestError;
 
-    /// Refuses the messages of the SDP flow and those that only a server sends.
+    /// Refuses messages that only a server sends.
     fn try_from(payload: Payload) -> Result<Self, RequestError> {
         Ok(match payload {
             Payload::JoinRoom(join) => Self::JoinRoom(join),
@@ -83,12 +86,9 @@ impl TryFrom<Payload> for Request {
             Payload::SetSubscribers(set) => Self::SetSubscribers(set),
             Payload::SetMetadata(set) => Self::SetMetadata(set),
             Payload::SetPresence(set) => Self::SetPresence(set),
-            Payload::Offer(_) | Payload::Answer(_) | Payload::Candidate(_) => {
-                return Err(RequestError::new(
-                    ErrorCode::SdpFlowUnsupported,
-                    "this server supports only the object flow: start with JoinRoom",
-                ));
-            }
+            Payload::Offer(offer) => Self::Offer(offer),
+            Payload::Answer(answer) => Self::Answer(answer),
+            Payload::Candidate(candidate) => Self::Candidate(candidate),
             _ => {
                 return Err(RequestError::new(
                     ErrorCode::UnsupportedMessage,

@@ -111,6 +111,9 @@ pub struct TransportRecord {
     /// Whether later producers of video are muted.
     #[prost(bool, tag = "22")]
     pub muted_later_video: bool,
+    /// Whether the client receives on this transport although it sends on it.
+    #[prost(bool, tag = "23")]
+    pub receives: bool,
 }
 
 /// Who may consume a producer.

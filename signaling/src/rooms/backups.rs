@@ -5,7 +5,7 @@
 use super::state::State;
 use crate::limits;
 use crate::ortc::media_config::MediaConfig;
-use crate::ortc::{Consumable, consume};
+use crate::ortc::{Consumable, Numbers, consume};
 use crate::proto::{BackupWanted, ErrorCode, RtpCapabilities, signal::Payload};
 use crate::request_error::RequestError;
 use control::{Codec, Kind, ProducerId};
@@ -18,11 +18,12 @@ impl State {
         &mut self,
         requested: ProducerId,
         capabilities: &RtpCapabilities,
+        numbers: Numbers,
         media: &MediaConfig,
         now: Instant,
     ) -> Result<(ProducerId, Consumable), RequestError> {
         let first = &self.producers[&requested];
-        let error = match Consumable::new(first.kind, &first.produced, capabilities) {
+        let error = match Consumable::with_numbers(first.kind, &first.produced, capabilities, numbers) {
             Ok(consumable) => return Ok((requested, consumable)),
             Err(error) => error,
         };
@@ -33,7 +34,7 @@ impl State {
             let producer = &self.producers[&backup];
             if let (true, Ok(consumable)) = (
                 producer.created_by.is_some(),
-                Consumable::new(producer.kind, &producer.produced, capabilities),
+                Consumable::with_numbers(producer.kind, &producer.produced, capabilities, numbers),
             ) {
                 return Ok((backup, consumable));
             }

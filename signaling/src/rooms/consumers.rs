@@ -6,7 +6,7 @@ use super::reservation::Reservation;
 use super::state::{Consumer, PeerId};
 use super::{Rooms, layers, random_id};
 use crate::limits;
-use crate::ortc::{self, ConsumerSsrcs};
+use crate::ortc::{self, ConsumerSsrcs, Numbers};
 use crate::proto::{
     ConsumeMedia, ConsumerCreated, ErrorCode, RtpCapabilities, RtpParameters, signal::Payload,
 };
@@ -22,6 +22,8 @@ struct CheckedConsume {
     capabilities: RtpCapabilities,
     preferred_layers: Option<Layers>,
     priority: u8,
+    /// Of the section for it, if the client speaks SDP.
+    mid: Option<String>,
 }
 
 /// A consumer that its worker is about to be asked for.
@@ -36,9 +38,20 @@ struct NewConsumer<'a> {
 
 impl Rooms {
     pub(super) async fn consume(&self, peer: PeerId, consume: ConsumeMedia) -> Result<Payload, RequestError> {
+        Ok(Payload::ConsumerCreated(self.consume_on(peer, consume, None).await?))
+    }
+
+    /// `mid`: of the section of a client that speaks SDP. Then the consumer has the numbers of the client's
+    /// capabilities.
+    pub(super) async fn consume_on(
+        &self,
+        peer: PeerId,
+        consume: ConsumeMedia,
+        mid: Option<String>,
+    ) -> Result<ConsumerCreated, RequestError> {
         let ignore_dtx = consume.ignore_dtx;
         let NewConsumer { requested, kind, command, parameters, mut reservation } =
-            self.reserve_consumer(peer, check_consume(consume)?)?;
+            self.reserve_consumer(peer, check_consume(consume, mid)?)?;
         let (consumer, producer, worker) = (command.consumer, command.producer, reservation.worker());
         self.pipe(producer, worker).await?;
         let answer = reservation.ask(Command::Consume(command.clone())).await?;
@@ -46,14 +59,14 @@ impl Rooms {
         let mut state = self.state();
         reservation.commit(&mut state, request)?;
         self.send_consumer_hints(worker, kind, &command, ignore_dtx);
-        Ok(Payload::ConsumerCreated(ConsumerCreated {
+        Ok(ConsumerCreated {
             id: consumer.to_string(),
             producer_id: requested.to_string(),
             kind: ortc::kind_name(kind).into(),
             rtp_parameters: Some(parameters),
             paused: true,
             producer_paused: state.producers.get(&producer).is_some_and(|producer| producer.paused),
-        }))
+        })
     }
 
     fn reserve_consumer(
@@ -65,10 +78,10 @@ impl Rooms {
         let mut state = self.state();
         let (transport, worker) = own_transport(&state, peer, &consume.transport_id)?;
         permitted(state.peers[&peer].permissions.can_subscribe, "canSubscribe")?;
-        if state.transports[&transport].sends {
+        if !state.transports[&transport].direction.receives() {
             return Err(RequestError::new(
                 ErrorCode::WrongDirection,
-                "ConsumeMedia needs a transport made with direction \"recv\"",
+                "ConsumeMedia needs a transport made with direction \"recv\" or \"sendrecv\"",
             ));
         }
         if state.consumers_of(peer).count() >= limits::CONSUMERS_PER_PEER_MAX {
@@ -78,8 +91,9 @@ impl Rooms {
         }
         let requested = others_producer(&state, peer, &consume.producer_id)?;
         state.check_subscriber(requested, peer)?;
+        let numbers = if consume.mid.is_some() { Numbers::Receiver } else { Numbers::Router };
         let (producer, consumable) =
-            state.choose(requested, &consume.capabilities, &self.media, Instant::now())?;
+            state.choose(requested, &consume.capabilities, numbers, &self.media, Instant::now())?;
         let source = &state.producers[&producer];
         let (kind, cname) = (source.kind, source.peer.to_string());
         let entry = state.transports.get_mut(&transport).ok_or_else(gone)?;
@@ -88,8 +102,10 @@ impl Rooms {
             media,
             rtx: consumable.has_rtx().then(|| unused_ssrc(&entry.ssrcs, Some(media))),
         };
-        let mid = entry.next_mid.to_string();
-        entry.next_mid += 1;
+        let mid = consume.mid.unwrap_or_else(|| {
+            entry.next_mid += 1;
+            (entry.next_mid - 1).to_string()
+        });
         let parameters = consumable.parameters(&mid, ssrcs, &cname);
         let app_data = app_data::pack(&ConsumerRecord { rtp_parameters: Some(parameters.clone()) })?;
         let command = control::Consume {
@@ -135,7 +151,7 @@ impl Rooms {
 }
 
 /// Checks what does not depend on the tables.
-fn check_consume(consume: ConsumeMedia) -> Result<CheckedConsume, RequestError> {
+fn check_consume(consume: ConsumeMedia, mid: Option<String>) -> Result<CheckedConsume, RequestError> {
     Ok(CheckedConsume {
         transport_id: consume.transport_id,
         producer_id: consume.producer_id,
@@ -144,6 +160,7 @@ fn check_consume(consume: ConsumeMedia) -> Result<CheckedConsume, RequestError> 
             .ok_or_else(|| RequestError::bad("ConsumeMedia needs rtpCapabilities"))?,
         preferred_layers: consume.preferred_layers.as_ref().map(layers::preferred).transpose()?,
         priority: layers::priority(consume.priority.max(1))?,
+        mid,
     })
 }
 

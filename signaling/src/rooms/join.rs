@@ -54,6 +54,15 @@ impl TokenCheck {
     }
 }
 
+/// A peer that is admitted.
+pub(super) struct NewPeer<'a> {
+    pub(super) join: &'a JoinRoom,
+    pub(super) socket: (super::ConnectionId, super::Outbox),
+    pub(super) session: Option<Session>,
+    /// Whether the others are not notified of it, whatever its token permits.
+    pub(super) is_hidden: bool,
+}
+
 /// The answer to a join, and the commands that the engine must answer before.
 struct Admitted {
     answer: Payload,
@@ -83,6 +92,33 @@ impl Rooms {
     ) -> Result<Payload, RequestError> {
         check(&join)?;
         let token = self.admit(&join)?;
+        self.enter(connection, &join, token, false).await
+    }
+
+    /// Joins a client of HTTP: with a session that was checked, or with the token in `join`. `is_hidden`: the
+    /// others are not notified of it.
+    pub(super) async fn join_by_http(
+        self: &Arc<Self>,
+        connection: &Connection,
+        join: &JoinRoom,
+        session: Option<Session>,
+        is_hidden: bool,
+    ) -> Result<Payload, RequestError> {
+        check(join)?;
+        let token = match session {
+            Some(session) => TokenCheck::Valid(session),
+            None => self.admit(join)?,
+        };
+        self.enter(connection, join, token, is_hidden).await
+    }
+
+    async fn enter(
+        self: &Arc<Self>,
+        connection: &Connection,
+        join: &JoinRoom,
+        token: TokenCheck,
+        is_hidden: bool,
+    ) -> Result<Payload, RequestError> {
         if let Some(session) = token.session() {
             let user = (session.project.clone(), session.user.clone());
             let mut joins = self.joins_of_users.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,7 +135,7 @@ impl Rooms {
         // engine.
         let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
 
-        let Admitted { answer, updates } = self.admit_peer(connection, &join, token)?;
+        let Admitted { answer, updates } = self.admit_peer(connection, join, token, is_hidden)?;
         for (worker, command) in updates {
             // Without an engine the transports are lost as well; a busy engine gets the command again.
             if let Err(AskError::TimedOut | AskError::Busy) = self.node.ask(worker, command.clone()).await {
@@ -116,6 +152,7 @@ impl Rooms {
         connection: &Connection,
         join: &JoinRoom,
         token: TokenCheck,
+        is_hidden: bool,
     ) -> Result<Admitted, RequestError> {
         let room = RoomKey::new(token.project(), &*join.room);
         let mut state = self.state();
@@ -145,7 +182,7 @@ impl Rooms {
                     TokenCheck::Valid(session) => Some(session),
                     TokenCheck::Expired { error, .. } => return Err(error),
                 };
-                let permissions = permissions_of(session.as_ref());
+                let permissions = permissions_of(session.as_ref(), is_hidden);
                 let policy = state.rooms.get(&room).map(|room| room.policy.clone());
                 policy.iter().try_for_each(|policy| policy.check_entry(&permissions))?;
                 if policy.as_ref().is_some_and(|policy| policy.lets_wait(&permissions)) {
@@ -156,7 +193,8 @@ impl Rooms {
                     Some(session) => self.replaced_peers(&state, &room, &session.user, join.take_over)?,
                     None => Vec::new(),
                 };
-                let (id, secret) = self.add_peer(&mut state, &room, join, socket, session, replaced)?;
+                let entry = NewPeer { join, socket, session, is_hidden };
+                let (id, secret) = self.add_peer(&mut state, &room, entry, replaced)?;
                 (id, secret, None)
             }
         };
@@ -323,12 +361,10 @@ impl Rooms {
         &self,
         state: &mut State,
         room: &RoomKey,
-        join: &JoinRoom,
-        socket: (super::ConnectionId, super::Outbox),
-        session: Option<Session>,
+        new: NewPeer<'_>,
         replaced: Vec<PeerId>,
     ) -> Result<(PeerId, Vec<u8>), RequestError> {
-        let added = add_peer(state, room, join, socket, session, replaced.len())?;
+        let added = add_peer(state, room, new, replaced.len())?;
         for id in replaced {
             self.remove(state, id, "a peer was replaced by another of the same user");
         }
@@ -463,12 +499,14 @@ pub(super) fn shown_name(of_token: Option<&str>, of_client: &str, user: &str) ->
 }
 
 /// What a new client may do.
-fn permissions_of(session: Option<&Session>) -> Permissions {
-    match session {
+fn permissions_of(session: Option<&Session>, is_hidden: bool) -> Permissions {
+    let mut permissions = match session {
         Some(session) => session.permissions.clone(),
         // In development mode, only clients of this machine can connect.
         None => Permissions { can_use_plain_transports: true, ..Permissions::default() },
-    }
+    };
+    permissions.hidden |= is_hidden;
+    permissions
 }
 
 fn parse_peer(id: &str) -> Option<PeerId> {
@@ -558,10 +596,12 @@ fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptOb
     let policy = state.rooms.get(&state.peers[&id].room).map(|room| room.policy.clone()).unwrap_or_default();
     let may_publish =
         |source: &str| permissions.may_publish(source) && policy.check_publish(&permissions).is_ok();
+    // Such a client does not know the objects behind its sections.
+    let speaks_sdp = state.peers[&id].negotiator.is_some();
     let own: Vec<_> = state.peers[&id].transports.iter().copied().collect();
     for transport in own {
         let is_permitted = permissions.can_use_plain_transports || !state.transports[&transport].is_plain;
-        if is_permitted && transports.contains(&transport) {
+        if is_permitted && (speaks_sdp || transports.contains(&transport)) {
             kept.transports.push(transport.to_string());
         } else if let Some(removed) = state.remove_transport(transport) {
             kept.commands.push((removed.worker, Command::CloseTransport { transport }));
@@ -571,7 +611,7 @@ fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptOb
     for producer in own {
         let Some(found) = state.producers.get(&producer) else { continue };
         let worker = state.worker_of(found.transport);
-        if may_publish(&found.source) && producers.contains(&producer) {
+        if may_publish(&found.source) && (speaks_sdp || producers.contains(&producer)) {
             kept.producers.push(producer.to_string());
         } else if let (Some(worker), Some(_)) = (worker, state.remove_producer(producer)) {
             kept.commands.push((worker, Command::CloseProducer { producer }));
@@ -580,7 +620,7 @@ fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptOb
     let own: Vec<_> = state.consumers_of(id).collect();
     for consumer in own {
         let worker = state.consumers.get(&consumer).and_then(|consumer| state.worker_of(consumer.transport));
-        if permissions.can_subscribe && consumers.contains(&consumer) {
+        if permissions.can_subscribe && (speaks_sdp || consumers.contains(&consumer)) {
             kept.consumers.push(consumer.to_string());
         } else if let (Some(worker), Some(_)) = (worker, state.remove_consumer(consumer)) {
             kept.commands.push((worker, Command::CloseConsumer { consumer }));
@@ -593,11 +633,10 @@ fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptOb
 fn add_peer(
     state: &mut State,
     room: &RoomKey,
-    join: &JoinRoom,
-    socket: (super::ConnectionId, super::Outbox),
-    session: Option<Session>,
+    new: NewPeer<'_>,
     replaced: usize,
 ) -> Result<(PeerId, Vec<u8>), RequestError> {
+    let NewPeer { join, socket, session, is_hidden } = new;
     match state.rooms.get(room) {
         Some(found) => found.policy.check_size(found.peers.len() - replaced)?,
         None if state.rooms.len() >= limits::ROOMS_MAX => {
@@ -615,7 +654,7 @@ fn add_peer(
     let id = PeerId(random_id());
     let mut secret = vec![0; limits::SECRET_BYTES];
     getrandom::fill(&mut secret).expect("the kernel provides random numbers");
-    let permissions = permissions_of(session.as_ref());
+    let permissions = permissions_of(session.as_ref(), is_hidden);
     let (user, name, token) = match session {
         Some(Session { user, name, token, .. }) => (user, name, Some(token)),
         None => (format!("guest-{:04x}", id.0 >> 48), None, None),
@@ -640,7 +679,10 @@ fn add_peer(
         former_tokens: VecDeque::new(),
         changes: None,
         mutes: None,
+        joined: state.joins,
+        negotiator: None,
     };
+    state.joins += 1;
     state.publish_joined(id, &peer);
     peer.mute = state.mute_of_new_peer(room, &peer.user);
     state.peers.insert(id, peer);
@@ -653,7 +695,7 @@ fn add_peer(
     Ok((id, secret))
 }
 
-fn is_secret_of(peer: &Peer, secret: &[u8]) -> bool {
+pub(super) fn is_secret_of(peer: &Peer, secret: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(&hash(secret), &peer.secret_hash).is_ok()
 }
 

@@ -1,6 +1,6 @@
 //! Finds the objects that a request names, and checks that the client may use them.
 
-use super::state::{Peer, PeerId, State};
+use super::state::{Direction, Peer, PeerId, State};
 use crate::auth::token::Permissions;
 use crate::auth::turn;
 use crate::media_node::Worker;
@@ -19,12 +19,13 @@ pub(super) fn turn_user(peer: &Peer) -> String {
     turn::user_name(&peer.room.project, &peer.user)
 }
 
-/// Parses a direction, from the client's point of view: whether the client sends.
-pub(super) fn sends(direction: &str) -> Result<bool, RequestError> {
-    match direction {
-        "send" => Ok(true),
-        "recv" => Ok(false),
-        _ => Err(RequestError::bad("direction must be \"send\" or \"recv\"")),
+/// Parses a direction, from the client's point of view.
+pub(super) fn direction(text: &str) -> Result<Direction, RequestError> {
+    match text {
+        "send" => Ok(Direction::Send),
+        "recv" => Ok(Direction::Recv),
+        "sendrecv" => Ok(Direction::SendRecv),
+        _ => Err(RequestError::bad("direction must be \"send\", \"recv\" or \"sendrecv\"")),
     }
 }
 

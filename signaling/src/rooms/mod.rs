@@ -17,6 +17,7 @@ mod layers;
 mod lookup;
 mod metadata;
 mod mute;
+mod negotiation;
 mod notification_log;
 mod object;
 mod observer;
@@ -40,6 +41,7 @@ mod transports;
 mod waiting;
 
 pub use audit::{AuditQueue, AuditRecord};
+pub use negotiation::{Accepted, IfMatch, Patched, Plan, Resource, Visitor};
 pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue};
 pub use overview::PeerOverview;
 pub use room_key::RoomKey;
@@ -348,6 +350,9 @@ impl Rooms {
             }
             Request::ProduceMedia(produce) => return self.produce(peer()?, produce).await,
             Request::ConsumeMedia(consume) => return self.consume(peer()?, consume).await,
+            Request::Offer(offer) => return self.on_offer(peer()?, offer).await,
+            Request::Answer(answer) => self.on_answer(peer()?, &answer).await?,
+            Request::Candidate(candidate) => self.on_candidate(peer()?, &candidate)?,
             Request::RestartIce(restart) => return self.restart_ice(peer()?, restart).await,
             Request::GetStats(get) => return self.get_stats(peer()?, get).await,
             Request::ConnectTransport(connect) => self.connect_transport(peer()?, connect).await?,

@@ -1,7 +1,7 @@
 //! Plain transports, for programs without ICE and DTLS. A client creates and connects them for the program.
 
 use super::Rooms;
-use super::lookup::{not_joined, own_transport, permitted, sends, wrong_answer};
+use super::lookup::{direction, not_joined, own_transport, permitted, wrong_answer};
 use super::state::{PeerId, State};
 use crate::ortc::plain;
 use crate::proto::{
@@ -18,9 +18,9 @@ impl Rooms {
         peer: PeerId,
         create: CreatePlainTransport,
     ) -> Result<Payload, RequestError> {
-        let sends = sends(&create.direction)?;
+        let direction = direction(&create.direction)?;
         let (family, srtp) = (plain::family(&create)?, plain::suite(&create.srtp_suite)?);
-        if create.comedia && !sends {
+        if create.comedia && !direction.sends() {
             return Err(RequestError::bad(
                 "comedia needs direction \"send\": the address is learned from the packets that the program sends",
             ));
@@ -30,7 +30,7 @@ impl Rooms {
         permitted(is_permitted, "canUsePlainTransports")?;
         let router = self.router(peer).await?;
         let (transport, app_data, mut reservation) =
-            self.reserve_transport(peer, router.worker, sends, true)?;
+            self.reserve_transport(peer, router.worker, direction, true)?;
         let command = Command::CreatePlainTransport(control::CreatePlainTransport {
             router: router.id,
             transport,

@@ -92,10 +92,10 @@ impl Rooms {
         }
         let mute = owner.mute.clone();
         let on = &state.transports[&transport];
-        if !on.sends {
+        if !on.direction.sends() {
             return Err(RequestError::new(
                 ErrorCode::WrongDirection,
-                "ProduceMedia needs a transport made with direction \"send\"",
+                "ProduceMedia needs a transport made with direction \"send\" or \"sendrecv\"",
             ));
         }
         if !on.is_plain {

@@ -11,7 +11,7 @@ use super::restrictions::{Kicked, Kinds, Mute, Policy, UserHash};
 use super::room_key::RoomKey;
 use super::session::SessionState;
 use super::state::{
-    BEFORE_THIS_PROCESS, Consumer, Media, Peer, PeerId, Producer, Room, Router, State, Transport,
+    BEFORE_THIS_PROCESS, Consumer, Direction, Media, Peer, PeerId, Producer, Room, Router, State, Transport,
     is_connected,
 };
 use super::{Rooms, random_id};
@@ -200,7 +200,10 @@ impl Rooms {
                 former_tokens: VecDeque::new(),
                 changes: None,
                 mutes: None,
+                joined: state.joins,
+                negotiator: None,
             };
+            state.joins += 1;
             state.peers.insert(peer, entry);
             state.join_presence(peer);
             self.expire(peer, 0, self.timeouts.restart);
@@ -218,7 +221,12 @@ impl Rooms {
                 permitted.retain(|user| users.contains(user));
             }
         }
-        let mut transport = Transport::new(peer, worker, record.sends, is_plain);
+        let direction = match (record.sends, record.receives) {
+            (true, true) => Direction::SendRecv,
+            (true, false) => Direction::Send,
+            (false, _) => Direction::Recv,
+        };
+        let mut transport = Transport::new(peer, worker, direction, is_plain);
         transport.created_by = Some(BEFORE_THIS_PROCESS);
         state.insert_transport(id, transport);
         Some(())
@@ -297,7 +305,7 @@ impl State {
     ) -> Option<()> {
         let ProducerRecord { source, rtp_parameters, backup_for } = app_data::unpack(app_data)?;
         let produced = Produced::new(kind, &rtp_parameters?).ok()?;
-        let peer = self.transports.get(&transport).filter(|transport| transport.sends)?.peer;
+        let peer = self.transports.get(&transport).filter(|transport| transport.direction.sends())?.peer;
         let first = if backup_for == 0 { producer } else { ProducerId(backup_for) };
         let muted = self.peers.get(&peer).is_some_and(|peer| peer.mute.contains(first, kind));
         let entry = Producer {
@@ -332,7 +340,7 @@ impl State {
         if !self.producers.contains_key(&producer) {
             return None;
         }
-        let entry = self.transports.get_mut(&transport).filter(|transport| !transport.sends)?;
+        let entry = self.transports.get_mut(&transport).filter(|transport| transport.direction.receives())?;
         let ssrcs = ssrcs(&parameters).collect();
         let mid = parameters.mid.and_then(|mid| mid.parse().ok()).unwrap_or(0);
         entry.next_mid = entry.next_mid.max(mid);

@@ -3,6 +3,7 @@
 //! All of it is guarded by one lock, and nothing here waits: a message to a client is put into its outbox.
 //! The commands for the media node are the caller's task.
 
+use super::negotiation::Negotiator;
 use super::notification_log::NotificationLog;
 use super::observer::Observer;
 use super::outbox::{ConnectionId, Outbox};
@@ -26,6 +27,7 @@ use control::{
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The id of a peer: a random number, known to clients and stored in the engine.
@@ -59,6 +61,8 @@ pub(super) struct State {
     pub(super) observer: Observer,
     /// How active the users of the rooms are.
     pub(super) presence: Board,
+    /// Number of joins so far.
+    pub(super) joins: u64,
 }
 
 /// The state of the media node.
@@ -121,6 +125,8 @@ pub(super) struct Room {
     pub(super) kicked: VecDeque<Kicked>,
     /// Users that were muted when they left.
     pub(super) muted_users: BTreeMap<UserHash, Kinds>,
+    /// The peer that speaks, or spoke last.
+    pub(super) dominant: Option<PeerId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -164,14 +170,35 @@ pub(super) struct Peer {
     pub(super) changes: Option<TokenBucket>,
     /// Bounds the mutes by this peer.
     pub(super) mutes: Option<TokenBucket>,
+    /// Number of its join: later peers have higher ones.
+    pub(super) joined: u64,
+    /// If it speaks SDP.
+    pub(super) negotiator: Option<Arc<Negotiator>>,
+}
+
+/// What a client does on a transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Send,
+    Recv,
+    SendRecv,
+}
+
+impl Direction {
+    pub(super) fn sends(self) -> bool {
+        self != Self::Recv
+    }
+
+    pub(super) fn receives(self) -> bool {
+        self != Self::Send
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Transport {
     pub(super) peer: PeerId,
     pub(super) worker: Worker,
-    /// Whether the client sends on it (otherwise it receives).
-    pub(super) sends: bool,
+    pub(super) direction: Direction,
     /// Without ICE and DTLS.
     pub(super) is_plain: bool,
     /// Whether media can flow.
@@ -245,16 +272,19 @@ impl Peer {
         if let Some((_, outbox)) = &self.socket {
             outbox.send(signal);
         }
+        if let Some(negotiator) = &self.negotiator {
+            negotiator.wake();
+        }
     }
 }
 
 impl Transport {
     /// A transport that its worker has not confirmed.
-    pub(super) fn new(peer: PeerId, worker: Worker, sends: bool, is_plain: bool) -> Self {
+    pub(super) fn new(peer: PeerId, worker: Worker, direction: Direction, is_plain: bool) -> Self {
         Self {
             peer,
             worker,
-            sends,
+            direction,
             is_plain,
             is_connected: false,
             next_mid: 0,
@@ -518,6 +548,7 @@ impl State {
         self.apply(id, SessionEvent::ClientDisconnect);
         let muted = self.muted_kinds(id);
         let mut peer = self.peers.remove(&id)?;
+        peer.negotiator.iter().for_each(|negotiator| negotiator.wake());
         if let Some((connection, _)) = &peer.socket {
             self.connections.insert(*connection, None);
         }

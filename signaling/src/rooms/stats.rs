@@ -78,6 +78,10 @@ impl State {
         if home.is_none_or(|home| home.worker != worker) {
             return;
         }
+        let speaking = dominant.and_then(|producer| Some(self.producers.get(&producer)?.peer));
+        if let (Some(room), Some(speaking)) = (self.rooms.get_mut(&room), speaking) {
+            room.dominant = Some(speaking);
+        }
         let owner = |producer: ProducerId| Some(self.producers.get(&producer)?.peer.to_string());
         let dominant = dominant.and_then(|producer| Some((owner(producer)?, producer.to_string())));
         let (dominant_peer_id, dominant_producer_id) = dominant.unwrap_or_default();

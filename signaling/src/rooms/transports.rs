@@ -1,11 +1,11 @@
 //! Transports: one to send and one to receive media for each peer.
 
 use super::app_data::{self, KickedRecord, RoomRecord, SubscribersRecord, TokenRecord, TransportRecord};
-use super::lookup::{gone, not_joined, own_transport, sends, turn_user, wrong_answer};
+use super::lookup::{direction, gone, not_joined, own_transport, turn_user, wrong_answer};
 use super::reservation::Reservation;
 use super::restrictions::{Kicked, UserHash};
 use super::room_key::RoomKey;
-use super::state::{Peer, PeerId, Room, State, Transport};
+use super::state::{Direction, Peer, PeerId, Room, State, Transport};
 use super::{Rooms, random_id};
 use crate::limits;
 use crate::media_node::Worker;
@@ -25,10 +25,10 @@ impl Rooms {
         peer: PeerId,
         create: CreateTransport,
     ) -> Result<Payload, RequestError> {
-        let sends = sends(&create.direction)?;
+        let direction = direction(&create.direction)?;
         let router = self.router(peer).await?;
         let (transport, app_data, mut reservation) =
-            self.reserve_transport(peer, router.worker, sends, false)?;
+            self.reserve_transport(peer, router.worker, direction, false)?;
         let command = control::CreateTransport { router: router.id, transport, app_data };
         let answer = reservation.ask(Command::CreateTransport(command)).await?;
         let Event::TransportCreated { request, ice, fingerprint, candidates, .. } = answer else {
@@ -51,7 +51,7 @@ impl Rooms {
         &self,
         peer: PeerId,
         worker: Worker,
-        sends: bool,
+        direction: Direction,
         is_plain: bool,
     ) -> Result<(TransportId, AppData, Reservation<'_>), RequestError> {
         let mut state = self.state();
@@ -61,9 +61,9 @@ impl Rooms {
                 format!("a peer has at most {} transports; close one first", limits::TRANSPORTS_PER_PEER_MAX);
             return Err(RequestError::limit(text));
         }
-        let app_data = app_data::pack(&transport_record(&state, peer, sends)?)?;
+        let app_data = app_data::pack(&transport_record(&state, peer, direction)?)?;
         let transport = TransportId(random_id());
-        let entry = Transport::new(peer, worker, sends, is_plain);
+        let entry = Transport::new(peer, worker, direction, is_plain);
         Ok((transport, app_data, Reservation::transport(self, &mut state, transport, entry)))
     }
 
@@ -109,14 +109,15 @@ impl Rooms {
     }
 }
 
-fn transport_record(state: &State, id: PeerId, sends: bool) -> Result<TransportRecord, RequestError> {
+fn transport_record(state: &State, id: PeerId, direction: Direction) -> Result<TransportRecord, RequestError> {
     let peer = state.peers.get(&id).ok_or_else(not_joined)?;
     let mut record = TransportRecord {
         peer: id.0,
         user: peer.user.clone(),
         display_name: peer.display_name.clone(),
         secret_hash: peer.secret_hash.clone(),
-        sends,
+        sends: direction.sends(),
+        receives: direction == Direction::SendRecv,
         token: peer.token.as_ref().map(TokenRecord::from),
         metadata: peer.metadata.clone(),
         muted_audio: peer.mute.audio,
@@ -164,6 +165,6 @@ pub(super) fn peer_updates(state: &State, id: PeerId) -> Vec<(Worker, Command)> 
 
 fn update(state: &State, transport: TransportId) -> Option<(Worker, Command)> {
     let of = state.transports.get(&transport)?;
-    let app_data = app_data::pack(&transport_record(state, of.peer, of.sends).ok()?).ok()?;
+    let app_data = app_data::pack(&transport_record(state, of.peer, of.direction).ok()?).ok()?;
     Some((of.worker, Command::SetAppData { transport, app_data }))
 }

@@ -1,6 +1,6 @@
 //! The waiting room: clients that an administrator has to admit before they join.
 
-use super::join::{KeptObjects, shown_name};
+use super::join::{NewPeer, KeptObjects, shown_name};
 use super::kick::{check_admin, reason};
 use super::lookup::{not_joined, parse_id};
 use super::outbox::ConnectionId;
@@ -86,7 +86,8 @@ impl Rooms {
         let Some(client) = state.remove_waiting(connection) else { return Err(no_such_client()) };
         let join = JoinRoom { room: room.name.clone(), display_name, ..JoinRoom::default() };
         let socket = (connection, client.outbox.clone());
-        let (id, secret) = self.add_peer(&mut state, &room, &join, socket, session, replaced)?;
+        let entry = NewPeer { join: &join, socket, session, is_hidden: false };
+        let (id, secret) = self.add_peer(&mut state, &room, entry, replaced)?;
         state.connections.insert(connection, Some(id));
         state.apply(id, SessionEvent::AuthValid);
         tracing::info!(roomId = %room, userId = %client.user, peerId = %id, "a waiting client was admitted");

@@ -5,9 +5,10 @@
 use crate::server::edge::{Client, LEAVE};
 use crate::server::origin_check::is_loopback;
 use crate::server::{graphql, socket};
+use crate::whip;
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::fmt;
@@ -136,8 +137,18 @@ pub fn cors(origins: &Arc<AllowedOrigins>) -> CorsLayer {
     };
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(allows))
-        .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION])
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE, Method::OPTIONS])
+        .allow_headers([header::CONTENT_TYPE, header::AUTHORIZATION, header::IF_MATCH, header::ETAG])
+        // RFC 9725 §4.2: what a page needs of the answer to an offer.
+        .expose_headers([
+            header::LOCATION,
+            header::ETAG,
+            header::LINK,
+            header::RETRY_AFTER,
+            header::WWW_AUTHENTICATE,
+            HeaderName::from_static("accept-patch"),
+            HeaderName::from_static("accept-post"),
+        ])
         .max_age(PREFLIGHT_MAX_AGE)
 }
 
@@ -150,13 +161,17 @@ pub async fn only_allowed(
     let path = request.uri().path();
     // The app's files and the health check are open to all pages.
     let is_guarded =
-        socket::is_socketio_path(path) || path == LEAVE || path == graphql::PATH || path.starts_with("/api/");
+        socket::is_socketio_path(path) || path == LEAVE || path == graphql::PATH || is_api(path);
     if !is_guarded || origins.allows(request.headers(), is_behind_proxy(request.extensions())) {
         return next.run(request).await;
     }
     let text = "Pages of this origin may not use this server. Start it with --allow-origin ORIGIN to change that; behind a proxy, forward \
                 the Host header.\n";
     (StatusCode::FORBIDDEN, text).into_response()
+}
+
+fn is_api(path: &str) -> bool {
+    ["/api/", whip::WHIP, whip::WHEP].iter().any(|start| path.starts_with(start))
 }
 
 fn is_behind_proxy(extensions: &axum::http::Extensions) -> bool {

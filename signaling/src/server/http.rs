@@ -1,4 +1,5 @@
-//! The HTTP server: Socket.IO, GraphQL, the web app, leave beacons of closed pages, and the health check.
+//! The HTTP server: Socket.IO, WHIP and WHEP, GraphQL, the web app, leave beacons of closed pages, and the health
+//! check.
 
 use crate::api::accounts::ClientAddress;
 use crate::graphql::Graphql;
@@ -10,6 +11,7 @@ use crate::server::cors::{self, AllowedOrigins};
 use crate::server::edge::{self, Client};
 use crate::server::socket::{self, Sessions};
 use crate::server::{graphql, origin_check, web};
+use crate::whip::{self, WhipApi};
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
@@ -20,6 +22,7 @@ use axum::{Extension, Router};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use stores::accounts::Accounts;
 use tokio::net::TcpListener;
 
 /// Opening the port failed.
@@ -47,7 +50,7 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
 }
 
 /// The configuration of the HTTP server.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HttpSettings {
     /// Limits of connections.
     pub edge: edge::EdgeSettings,
@@ -57,6 +60,8 @@ pub struct HttpSettings {
     pub allowed_origins: Vec<cors::AllowedOrigin>,
     /// Further routes, under `/api/`.
     pub api: Router,
+    /// The accounts with the stream keys of encoders.
+    pub stream_keys: Option<Accounts>,
 }
 
 impl Default for HttpSettings {
@@ -66,6 +71,7 @@ impl Default for HttpSettings {
             sessions: limits::SESSIONS_MAX,
             allowed_origins: Vec::new(),
             api: Router::new(),
+            stream_keys: None,
         }
     }
 }
@@ -73,7 +79,8 @@ impl Default for HttpSettings {
 /// Serves clients until the process ends.
 pub async fn serve(listener: TcpListener, rooms: Arc<Rooms>, settings: HttpSettings) {
     let is_development_mode = rooms.is_development_mode();
-    let HttpSettings { edge, sessions, allowed_origins, api } = settings;
+    let HttpSettings { edge, sessions, allowed_origins, api, stream_keys } = settings;
+    let whip = Arc::new(WhipApi::new(rooms.clone(), stream_keys)).router();
     let sessions = Sessions::new(sessions, edge.connections_per_address);
     let origins = Arc::new(AllowedOrigins::new(allowed_origins, is_development_mode));
     let app = Router::new()
@@ -81,14 +88,15 @@ pub async fn serve(listener: TcpListener, rooms: Arc<Rooms>, settings: HttpSetti
         .route(edge::LEAVE, post(leave).layer(DefaultBodyLimit::max(limits::LEAVE_BEACON_BYTES_MAX)))
         .fallback(get(web::serve))
         .with_state(rooms.clone())
-        .merge(api.layer(from_fn(with_address)))
+        .merge(api.merge(whip).layer(from_fn(with_address)))
         .merge(graphql::router(Graphql::new(rooms.clone()), edge.connections_per_address));
     // A request passes the last layer first.
     let mut router = Router::new()
         .fallback_service(socket::service(rooms, sessions.clone(), app))
         .layer(from_fn_with_state(sessions, socket::admit))
         .layer(from_fn_with_state(origins.clone(), cors::only_allowed))
-        .layer(cors::cors(&origins));
+        .layer(cors::cors(&origins))
+        .layer(from_fn(whip::accept_post));
     if is_development_mode {
         router = router.layer(from_fn(origin_check::only_local_pages));
     }

@@ -213,7 +213,7 @@ impl Edge {
             }
         }
         request.extensions_mut().insert(client);
-        let has_body = request.method() == Method::POST;
+        let has_body = matches!(*request.method(), Method::POST | Method::PATCH);
         let answered = self.router.call(request.map(Body::new));
         if !has_body {
             return answered.await;

@@ -1,0 +1,366 @@
+//! Descriptions of a client: its offers, and its answers to the offers of this side.
+
+use super::apply::Opened;
+use super::lines::{Line, Negotiation, Negotiator, Plan, Remote};
+use crate::limits;
+use crate::proto::{self, ErrorCode, OfferedTrack, signal::Payload};
+use crate::request_error::RequestError;
+use crate::rooms::lookup::not_joined;
+use crate::rooms::object::Object;
+use crate::rooms::state::PeerId;
+use crate::rooms::{Rooms, random_id};
+use crate::sdp::{CheckedOffer, check_offer, kind, parse, peer_dtls, play, publish};
+use control::Kind;
+use sdp::{Answer, Candidate, Section};
+use std::sync::Arc;
+
+/// The answer to an offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The answer.
+    pub sdp: String,
+    /// The ICE user name fragment of this side: it identifies the ICE session.
+    pub ice_ufrag: String,
+    /// Number of tracks that are played.
+    pub played: usize,
+}
+
+impl Rooms {
+    /// `Offer` of the SDP flow.
+    pub(in crate::rooms) async fn on_offer(
+        self: &Arc<Self>,
+        peer: PeerId,
+        offer: proto::Offer,
+    ) -> Result<Payload, RequestError> {
+        let negotiator = self.negotiator(peer, Plan::Everything)?;
+        let Accepted { sdp, ice_ufrag, .. } =
+            self.accept_offer(peer, &negotiator, &offer.sdp, &offer.tracks).await?;
+        negotiator.wake();
+        Ok(Payload::Answer(proto::Answer { sdp, ice_ufrag: vec![ice_ufrag] }))
+    }
+
+    /// `Candidate` of the SDP flow. This side is an ICE-lite agent: it learns the addresses of the client from its
+    /// checks (RFC 8445 §7.3.1.3), and never resolves a name.
+    pub(in crate::rooms) fn on_candidate(
+        &self,
+        peer: PeerId,
+        candidate: &proto::Candidate,
+    ) -> Result<(), RequestError> {
+        let known = self.state().peers.get(&peer).and_then(|peer| peer.negotiator.clone());
+        known.ok_or_else(no_offer)?;
+        if !candidate.candidate.is_empty() && !is_candidate(&candidate.candidate) {
+            return Err(RequestError::bad("candidate must be empty or a candidate as in RFC 8839 §5.1"));
+        }
+        Ok(())
+    }
+
+    /// The negotiation of a peer; without one, a new one by this plan.
+    pub(in crate::rooms) fn negotiator(
+        self: &Arc<Self>,
+        peer: PeerId,
+        plan: Plan,
+    ) -> Result<Arc<Negotiator>, RequestError> {
+        let mut state = self.state();
+        let entry = state.peers.get_mut(&peer).ok_or_else(not_joined)?;
+        if let Some(known) = &entry.negotiator {
+            return Ok(known.clone());
+        }
+        let negotiator = Negotiator::new(plan);
+        entry.negotiator = Some(negotiator.clone());
+        drop(state);
+        self.follow_room(peer, negotiator.clone());
+        Ok(negotiator)
+    }
+
+    /// Carries out an offer: all of it, or nothing.
+    pub(in crate::rooms) async fn accept_offer(
+        &self,
+        peer: PeerId,
+        negotiator: &Negotiator,
+        sdp: &str,
+        tracks: &[OfferedTrack],
+    ) -> Result<Accepted, RequestError> {
+        negotiator.count()?;
+        let offer = check_offer(parse(sdp)?)?;
+        let (dtls, setup) = peer_dtls(offer.tagged())?;
+        let mut current = negotiator.current.lock().await;
+        let mut opened = Opened::new(self);
+        let is_open = |known: &&Negotiation| self.state().transports.contains_key(&known.transport);
+        let known = current.as_ref().filter(is_open).filter(|known| known.is_continued_by(&offer, &dtls));
+        let former = current.as_ref().filter(|_| known.is_none()).map(|former| former.transport);
+        let remote = Remote {
+            session_id: offer.description.session_id.clone(),
+            ice_ufrag: offer.tagged().ice_ufrag.clone().unwrap_or_default(),
+            dtls: dtls.clone(),
+        };
+        let mut next = match known.cloned() {
+            Some(mut known) => {
+                self.withdraw_offer(&mut known);
+                if known.remote.ice_ufrag != remote.ice_ufrag {
+                    self.restart_transport(peer, &mut known).await?;
+                }
+                known.remote = remote;
+                known
+            }
+            None => {
+                let (transport, own) = self.open_transport(peer, dtls, setup, &mut opened).await?;
+                Negotiation {
+                    session_id: random_id() >> 2,
+                    version: 0,
+                    remote,
+                    transport,
+                    own,
+                    allows_mixed: false,
+                    lines: Vec::new(),
+                    next_mid: 0,
+                    before_offer: None,
+                    refused: Default::default(),
+                }
+            }
+        };
+        next.allows_mixed = offer.description.sections.iter().any(|section| section.allows_mixed);
+        self.take_sections(peer, &negotiator.plan, &mut next, &offer, tracks, &mut opened).await?;
+        let filled = self.fill(peer, &negotiator.plan, &mut next, false, &mut opened).await;
+        next.version += 1;
+        let answer = Answer {
+            session_id: next.session_id,
+            version: next.version,
+            transport: next.own.clone(),
+            sections: next.local(&negotiator.plan, &self.media),
+        };
+        let sdp = answer.write(&offer.description).map_err(|error| {
+            tracing::error!(peerId = %peer, %error, "an answer does not fit its offer");
+            RequestError::new(ErrorCode::Internal, "the answer does not fit the offer; see the server's log")
+        })?;
+        self.resume_lines(peer, &mut next.lines).await;
+        next.lines.iter_mut().for_each(|line| line.is_free = line.play.is_none());
+        let accepted =
+            Accepted { sdp, ice_ufrag: next.own.ice_ufrag.clone(), played: next.played().len() };
+        opened.keep();
+        former.into_iter().for_each(|former| self.close(Object::Transport(former)));
+        *current = Some(next);
+        drop(current);
+        if let Some(pause) = filled.retry_after {
+            negotiator.wake_after(pause);
+        }
+        Ok(accepted)
+    }
+
+    /// Takes back an offer of this side without an answer: the client has sent one of its own (RFC 8829 §4.1.10.2).
+    fn withdraw_offer(&self, negotiation: &mut Negotiation) {
+        let Some(before) = negotiation.before_offer.take() else { return };
+        let offered = std::mem::replace(&mut negotiation.lines, before);
+        let kept: Vec<_> =
+            negotiation.lines.iter().filter_map(|line| Some(line.play.as_ref()?.consumer)).collect();
+        let added = offered.iter().filter_map(|line| Some(line.play.as_ref()?.consumer));
+        for consumer in added.filter(|consumer| !kept.contains(consumer)) {
+            self.close(Object::Consumer(consumer));
+        }
+        self.state().drop_ended(&mut negotiation.lines);
+    }
+
+    /// Brings the lines into line with the sections of an offer.
+    async fn take_sections(
+        &self,
+        peer: PeerId,
+        plan: &Plan,
+        negotiation: &mut Negotiation,
+        offer: &CheckedOffer,
+        tracks: &[OfferedTrack],
+        opened: &mut Opened<'_>,
+    ) -> Result<(), RequestError> {
+        let sections = &offer.description.sections;
+        if sections.len() > limits::NEGOTIATED_SECTIONS_MAX {
+            let text = format!("a description has at most {} sections", limits::NEGOTIATED_SECTIONS_MAX);
+            return Err(RequestError::limit(text));
+        }
+        if sections.len() < negotiation.lines.len() {
+            return Err(RequestError::bad(
+                "sdp: a later offer has at least as many sections as the last description (RFC 8829 §5.2.2)",
+            ));
+        }
+        let mut first_refusal = None;
+        for (index, section) in sections.iter().enumerate() {
+            let kind = kind(section);
+            let is_known = negotiation.lines.get(index).is_some_and(|line| line.section.mid == section.mid);
+            if let Some(line) = negotiation.lines.get_mut(index).filter(|_| !is_known) {
+                if line.is_accepted {
+                    let text = format!(
+                        "sdp: section {index} had mid {} in the last description, and now has {}",
+                        line.section.mid, section.mid
+                    );
+                    return Err(RequestError::bad(text));
+                }
+                // A rejected section is used again (RFC 8829 §5.2.2).
+                *line = Line::new(section, kind);
+            }
+            if index == negotiation.lines.len() {
+                negotiation.lines.push(Line::new(section, kind));
+            }
+            let refusal =
+                self.take_section(peer, plan, negotiation, index, section, offer, tracks, opened).await?;
+            first_refusal = first_refusal.or(refusal);
+        }
+        match first_refusal {
+            Some(refusal) if !negotiation.lines.iter().any(|line| line.is_accepted) => Err(refusal),
+            _ => Ok(()),
+        }
+    }
+
+    /// Brings a line into line with its section. Returns why the section is rejected, if it is.
+    #[expect(clippy::too_many_arguments, reason = "all of them concern one section")]
+    async fn take_section(
+        &self,
+        peer: PeerId,
+        plan: &Plan,
+        negotiation: &mut Negotiation,
+        index: usize,
+        section: &Section,
+        offer: &CheckedOffer,
+        tracks: &[OfferedTrack],
+        opened: &mut Opened<'_>,
+    ) -> Result<Option<RequestError>, RequestError> {
+        let transport = negotiation.transport;
+        let number = negotiation.lines[..index].iter().filter(|line| line.kind == kind(section)).count();
+        let line = &mut negotiation.lines[index];
+        line.section = Arc::new(section.clone());
+        line.is_assumed = false;
+        let usable = kind(section).filter(|_| offer.is_acceptable(index));
+        let is_published = section.direction.sends() && matches!(plan, Plan::Everything | Plan::Nothing);
+        let publishing = match usable.filter(|_| is_published) {
+            Some(kind) => Some(publish(section, kind, &self.media)),
+            None => None,
+        };
+        let can_play = !matches!(plan, Plan::Nothing)
+            && usable.is_some_and(|kind| play(section, kind, &self.media).is_some());
+        let (publishing, refusal) = match publishing {
+            Some(Ok(publishing)) => (Some(publishing), None),
+            Some(Err(refusal)) => (None, Some(refusal)),
+            None => (None, None),
+        };
+        let is_same = match (&line.publish, &publishing) {
+            (Some(known), Some(new)) => known.parameters == new.parameters,
+            (known, new) => known.is_none() && new.is_none(),
+        };
+        if let Some(ended) = line.publish.take_if(|_| !is_same) {
+            self.close(Object::Producer(ended.producer));
+        }
+        if let Some(ended) = line.play.take_if(|_| !section.direction.receives() || usable.is_none()) {
+            self.close(Object::Consumer(ended.consumer));
+            negotiation.refused.insert(ended.producer);
+        }
+        let line = &mut negotiation.lines[index];
+        if let (false, Some(kind), Some(publishing)) = (is_same, usable, publishing) {
+            let source = source(tracks, section, kind, number)?;
+            line.publish =
+                Some(self.publish_line(peer, transport, kind, source, publishing, opened).await?);
+        }
+        let has_format = can_play || line.publish.is_some();
+        // A section that is inactive now, and could be used later.
+        let is_idle = usable.is_some_and(|kind| {
+            !section.direction.sends() && !section.direction.receives() && play(section, kind, &self.media).is_some()
+        });
+        line.is_accepted = usable.is_some() && (has_format || is_idle);
+        if line.is_accepted || usable.is_none() {
+            return Ok(None);
+        }
+        let text = match plan {
+            Plan::Nothing => "the section does not send media; an encoder sends",
+            Plan::Fill { .. } => "the section does not receive media that this server has; a player receives",
+            Plan::Everything => "the section has no format that this server has",
+        };
+        let text = format!("sdp: mid {}: {text}", section.mid);
+        Ok(Some(refusal.unwrap_or_else(|| RequestError::new(ErrorCode::UnsupportedCodec, text))))
+    }
+
+    /// `Answer` of the SDP flow: to the last offer of this side.
+    pub(in crate::rooms) async fn on_answer(
+        &self,
+        peer: PeerId,
+        answer: &proto::Answer,
+    ) -> Result<(), RequestError> {
+        let known = self.state().peers.get(&peer).and_then(|peer| peer.negotiator.clone());
+        let negotiator = known.ok_or_else(no_offer)?;
+        negotiator.count()?;
+        let answer = parse(&answer.sdp)?;
+        let mut current = negotiator.current.lock().await;
+        let Some(negotiation) = current.as_mut().filter(|known| known.before_offer.is_some()) else {
+            return Err(no_offer());
+        };
+        let fits = answer.sections.len() == negotiation.lines.len()
+            && answer.sections.iter().zip(&negotiation.lines).all(|(section, line)| section.mid == line.section.mid);
+        if !fits {
+            return Err(RequestError::bad(
+                "sdp: an answer has the sections of the offer, in its order (RFC 3264 §6)",
+            ));
+        }
+        negotiation.before_offer = None;
+        for (section, line) in answer.sections.iter().zip(&mut negotiation.lines) {
+            let takes = !section.is_rejected() && section.direction.receives();
+            if let Some(refused) = line.play.take_if(|_| !takes) {
+                self.close(Object::Consumer(refused.consumer));
+                negotiation.refused.insert(refused.producer);
+            }
+            if std::mem::take(&mut line.is_assumed) {
+                line.is_accepted = !section.is_rejected();
+                line.section = Arc::new(section.clone());
+                // Its codecs are those of the answer: the track may have none of them.
+                let can_play = line.kind.is_some_and(|kind| play(section, kind, &self.media).is_some());
+                if let Some(refused) = line.play.take_if(|_| !can_play) {
+                    self.close(Object::Consumer(refused.consumer));
+                    negotiation.refused.insert(refused.producer);
+                }
+            }
+        }
+        self.state().drop_ended(&mut negotiation.lines);
+        self.resume_lines(peer, &mut negotiation.lines).await;
+        negotiation.lines.iter_mut().for_each(|line| line.is_free = line.play.is_none());
+        drop(current);
+        negotiator.wake();
+        Ok(())
+    }
+}
+
+impl Line {
+    /// A section of the client.
+    fn new(section: &Section, kind: Option<Kind>) -> Self {
+        Self {
+            section: Arc::new(section.clone()),
+            kind,
+            is_accepted: false,
+            is_assumed: false,
+            publish: None,
+            play: None,
+            is_free: true,
+        }
+    }
+}
+
+/// The source of a track: as the client names it, or by its kind.
+fn source(
+    tracks: &[OfferedTrack],
+    section: &Section,
+    kind: Kind,
+    number: usize,
+) -> Result<String, RequestError> {
+    let named = tracks.iter().find(|track| track.mid == section.mid && !track.source.is_empty());
+    if let Some(named) = named {
+        return Ok(named.source.clone());
+    }
+    let name = match (kind, number) {
+        (Kind::Audio, 0) => "microphone",
+        (Kind::Audio, _) => "screen-audio",
+        (Kind::Video, 0) => "camera",
+        (Kind::Video, _) => "screen",
+    };
+    Ok(name.to_owned())
+}
+
+/// Whether a text has the form of a candidate; its transport or kind may be unknown here.
+fn is_candidate(text: &str) -> bool {
+    Candidate::parse(text).is_some() || text.split(' ').filter(|word| !word.is_empty()).nth(6) == Some("typ")
+}
+
+fn no_offer() -> RequestError {
+    RequestError::new(ErrorCode::WrongState, "no offer waits for an answer or candidates")
+}

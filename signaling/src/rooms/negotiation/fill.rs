@@ -1,0 +1,160 @@
+//! Puts the tracks of a room on the sections of a client.
+
+use super::apply::Opened;
+use super::lines::{Line, Negotiation, Plan};
+use super::playable::Playable;
+use crate::limits;
+use crate::rooms::Rooms;
+use crate::rooms::object::Object;
+use crate::rooms::state::PeerId;
+use crate::sdp::{play, template};
+use control::{Kind, ProducerId};
+use sdp::Section;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The result of a change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Filled {
+    /// Whether a line has changed.
+    pub(super) has_changed: bool,
+    /// When a track may become playable that is not yet.
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl Rooms {
+    /// Ends what is not playable any more, and plays what is new. `may_add`: with further sections, for an offer
+    /// of this side.
+    pub(super) async fn fill(
+        &self,
+        peer: PeerId,
+        plan: &Plan,
+        negotiation: &mut Negotiation,
+        may_add: bool,
+        opened: &mut Opened<'_>,
+    ) -> Filled {
+        let playable = {
+            let state = self.state();
+            let playable = state.playable(peer, plan);
+            let has_changed = state.drop_ended(&mut negotiation.lines);
+            let known: BTreeSet<ProducerId> = playable.iter().map(|track| track.producer).collect();
+            negotiation.refused.retain(|producer| known.contains(producer));
+            (playable, known, has_changed)
+        };
+        let (playable, known, has_changed) = playable;
+        let mut filled = Filled { has_changed, retry_after: None };
+        for line in &mut negotiation.lines {
+            if let Some(ended) = line.play.take_if(|play| !known.contains(&play.producer)) {
+                self.close(Object::Consumer(ended.consumer));
+                filled.has_changed = true;
+            }
+        }
+        for kind in [Kind::Audio, Kind::Video] {
+            let mut tracks: Vec<_> = playable
+                .iter()
+                .filter(|track| track.kind == kind && !negotiation.refused.contains(&track.producer))
+                .copied()
+                .collect();
+            if matches!(plan, Plan::Fill { .. }) {
+                tracks.sort_by_key(|track| !track.is_featured);
+                self.feature(negotiation, kind, &tracks, &mut filled);
+            }
+            let played = negotiation.played();
+            for track in tracks.iter().filter(|track| !played.contains(&track.producer)) {
+                let Some(index) = self.free_line(negotiation, plan, kind, may_add) else { break };
+                self.put(peer, negotiation, index, track.producer, opened, &mut filled).await;
+            }
+        }
+        filled
+    }
+
+    /// Frees the first section of a player if another track is to be on it, and the section on which that track
+    /// is.
+    fn feature(&self, negotiation: &mut Negotiation, kind: Kind, tracks: &[Playable], filled: &mut Filled) {
+        let Some(featured) = tracks.iter().find(|track| track.is_featured) else { return };
+        let lines = negotiation.lines.iter_mut().filter(|line| line.kind == Some(kind) && line.can_play());
+        let mut lines: Vec<&mut Line> = lines.collect();
+        let is_on = |line: &Line, producer: ProducerId| {
+            line.play.as_ref().is_some_and(|play| play.producer == producer)
+        };
+        if lines.first().is_none_or(|first| is_on(first, featured.producer)) {
+            return;
+        }
+        for (index, line) in lines.iter_mut().enumerate() {
+            if (index == 0 || is_on(line, featured.producer))
+                && let Some(ended) = line.play.take()
+            {
+                self.close(Object::Consumer(ended.consumer));
+                filled.has_changed = true;
+            }
+        }
+    }
+
+    /// A section for one more track.
+    fn free_line(&self, negotiation: &mut Negotiation, plan: &Plan, kind: Kind, may_add: bool) -> Option<usize> {
+        let is_player = matches!(plan, Plan::Fill { .. });
+        let is_free = |line: &Line| {
+            line.kind == Some(kind) && line.can_play() && line.play.is_none() && (line.is_free || is_player)
+        };
+        if let Some(index) = negotiation.lines.iter().position(is_free) {
+            return Some(index);
+        }
+        if !may_add || negotiation.lines.len() >= limits::NEGOTIATED_SECTIONS_MAX {
+            return None;
+        }
+        let known: Vec<&Section> =
+            negotiation.lines.iter().filter(|line| line.is_accepted).map(|line| &*line.section).collect();
+        let mid = format!("s{}", negotiation.next_mid);
+        let section = template(mid, kind, &known, &self.media);
+        negotiation.next_mid += 1;
+        negotiation.lines.push(Line {
+            section: Arc::new(section),
+            kind: Some(kind),
+            is_accepted: true,
+            is_assumed: true,
+            publish: None,
+            play: None,
+            is_free: true,
+        });
+        Some(negotiation.lines.len() - 1)
+    }
+
+    async fn put(
+        &self,
+        peer: PeerId,
+        negotiation: &mut Negotiation,
+        index: usize,
+        producer: ProducerId,
+        opened: &mut Opened<'_>,
+        filled: &mut Filled,
+    ) {
+        let (transport, line) = (negotiation.transport, &negotiation.lines[index]);
+        let playing = line.kind.and_then(|kind| play(&line.section, kind, &self.media));
+        let Some(playing) = playing else { return };
+        let mid = line.section.mid.clone();
+        match self.play_on_line(peer, transport, producer, &mid, playing, opened).await {
+            Ok(played) => {
+                negotiation.lines[index].play = Some(played);
+                filled.has_changed = true;
+            }
+            Err(error) => {
+                tracing::debug!(peerId = %peer, producer = %producer, %error, "a track cannot be played");
+                match error.retry_after {
+                    Some(pause) => {
+                        filled.retry_after =
+                            Some(filled.retry_after.map_or(pause, |earlier| earlier.min(pause)));
+                    }
+                    None => _ = negotiation.refused.insert(producer),
+                }
+                // A section that was added for it is of no use; it is the last one.
+                let is_unused = index + 1 == negotiation.lines.len();
+                let is_new = negotiation.lines[index].is_assumed && negotiation.before_offer.is_none();
+                if is_unused && is_new {
+                    negotiation.lines.pop();
+                    negotiation.next_mid = negotiation.next_mid.saturating_sub(1);
+                }
+            }
+        }
+    }
+}

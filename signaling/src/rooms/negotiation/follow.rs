@@ -1,0 +1,100 @@
+//! The task of a negotiation: it follows the room of its client.
+
+use super::apply::Opened;
+use super::lines::{Negotiator, Plan};
+use crate::limits;
+use crate::proto::{self, signal::Payload};
+use crate::rooms::state::PeerId;
+use crate::rooms::{Connection, Queue, Rooms};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+use tokio::time::{sleep, timeout_at};
+
+impl Rooms {
+    /// Starts the task; it ends with the peer.
+    pub(super) fn follow_room(self: &Arc<Self>, peer: PeerId, negotiator: Arc<Negotiator>) {
+        tokio::spawn(follow(Arc::downgrade(self), peer, negotiator));
+    }
+
+    /// Starts the task of a client of HTTP. The client leaves when its transport is closed.
+    pub(super) fn follow_resource(
+        self: &Arc<Self>,
+        peer: PeerId,
+        negotiator: Arc<Negotiator>,
+        connection: Arc<Connection>,
+        mut queue: Queue,
+    ) {
+        let rooms = Arc::downgrade(self);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = follow(rooms.clone(), peer, negotiator) => {}
+                // The notifications themselves are for clients with a socket. The queue ends when the peer was
+                // removed, and when this process ends.
+                () = async { while queue.recv().await.is_some() {} } => {}
+            }
+            let Some(rooms) = rooms.upgrade() else { return };
+            // The media flows on while this process is replaced.
+            if !*rooms.draining.borrow() {
+                rooms.leave(peer);
+            }
+            rooms.disconnect(&connection);
+        });
+    }
+
+    /// Compares what a client plays with what is in its room. Returns whether the client has its transport.
+    async fn update(&self, peer: PeerId, negotiator: &Negotiator) -> bool {
+        let mut current = negotiator.current.lock().await;
+        let is_open = current.as_ref().is_some_and(|known| self.state().transports.contains_key(&known.transport));
+        if !is_open {
+            // The client was notified: it starts again with an offer.
+            *current = None;
+            return false;
+        }
+        let Some(known) = current.as_ref().filter(|known| known.before_offer.is_none()) else { return true };
+        let before = known.lines.clone();
+        let mut next = known.clone();
+        let mut opened = Opened::new(self);
+        let may_add = negotiator.plan == Plan::Everything;
+        let filled = self.fill(peer, &negotiator.plan, &mut next, may_add, &mut opened).await;
+        if filled.has_changed {
+            if may_add {
+                let sdp = next.offer(&negotiator.plan, &self.media);
+                next.before_offer = Some(before);
+                let ice_ufrag = vec![next.own.ice_ufrag.clone()];
+                let offer = proto::Offer { sdp, ice_ufrag, tracks: Vec::new() };
+                self.state().send(peer, Payload::Offer(offer));
+            } else {
+                self.resume_lines(peer, &mut next.lines).await;
+            }
+        }
+        opened.keep();
+        *current = Some(next);
+        drop(current);
+        if let Some(pause) = filled.retry_after {
+            negotiator.wake_after(pause);
+        }
+        true
+    }
+}
+
+async fn follow(rooms: Weak<Rooms>, peer: PeerId, negotiator: Arc<Negotiator>) {
+    let mut retry_at: Option<Instant> = None;
+    loop {
+        match retry_at {
+            None => negotiator.changed.notified().await,
+            // A wake in between looks earlier, and again.
+            Some(at) => _ = timeout_at(at.into(), negotiator.changed.notified()).await,
+        }
+        // What happens together becomes one description.
+        sleep(limits::NEGOTIATION_PAUSE).await;
+        let Some(rooms) = rooms.upgrade() else { return };
+        if !rooms.state().peers.contains_key(&peer) {
+            return;
+        }
+        let is_open = rooms.update(peer, &negotiator).await;
+        if !is_open && negotiator.plan != Plan::Everything {
+            return;
+        }
+        retry_at = negotiator.next_retry();
+    }
+}

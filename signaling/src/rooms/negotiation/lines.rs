@@ -1,0 +1,249 @@
+//! The state of a negotiation: plain data.
+
+use crate::limits;
+use crate::ortc::media_config::MediaConfig;
+use crate::proto::{DtlsParameters, RtpParameters};
+use crate::request_error::RequestError;
+use crate::sdp::{CheckedOffer, play};
+use crate::token_bucket::TokenBucket;
+use control::{ConsumerId, Kind, ProducerId, TransportId};
+use sdp::{Direction, LocalCodec, LocalMedia, LocalSection, LocalTransport, Msid, Offer, OfferedSection, Section};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// What a client plays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// All tracks of its room: this server adds sections by offers of its own.
+    Everything,
+    /// Nothing: an encoder.
+    Nothing,
+    /// As many tracks as it has offered sections, without later offers: a player.
+    Fill {
+        /// Only those of this peer, user or display name; otherwise the active speaker comes first.
+        only: Option<String>,
+    },
+}
+
+/// The negotiation of one client. It is locked before the tables of the rooms, never after.
+#[derive(Debug)]
+pub(in crate::rooms) struct Negotiator {
+    pub(super) plan: Plan,
+    pub(super) current: tokio::sync::Mutex<Option<Negotiation>>,
+    /// Something in the room has changed.
+    pub(super) changed: Notify,
+    /// When its task looks again without being woken.
+    retry_at: Mutex<Option<Instant>>,
+    /// Bounds the descriptions of the client.
+    descriptions: Mutex<TokenBucket>,
+}
+
+impl Negotiator {
+    pub(super) fn new(plan: Plan) -> Arc<Self> {
+        let bucket = TokenBucket::new(
+            limits::DESCRIPTIONS_PER_SECOND,
+            limits::DESCRIPTIONS_BURST,
+            Instant::now(),
+        );
+        Arc::new(Self {
+            plan,
+            current: tokio::sync::Mutex::default(),
+            changed: Notify::new(),
+            retry_at: Mutex::default(),
+            descriptions: Mutex::new(bucket),
+        })
+    }
+
+    /// Wakes its task.
+    pub(in crate::rooms) fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Makes its task look again after a pause.
+    pub(super) fn wake_after(&self, pause: Duration) {
+        let at = Instant::now() + pause;
+        let mut retry_at = self.retry_at.lock().unwrap_or_else(PoisonError::into_inner);
+        *retry_at = Some(retry_at.map_or(at, |earlier| earlier.min(at)));
+        drop(retry_at);
+        self.wake();
+    }
+
+    /// Takes the time of [`Self::wake_after`].
+    pub(super) fn next_retry(&self) -> Option<Instant> {
+        self.retry_at.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Counts a description of the client.
+    pub(super) fn count(&self) -> Result<(), RequestError> {
+        let mut descriptions = self.descriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = descriptions.take(Instant::now());
+        taken.map_err(|pause| RequestError::limit("too many session descriptions").retry_after(pause))
+    }
+}
+
+/// What both sides have agreed on.
+#[derive(Clone, Debug)]
+pub(super) struct Negotiation {
+    /// Identifies the descriptions of this side.
+    pub(super) session_id: u64,
+    /// Of the last description of this side.
+    pub(super) version: u64,
+    pub(super) remote: Remote,
+    pub(super) transport: TransportId,
+    pub(super) own: LocalTransport,
+    pub(super) allows_mixed: bool,
+    /// The sections of all descriptions, in their order.
+    pub(super) lines: Vec<Line>,
+    /// Number of the next MID of this side.
+    pub(super) next_mid: u32,
+    /// The lines before an offer of this side that has no answer yet.
+    pub(super) before_offer: Option<Vec<Line>>,
+    /// Producers that the client cannot receive or has refused.
+    pub(super) refused: BTreeSet<ProducerId>,
+}
+
+/// The client, as its descriptions identify it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Remote {
+    pub(super) session_id: String,
+    pub(super) ice_ufrag: String,
+    pub(super) dtls: DtlsParameters,
+}
+
+/// A section.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    /// The last description of the client; for a section of this side, what the client probably supports.
+    pub(super) section: Arc<Section>,
+    /// `None` for sections that are always rejected.
+    pub(super) kind: Option<Kind>,
+    pub(super) is_accepted: bool,
+    /// Whether this side has added it, and the client has not answered yet.
+    pub(super) is_assumed: bool,
+    pub(super) publish: Option<Published>,
+    pub(super) play: Option<Played>,
+    /// Whether another track may be put on it: browsers report a new track only after a description in which the
+    /// section had none.
+    pub(super) is_free: bool,
+}
+
+/// A track of the client.
+#[derive(Clone, Debug)]
+pub(super) struct Published {
+    pub(super) producer: ProducerId,
+    pub(super) parameters: RtpParameters,
+    pub(super) media: LocalMedia,
+}
+
+/// A track that the client plays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Played {
+    pub(super) consumer: ConsumerId,
+    pub(super) producer: ProducerId,
+    pub(super) msid: Msid,
+    /// Of the stream, and of its retransmissions.
+    pub(super) ssrcs: Vec<u32>,
+    pub(super) is_resumed: bool,
+}
+
+impl Negotiation {
+    /// Whether an offer is one of the same `RTCPeerConnection`.
+    pub(super) fn is_continued_by(&self, offer: &CheckedOffer, dtls: &DtlsParameters) -> bool {
+        let is_same_session = self.remote.session_id == offer.description.session_id
+            || offer.tagged().ice_ufrag.as_ref() == Some(&self.remote.ice_ufrag);
+        is_same_session && self.remote.dtls.fingerprints == dtls.fingerprints
+    }
+
+    /// The sections as this side describes them.
+    pub(super) fn local(&self, plan: &Plan, config: &MediaConfig) -> Vec<LocalSection> {
+        self.lines.iter().map(|line| line.local(plan, config)).collect()
+    }
+
+    /// An offer of this side with all lines.
+    pub(super) fn offer(&mut self, plan: &Plan, config: &MediaConfig) -> String {
+        self.version += 1;
+        let sections = self.lines.iter().zip(self.local(plan, config));
+        let sections = sections.map(|(line, content)| OfferedSection {
+            media: line.section.media.clone(),
+            protocol: line.section.protocol.clone(),
+            mid: line.section.mid.clone(),
+            formats: line.section.formats.clone(),
+            content,
+        });
+        let transport = LocalTransport { setup: sdp::Setup::ActPass, ..self.own.clone() };
+        let offer = Offer {
+            session_id: self.session_id,
+            version: self.version,
+            transport,
+            sections: sections.collect(),
+            allows_mixed: self.allows_mixed,
+        };
+        offer.write()
+    }
+
+    /// The producers that are played.
+    pub(super) fn played(&self) -> BTreeSet<ProducerId> {
+        self.lines.iter().filter_map(|line| Some(line.play.as_ref()?.producer)).collect()
+    }
+}
+
+impl Line {
+    /// Whether the client can receive a track on it.
+    pub(super) fn can_play(&self) -> bool {
+        self.is_accepted && self.kind.is_some() && self.section.direction.receives()
+    }
+
+    /// As this side describes it.
+    fn local(&self, plan: &Plan, config: &MediaConfig) -> LocalSection {
+        let (true, Some(kind)) = (self.is_accepted, self.kind) else { return LocalSection::Rejected };
+        let playing = play(&self.section, kind, config).map(|playing| playing.media);
+        let published = self.publish.as_ref().map(|publish| publish.media.clone());
+        // A player knows no later description, so a section without a track sends from the start.
+        let is_player = matches!(plan, Plan::Fill { .. });
+        let sends = self.section.direction.receives() && (self.play.is_some() || is_player);
+        let direction = match (published.is_some(), sends && playing.is_some()) {
+            (true, true) => Direction::SendRecv,
+            (true, false) => Direction::RecvOnly,
+            (false, true) => Direction::SendOnly,
+            (false, false) => Direction::Inactive,
+        };
+        let media = match (published, playing) {
+            (Some(published), Some(playing)) if direction == Direction::SendRecv => together(published, playing),
+            (Some(published), _) => published,
+            (None, Some(playing)) => playing,
+            (None, None) => return LocalSection::Rejected,
+        };
+        let sent = match &self.play {
+            _ if !direction.sends() => None,
+            _ if is_player => {
+                let (stream, track) = (PLAYED_STREAM.to_owned(), self.section.mid.clone());
+                Some((Msid { stream, track }, Vec::new()))
+            }
+            Some(play) => Some((play.msid.clone(), play.ssrcs.clone())),
+            None => None,
+        };
+        LocalSection::Media(LocalMedia { direction, sent, ..media })
+    }
+}
+
+/// The stream of a player, for all its tracks: a page shows them together.
+const PLAYED_STREAM: &str = "room";
+
+/// A section in both directions: the codecs that the client is to send come first.
+fn together(published: LocalMedia, playing: LocalMedia) -> LocalMedia {
+    let is_new = |codec: &LocalCodec| {
+        published.codecs.iter().all(|known| known.map.payload_type != codec.map.payload_type)
+    };
+    let codecs: Vec<_> = playing.codecs.into_iter().filter(is_new).collect();
+    let extmaps: Vec<_> = playing
+        .extmaps
+        .into_iter()
+        .filter(|extmap| published.extmaps.iter().all(|known| known.id != extmap.id))
+        .collect();
+    let mut media = published;
+    media.codecs.extend(codecs);
+    media.extmaps.extend(extmaps);
+    media
+}

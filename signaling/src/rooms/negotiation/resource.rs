@@ -1,0 +1,227 @@
+//! Clients of HTTP: an encoder (WHIP) or a player (WHEP) is a peer whose connection is a resource with a URL.
+
+use super::accept::Accepted;
+use super::lines::{Negotiator, Plan};
+use crate::auth::session::Session;
+use crate::limits;
+use crate::proto::{ErrorCode, IceServer, JoinRoom, SetPreferredLayers, signal::Payload};
+use crate::request_error::RequestError;
+use crate::rooms::join::is_secret_of;
+use crate::rooms::lookup::{gone, parse_id, turn_user};
+use crate::rooms::state::PeerId;
+use crate::rooms::{Connection, Rooms};
+use control::{Kind, Layers};
+use sdp::Fragment;
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A client that opens a resource.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// Its address.
+    pub address: IpAddr,
+    /// The room.
+    pub room: String,
+    /// A token; empty only in development mode, or with a session.
+    pub token: String,
+    /// What a stream key permits.
+    pub session: Option<Session>,
+    /// The name that others see; may be empty.
+    pub name: String,
+}
+
+/// A new resource.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// Its name in URLs. It permits every request on the resource.
+    pub id: String,
+    /// The answer to the offer.
+    pub accepted: Accepted,
+    /// TURN servers.
+    pub ice_servers: Vec<IceServer>,
+}
+
+/// The condition of a request (RFC 9110 §13.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IfMatch<'a> {
+    /// `*`.
+    Any,
+    /// An entity tag.
+    Tag(&'a str),
+}
+
+/// The result of a patch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Patched {
+    /// The condition is not fulfilled; the entity tag of the resource.
+    Mismatch,
+    /// Candidates were taken note of.
+    Candidates,
+    /// ICE is restarted: a fragment of this side, and the new entity tag.
+    Restarted {
+        /// The fragment.
+        fragment: String,
+        /// The ICE user name fragment of this side.
+        ice_ufrag: String,
+    },
+}
+
+impl Rooms {
+    /// Joins a client of HTTP and carries out its offer: both, or nothing.
+    pub async fn open_resource(
+        self: &Arc<Self>,
+        visitor: Visitor,
+        sdp: &str,
+        plan: Plan,
+    ) -> Result<Resource, RequestError> {
+        let Visitor { address, room, token, session, name } = visitor;
+        let is_player = matches!(plan, Plan::Fill { .. });
+        let (connection, queue) = self.connect(address);
+        let join = JoinRoom { room, token, display_name: name, ..JoinRoom::default() };
+        let joined = match self.join_by_http(&connection, &join, session, is_player).await {
+            Ok(Payload::Joined(joined)) => joined,
+            other => {
+                self.disconnect(&connection);
+                other?;
+                return Err(RequestError::new(
+                    ErrorCode::RoomLocked,
+                    "an administrator has to admit clients of this room, and clients of HTTP cannot wait",
+                ));
+            }
+        };
+        let peer = parse_id(&joined.peer_id).map(PeerId).ok_or_else(gone)?;
+        // Dropped when the request is, for example because the client closes its connection.
+        let mut guard = Departure { rooms: self, connection: &connection, peer, is_over: false };
+        let negotiator = self.negotiator_of_http(peer, plan)?;
+        let accepted = self.accept_offer(peer, &negotiator, sdp, &[]).await?;
+        if is_player && accepted.played == 0 {
+            return Err(self.nothing_to_play(peer, &negotiator));
+        }
+        guard.is_over = true;
+        let user = turn_user(self.state().peers.get(&peer).ok_or_else(gone)?);
+        self.follow_resource(peer, negotiator, connection.clone(), queue);
+        let mut id = peer.to_string();
+        joined.resume_secret.iter().for_each(|byte| _ = write!(id, "{byte:02x}"));
+        Ok(Resource { id, accepted, ice_servers: self.ice_servers(&user) })
+    }
+
+    fn negotiator_of_http(&self, peer: PeerId, plan: Plan) -> Result<Arc<Negotiator>, RequestError> {
+        let negotiator = Negotiator::new(plan);
+        self.state().peers.get_mut(&peer).ok_or_else(gone)?.negotiator = Some(negotiator.clone());
+        Ok(negotiator)
+    }
+
+    fn nothing_to_play(&self, peer: PeerId, negotiator: &Negotiator) -> RequestError {
+        if self.state().playable(peer, &negotiator.plan).is_empty() {
+            let text = "there is nothing to play in this room; try again when a client publishes";
+            return RequestError::new(ErrorCode::NoSuchProducer, text).retry_after(limits::PLAYER_PAUSE);
+        }
+        let text = "the player has none of the codecs that are published in this room, or may not receive them";
+        RequestError::new(ErrorCode::CannotConsume, text)
+    }
+
+    /// The peer of a resource.
+    fn peer_of_resource(&self, id: &str) -> Option<(PeerId, Arc<Negotiator>)> {
+        let (peer, secret) = id.split_at_checked(16)?;
+        let peer = parse_id(peer).map(PeerId)?;
+        let secret: Option<Vec<u8>> = (0..secret.len() / 2)
+            .map(|index| u8::from_str_radix(secret.get(2 * index..2 * index + 2)?, 16).ok())
+            .collect();
+        let secret = secret.filter(|bytes| bytes.len() == limits::SECRET_BYTES)?;
+        let state = self.state();
+        let entry = state.peers.get(&peer).filter(|entry| is_secret_of(entry, &secret))?;
+        Some((peer, entry.negotiator.clone()?))
+    }
+
+    /// Whether there is a resource of this name.
+    pub fn has_resource(&self, id: &str) -> bool {
+        self.peer_of_resource(id).is_some()
+    }
+
+    /// Closes a resource: its client leaves. Returns whether there was one.
+    pub fn close_resource(&self, id: &str) -> bool {
+        let Some((peer, _)) = self.peer_of_resource(id) else { return false };
+        self.leave(peer);
+        true
+    }
+
+    /// Takes a fragment of the client: candidates, or an ICE restart. `None`: there is no such resource.
+    pub async fn patch_resource(
+        &self,
+        id: &str,
+        condition: IfMatch<'_>,
+        fragment: &str,
+    ) -> Result<Option<Patched>, RequestError> {
+        let Some((peer, negotiator)) = self.peer_of_resource(id) else { return Ok(None) };
+        negotiator.count()?;
+        let fragment =
+            Fragment::parse(fragment).map_err(|error| RequestError::bad(format!("sdp fragment: {error}")))?;
+        let mut current = negotiator.current.lock().await;
+        let Some(negotiation) = current.as_mut() else { return Ok(None) };
+        if let IfMatch::Tag(tag) = condition
+            && tag != negotiation.own.ice_ufrag
+        {
+            return Ok(Some(Patched::Mismatch));
+        }
+        let is_new = |ufrag: &String| *ufrag != negotiation.remote.ice_ufrag;
+        let Some(ice_ufrag) = fragment.ice_ufrag.filter(is_new) else { return Ok(Some(Patched::Candidates)) };
+        if fragment.ice_pwd.is_none() {
+            return Err(RequestError::bad("sdp fragment: an ICE restart needs a=ice-pwd beside a=ice-ufrag"));
+        }
+        self.restart_transport(peer, negotiation).await?;
+        negotiation.remote.ice_ufrag = ice_ufrag;
+        let tagged = negotiation.lines.iter().find(|line| line.is_accepted).ok_or_else(gone)?;
+        Ok(Some(Patched::Restarted {
+            fragment: Fragment::write(&negotiation.own, &tagged.section.mid, &tagged.section.media),
+            ice_ufrag: negotiation.own.ice_ufrag.clone(),
+        }))
+    }
+
+    /// Sets the preferred layers of a section of a player; `None` for the layers: all. Returns whether there is
+    /// such a resource.
+    pub async fn set_resource_layers(
+        &self,
+        id: &str,
+        mid: Option<&str>,
+        layers: Option<Layers>,
+    ) -> Result<bool, RequestError> {
+        let Some((peer, negotiator)) = self.peer_of_resource(id) else { return Ok(false) };
+        negotiator.count()?;
+        let current = negotiator.current.lock().await;
+        let Some(negotiation) = current.as_ref() else { return Ok(false) };
+        let is_meant = |of: &str| mid.is_none_or(|mid| mid == of);
+        let lines = negotiation.lines.iter().filter(|line| line.kind == Some(Kind::Video));
+        let played = lines.filter(|line| is_meant(&line.section.mid)).find_map(|line| line.play.as_ref());
+        let Some(played) = played else {
+            return Err(RequestError::bad("mediaId must be the MID of a video section that plays a track"));
+        };
+        let layers = layers.unwrap_or(Layers { spatial: u8::MAX, temporal: u8::MAX });
+        let set = SetPreferredLayers {
+            consumer_id: played.consumer.to_string(),
+            layers: Some(crate::proto::Layers {
+                spatial_layer: layers.spatial.into(),
+                temporal_layer: Some(layers.temporal.into()),
+            }),
+        };
+        self.set_preferred_layers(peer, set).await?;
+        Ok(true)
+    }
+}
+
+/// Makes a peer leave whose request failed or was dropped.
+struct Departure<'a> {
+    rooms: &'a Arc<Rooms>,
+    connection: &'a Connection,
+    peer: PeerId,
+    is_over: bool,
+}
+
+impl Drop for Departure<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.rooms.leave(self.peer);
+            self.rooms.disconnect(self.connection);
+        }
+    }
+}

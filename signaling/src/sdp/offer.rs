@@ -1,0 +1,63 @@
+//! What an offer must have as a whole.
+
+use super::kind;
+use crate::request_error::RequestError;
+use sdp::{Description, Section};
+
+/// A description that a connection can be made for.
+#[derive(Clone, Debug)]
+pub struct CheckedOffer {
+    /// The description.
+    pub description: Description,
+    /// Index of the section that describes the transport of all (RFC 9143 §7.2).
+    pub tagged: usize,
+}
+
+/// Reads a description of a client.
+pub fn parse(text: &str) -> Result<Description, RequestError> {
+    Description::parse(text).map_err(|error| RequestError::bad(format!("sdp: {error}")))
+}
+
+/// Checks an offer.
+pub fn check_offer(description: Description) -> Result<CheckedOffer, RequestError> {
+    let refused = |text: &str| Err(RequestError::bad(format!("sdp: {text}")));
+    if description.is_ice_lite {
+        return refused(
+            "the client is an ICE-lite agent (a=ice-lite), and so is this server; one side must be a full agent (RFC 8445 §6.1.1)",
+        );
+    }
+    let is_media = |section: &Section| !section.is_rejected() && kind(section).is_some();
+    let Some(tagged) = description.sections.iter().position(is_media) else {
+        return refused("it has no section of audio or video with a port");
+    };
+    let section = &description.sections[tagged];
+    if section.ice_ufrag.is_none() || section.ice_pwd.is_none() {
+        return refused("it needs a=ice-ufrag and a=ice-pwd (RFC 8839 §5.4)");
+    }
+    if !section.has_rtcp_mux {
+        return refused("it needs a=rtcp-mux: RTP and RTCP share a port (RFC 8834 §4.5)");
+    }
+    if !section.protocol.contains("TLS/RTP/SAVP") {
+        return refused("the protocol of its sections must be UDP/TLS/RTP/SAVPF (RFC 8829 §5.1.2)");
+    }
+    Ok(CheckedOffer { description, tagged })
+}
+
+impl CheckedOffer {
+    /// The section that describes the transport of all.
+    pub fn tagged(&self) -> &Section {
+        &self.description.sections[self.tagged]
+    }
+
+    /// Whether a section can be accepted: it shares the transport of the tagged one.
+    pub fn is_acceptable(&self, index: usize) -> bool {
+        let Some(section) = self.description.sections.get(index) else { return false };
+        if section.is_rejected() || kind(section).is_none() {
+            return false;
+        }
+        let tag = &self.tagged().mid;
+        let is_bundled =
+            self.description.bundles.iter().any(|mids| mids.contains(tag) && mids.contains(&section.mid));
+        index == self.tagged || is_bundled
+    }
+}

@@ -1,0 +1,62 @@
+//! The media types of bodies, and the values of headers.
+
+use super::problem::Problem;
+use crate::proto::IceServer;
+use crate::rooms::IfMatch;
+use axum::http::{HeaderMap, HeaderValue, header};
+
+/// The media type of offers and answers (RFC 8866 §8.1).
+pub(super) const DESCRIPTION: &str = "application/sdp";
+/// The media type of fragments (RFC 8840 §9).
+pub(super) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+
+/// Checks the media type of a body.
+pub(super) fn check_type(headers: &HeaderMap, wanted: &'static str) -> Result<(), Problem> {
+    let found = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = found.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case(wanted) {
+        return Ok(());
+    }
+    Err(Problem::media_type(wanted))
+}
+
+/// The text of a body.
+pub(super) fn text(body: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(body).map_err(|_| Problem::malformed("the body must be UTF-8"))
+}
+
+/// The condition of a request; `None` without one.
+pub(super) fn condition(headers: &HeaderMap) -> Result<Option<IfMatch<'_>>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let wrong = || Problem::malformed("If-Match must be * or the ETag of the session, in double quotes");
+    let value = value.to_str().map_err(|_| wrong())?.trim();
+    if value == "*" {
+        return Ok(Some(IfMatch::Any));
+    }
+    let tag = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or_else(wrong)?;
+    Ok(Some(IfMatch::Tag(tag)))
+}
+
+/// The entity tag of an ICE session: its user name fragment on this side.
+pub(super) fn entity_tag(ice_ufrag: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!("\"{ice_ufrag}\"")).ok()
+}
+
+/// The TURN servers as links (RFC 9725 §4.4).
+pub(super) fn links(servers: &[IceServer]) -> impl Iterator<Item = HeaderValue> {
+    servers.iter().flat_map(|server| {
+        server.urls.iter().filter_map(|url| {
+            let mut link = format!("<{url}>; rel=\"ice-server\"");
+            if !server.username.is_empty() {
+                let (user, secret) = (quoted(&server.username), quoted(&server.credential));
+                link += &format!("; username=\"{user}\"; credential=\"{secret}\"; credential-type=\"password\"");
+            }
+            HeaderValue::from_str(&link).ok()
+        })
+    })
+}
+
+/// The content of a quoted string (RFC 9110 §5.6.4).
+fn quoted(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}

@@ -1,0 +1,102 @@
+//! WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep-03): encoders and players over HTTP.
+//!
+//! The URL of a session has a secret, so it permits every request on the session.
+
+mod bodies;
+mod credentials;
+mod problem;
+mod session;
+
+pub use problem::Problem;
+
+use crate::limits;
+use crate::rooms::Rooms;
+use crate::token_bucket::TokenBuckets;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderValue, Method, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::{delete, post};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use stores::accounts::Accounts;
+
+/// The path of encoders.
+pub const WHIP: &str = "/whip/";
+/// The path of players.
+pub const WHEP: &str = "/whep/";
+
+/// What the requests need.
+pub struct WhipApi {
+    rooms: Arc<Rooms>,
+    /// For stream keys.
+    accounts: Option<Accounts>,
+    requests: Mutex<TokenBuckets>,
+}
+
+/// Whether a session publishes or plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Whip,
+    Whep,
+}
+
+impl Protocol {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Whip => WHIP,
+            Self::Whep => WHEP,
+        }
+    }
+}
+
+impl WhipApi {
+    /// With stream keys from these accounts.
+    pub fn new(rooms: Arc<Rooms>, accounts: Option<Accounts>) -> Self {
+        let requests = TokenBuckets::new(
+            limits::WHIP_REQUESTS_PER_ADDRESS_PER_SECOND,
+            limits::WHIP_REQUESTS_PER_ADDRESS_BURST,
+        );
+        Self { rooms, accounts, requests: Mutex::new(requests) }
+    }
+
+    /// The routes.
+    pub fn router(self: Arc<Self>) -> Router {
+        // Other methods get status 405 with Allow (RFC 9725 §4.2).
+        Router::new()
+            .route("/whip/{room}", post(session::publish))
+            .route("/whip/{room}/{session}", delete(session::close).patch(session::patch))
+            .route("/whep/{room}", post(session::play))
+            .route("/whep/{room}/{session}", delete(session::close).patch(session::patch))
+            .route("/whep/{room}/{session}/layers", post(session::layers))
+            .layer(DefaultBodyLimit::max(limits::WHIP_BODY_BYTES_MAX))
+            .layer(from_fn(problem::describe))
+            .with_state(self)
+    }
+
+    /// Counts a request of this address.
+    fn count(&self, address: std::net::IpAddr) -> Result<(), Problem> {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.take(address, Instant::now()).map_err(Problem::too_many)
+    }
+}
+
+/// Names the accepted type in answers to OPTIONS (RFC 9725 §4.6), which CORS gives.
+pub async fn accept_post(request: Request, next: Next) -> Response {
+    let is_options = request.method() == Method::OPTIONS;
+    let path = request.uri().path();
+    let is_ours = path.starts_with(WHIP) || path.starts_with(WHEP);
+    let mut response = next.run(request).await;
+    if is_options && is_ours {
+        response.headers_mut().insert(
+            header::HeaderName::from_static("accept-post"),
+            HeaderValue::from_static(bodies::DESCRIPTION),
+        );
+        response.headers_mut().insert(
+            header::HeaderName::from_static("accept-patch"),
+            HeaderValue::from_static(bodies::FRAGMENT),
+        );
+    }
+    response
+}

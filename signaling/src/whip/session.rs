@@ -1,0 +1,177 @@
+//! The requests.
+
+use super::bodies::{self, DESCRIPTION, FRAGMENT};
+use super::credentials::bearer;
+use super::problem::Problem;
+use super::{Protocol, WhipApi};
+use crate::api::accounts::ClientAddress;
+use crate::rooms::{Patched, Plan, Resource, Visitor};
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use control::Layers;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// The query of a request that opens a session.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Wishes {
+    /// The display name.
+    #[serde(default)]
+    name: String,
+    /// Whom to play: a peer id, a user or a display name.
+    #[serde(default)]
+    peer: Option<String>,
+}
+
+/// The body of a request for layers (WHEP, layer extension).
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct LayersBody {
+    /// The MID; without it, the first video section.
+    media_id: Option<String>,
+    /// The number of an encoding of simulcast.
+    encoding_id: Option<String>,
+    spatial_layer_id: Option<u8>,
+    temporal_layer_id: Option<u8>,
+    max_spatial_layer_id: Option<u8>,
+    max_temporal_layer_id: Option<u8>,
+}
+
+type Shared = State<Arc<WhipApi>>;
+
+/// `POST /whip/{room}`.
+pub(super) async fn publish(
+    State(api): Shared,
+    Extension(client): Extension<ClientAddress>,
+    Path(room): Path<String>,
+    Query(wishes): Query<Wishes>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    open(&api, client, Protocol::Whip, room, wishes, &headers, &body).await
+}
+
+/// `POST /whep/{room}`.
+pub(super) async fn play(
+    State(api): Shared,
+    Extension(client): Extension<ClientAddress>,
+    Path(room): Path<String>,
+    Query(wishes): Query<Wishes>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    open(&api, client, Protocol::Whep, room, wishes, &headers, &body).await
+}
+
+async fn open(
+    api: &WhipApi,
+    ClientAddress(address): ClientAddress,
+    protocol: Protocol,
+    room: String,
+    wishes: Wishes,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response, Problem> {
+    api.count(address)?;
+    bodies::check_type(headers, DESCRIPTION)?;
+    let sdp = bodies::text(body)?;
+    let credentials = bearer(headers)?;
+    let session = match protocol {
+        Protocol::Whip => api.session_of_key(credentials, &room).await?,
+        Protocol::Whep => None,
+    };
+    let token = if session.is_some() { String::new() } else { credentials.to_owned() };
+    let plan = match protocol {
+        Protocol::Whip => Plan::Nothing,
+        Protocol::Whep => Plan::Fill { only: wishes.peer.filter(|name| !name.is_empty()) },
+    };
+    let visitor = Visitor { address, room: room.clone(), token, session, name: wishes.name };
+    let Resource { id, accepted, ice_servers } = api.rooms.open_resource(visitor, sdp, plan).await?;
+    let location = format!("{}{room}/{id}", protocol.path());
+    let mut response = (StatusCode::CREATED, accepted.sdp).into_response();
+    let answer = response.headers_mut();
+    answer.insert(header::CONTENT_TYPE, HeaderValue::from_static(DESCRIPTION));
+    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer.insert(HeaderName::from_static("accept-patch"), HeaderValue::from_static(FRAGMENT));
+    HeaderValue::from_str(&location).into_iter().for_each(|value| _ = answer.insert(header::LOCATION, value));
+    bodies::entity_tag(&accepted.ice_ufrag).into_iter().for_each(|tag| _ = answer.insert(header::ETAG, tag));
+    bodies::links(&ice_servers).for_each(|link| _ = answer.append(header::LINK, link));
+    if protocol == Protocol::Whep {
+        let link = format!("<{location}/layers>; rel=\"urn:ietf:params:whep:ext:core:layer\"");
+        HeaderValue::from_str(&link).into_iter().for_each(|link| _ = answer.append(header::LINK, link));
+    }
+    Ok(response)
+}
+
+/// `DELETE` of a session.
+pub(super) async fn close(
+    State(api): Shared,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    Path((_, session)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    api.count(address)?;
+    if api.rooms.close_resource(&session) {
+        Ok(StatusCode::OK.into_response())
+    } else {
+        Err(Problem::no_session())
+    }
+}
+
+/// `PATCH` of a session: candidates, or an ICE restart.
+pub(super) async fn patch(
+    State(api): Shared,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    Path((_, session)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    api.count(address)?;
+    if !api.rooms.has_resource(&session) {
+        return Err(Problem::no_session());
+    }
+    bodies::check_type(&headers, FRAGMENT)?;
+    let condition = bodies::condition(&headers)?.ok_or_else(Problem::no_condition)?;
+    let patched = api.rooms.patch_resource(&session, condition, bodies::text(&body)?).await?;
+    match patched.ok_or_else(Problem::no_session)? {
+        Patched::Mismatch => Err(Problem::mismatch()),
+        Patched::Candidates => Ok(StatusCode::NO_CONTENT.into_response()),
+        Patched::Restarted { fragment, ice_ufrag } => {
+            let mut response = (StatusCode::OK, fragment).into_response();
+            let answer = response.headers_mut();
+            answer.insert(header::CONTENT_TYPE, HeaderValue::from_static(FRAGMENT));
+            bodies::entity_tag(&ice_ufrag).into_iter().for_each(|tag| _ = answer.insert(header::ETAG, tag));
+            Ok(response)
+        }
+    }
+}
+
+/// `POST` of the layers of a section.
+pub(super) async fn layers(
+    State(api): Shared,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    Path((_, session)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    api.count(address)?;
+    if !api.rooms.has_resource(&session) {
+        return Err(Problem::no_session());
+    }
+    bodies::check_type(&headers, "application/json")?;
+    let wrong = "the body must be a JSON object with mediaId, and encodingId, spatialLayerId or temporalLayerId";
+    let body: LayersBody = serde_json::from_slice(&body).map_err(|_| Problem::malformed(wrong))?;
+    let encoding = body.encoding_id.map(|id| id.parse::<u8>());
+    let encoding = encoding.transpose().map_err(|_| Problem::malformed("encodingId must be a number from 0"))?;
+    let spatial = encoding.or(body.spatial_layer_id).or(body.max_spatial_layer_id);
+    let temporal = body.temporal_layer_id.or(body.max_temporal_layer_id);
+    let layers = (spatial.is_some() || temporal.is_some())
+        .then(|| Layers { spatial: spatial.unwrap_or(u8::MAX), temporal: temporal.unwrap_or(u8::MAX) });
+    if api.rooms.set_resource_layers(&session, body.media_id.as_deref(), layers).await? {
+        Ok(StatusCode::OK.into_response())
+    } else {
+        Err(Problem::no_session())
+    }
+}
