@@ -141,9 +141,9 @@ async function streams(index) {
         lost: stats.packetsLost ?? 0,
         energy: stats.totalAudioEnergy ?? 0,
       });
-    // The candidate pair in use; Firefox has no statistics of the transport.
-    const isPair = stats.type === 'candidate-pair' && stats.nominated && stats.state === 'succeeded';
-    if (isPair) rows.local = report.get(stats.localCandidateId)?.usernameFragment;
+    // The candidate pair in use, in Firefox and in Chromium.
+    const pair = stats.type === 'candidate-pair' && stats.selected ? stats : report.get(stats.selectedCandidatePairId);
+    if (pair) rows.local = report.get(pair.localCandidateId)?.usernameFragment;
   }
   return rows;
 }
