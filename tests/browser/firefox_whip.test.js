@@ -47,7 +47,7 @@ for (const codec of ['video/VP8', 'video/VP9']) {
       const room = 'millpond';
       const ada = await Peer.open(chromium, leat.url, { room, name: 'Ada', camera: [withoutDevices] });
       await ada.connected();
-      await page.publish(`${leat.url}/whip/${room}?name=Grace`, { codec });
+      await page.publish(`${leat.url}/whip/${room}?name=Grace`, { codec, relays: true });
       await ada.receives(['Grace']);
       const start = await ada.stream('Grace', 'video');
       await until(`${FRAMES} frames`, async () => (await ada.stream('Grace', 'video')).frames - start.frames >= FRAMES);
@@ -63,7 +63,7 @@ for (const codec of ['video/VP8', 'video/VP9']) {
       const room = 'millpond';
       const camera = await WhipPage.open(chromium, site, 'Camera');
       await camera.publish(`${leat.url}/whip/${room}?name=Camera`, { codec });
-      await page.play(`${leat.url}/whep/${room}`);
+      await page.play(`${leat.url}/whep/${room}`, { relays: true });
       const { received } = await page.receives({ frames: FRAMES });
       assert.equal(received.find(({ kind }) => kind === 'video').codec, codec);
       await page.shows();
@@ -77,7 +77,7 @@ test('an ICE restart of Firefox keeps its streams', TEST_LIMIT, (t) =>
     const room = 'millpond';
     const ada = await Peer.open(chromium, leat.url, { room, name: 'Ada', camera: [withoutDevices] });
     await ada.connected();
-    await page.publish(`${leat.url}/whip/${room}?name=Grace`);
+    await page.publish(`${leat.url}/whip/${room}?name=Grace`, { relays: true });
     await ada.receives(['Grace']);
     const answer = await page.run(() => window.whip.restartIce(0));
     assert.equal(answer.status, 200, answer.body);

@@ -14,13 +14,23 @@ window.RTCPeerConnection = class extends Real {
 /** The session of each connection: its URL, and the headers of later requests. */
 const sessions = new Map();
 
-async function post(connection, { url, token }) {
-  await connection.setLocalDescription();
+/** The TURN servers of a Link header. */
+function iceServersOf(link) {
+  return [...(link ?? '').matchAll(/<(turns?:[^>]*)>; rel="ice-server"; username="([^"]*)"; credential="([^"]*)"/g)].map(
+    ([, urls, username, credential]) => ({ urls, username, credential }),
+  );
+}
+
+/** `relays`: the connection gathers candidates of the TURN servers in the answer. */
+async function post(connection, { url, token, relays = false }) {
+  const offer = await connection.createOffer();
+  // The offer without candidates, which the server does not need.
+  if (!relays) await connection.setLocalDescription(offer);
   const authorization = token === undefined ? {} : { Authorization: `Bearer ${token}` };
   const response = await fetch(url, {
     method: 'POST',
     headers: { 'Content-Type': 'application/sdp', ...authorization },
-    body: connection.localDescription.sdp,
+    body: offer.sdp,
   });
   const body = await response.text();
   const header = (name) => response.headers.get(name);
@@ -31,6 +41,10 @@ async function post(connection, { url, token }) {
   }
   const location = new URL(header('Location'), url).href;
   sessions.set(connection, { location, authorization, etag: result.etag });
+  if (relays) {
+    connection.setConfiguration({ iceServers: iceServersOf(result.link) });
+    await connection.setLocalDescription(offer);
+  }
   await connection.setRemoteDescription({ type: 'answer', sdp: body });
   return { ...result, location, index: connections.indexOf(connection) };
 }
