@@ -92,7 +92,13 @@ impl Rooms {
     }
 
     /// A section for one more track.
-    fn free_line(&self, negotiation: &mut Negotiation, plan: &Plan, kind: Kind, may_add: bool) -> Option<usize> {
+    fn free_line(
+        &self,
+        negotiation: &mut Negotiation,
+        plan: &Plan,
+        kind: Kind,
+        may_add: bool,
+    ) -> Option<usize> {
         let is_player = matches!(plan, Plan::Fill { .. });
         let is_free = |line: &Line| {
             line.kind == Some(kind) && line.can_play() && line.play.is_none() && (line.is_free || is_player)

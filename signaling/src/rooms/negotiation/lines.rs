@@ -7,7 +7,9 @@ use crate::request_error::RequestError;
 use crate::sdp::{CheckedOffer, play};
 use crate::token_bucket::TokenBucket;
 use control::{ConsumerId, Kind, ProducerId, TransportId};
-use sdp::{Direction, LocalCodec, LocalMedia, LocalSection, LocalTransport, Msid, Offer, OfferedSection, Section};
+use sdp::{
+    Direction, LocalCodec, LocalMedia, LocalSection, LocalTransport, Msid, Offer, OfferedSection, Section,
+};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,11 +47,8 @@ pub(in crate::rooms) struct Negotiator {
 
 impl Negotiator {
     pub(super) fn new(plan: Plan) -> Arc<Self> {
-        let bucket = TokenBucket::new(
-            limits::DESCRIPTIONS_PER_SECOND,
-            limits::DESCRIPTIONS_BURST,
-            Instant::now(),
-        );
+        let bucket =
+            TokenBucket::new(limits::DESCRIPTIONS_PER_SECOND, limits::DESCRIPTIONS_BURST, Instant::now());
         Arc::new(Self {
             plan,
             current: tokio::sync::Mutex::default(),
@@ -230,7 +229,8 @@ impl Line {
         let is_player = matches!(plan, Plan::Fill { .. });
         let mut playing = play(&self.section, kind, config).map(|playing| playing.media);
         let published = self.publish.as_ref().map(|publish| publish.media.clone());
-        if !is_player && !self.is_guess
+        if !is_player
+            && !self.is_guess
             && let Some(playing) = &mut playing
         {
             self.keep_needed(&mut playing.codecs);
@@ -243,7 +243,9 @@ impl Line {
             (false, false) => Direction::Inactive,
         };
         let media = match (published, playing) {
-            (Some(published), Some(playing)) if direction == Direction::SendRecv => together(published, playing),
+            (Some(published), Some(playing)) if direction == Direction::SendRecv => {
+                together(published, playing)
+            }
             (Some(published), _) => published,
             (None, Some(playing)) => playing,
             (None, None) => return LocalSection::Rejected,

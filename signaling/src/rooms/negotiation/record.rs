@@ -7,8 +7,8 @@ use crate::rooms::state::State;
 use control::{ConsumerId, Kind, ProducerId, TransportId};
 use prost::Message;
 use sdp::{
-    Candidate, Direction, ExtMap, Feedback, Fingerprint, Fmtp, HashAlgorithm, LocalCodec, LocalMedia, LocalTransport,
-    MediaKind, Msid, RtpMap, Section, Setup,
+    Candidate, Direction, ExtMap, Feedback, Fingerprint, Fmtp, HashAlgorithm, LocalCodec, LocalMedia,
+    LocalTransport, MediaKind, Msid, RtpMap, Section, Setup,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -267,7 +267,9 @@ impl SdpRecord {
 
 impl LineRecord {
     fn line(&self, media: &[LocalMedia], state: &State) -> Option<Line> {
-        let of = |index: u32| Some(index).filter(|index| *index > 0).map(|index| media.get(index as usize - 1).cloned());
+        let of = |index: u32| {
+            Some(index).filter(|index| *index > 0).map(|index| media.get(index as usize - 1).cloned())
+        };
         let kind = match self.media.as_str() {
             "audio" => Some(Kind::Audio),
             "video" => Some(Kind::Video),
@@ -289,9 +291,11 @@ impl LineRecord {
             describe(&mut section, &playable?);
         }
         let publish = match of(self.published) {
-            Some(media) if state.producers.contains_key(&ProducerId(self.producer)) => {
-                Some(Published { producer: ProducerId(self.producer), parameters: RtpParameters::default(), media: media? })
-            }
+            Some(media) if state.producers.contains_key(&ProducerId(self.producer)) => Some(Published {
+                producer: ProducerId(self.producer),
+                parameters: RtpParameters::default(),
+                media: media?,
+            }),
             _ => None,
         };
         let consumer = ConsumerId(self.consumer);
@@ -300,7 +304,11 @@ impl LineRecord {
             producer: ProducerId(self.played),
             msid: Msid { stream: self.stream.clone(), track: ProducerId(self.played).to_string() },
             ssrcs: self.ssrcs.clone(),
-            payload_types: self.payload_types.iter().filter_map(|number| u8::try_from(*number).ok()).collect(),
+            payload_types: self
+                .payload_types
+                .iter()
+                .filter_map(|number| u8::try_from(*number).ok())
+                .collect(),
             is_resumed: false,
         });
         Some(Line {
@@ -348,8 +356,7 @@ impl MediaRecord {
             parameters: codec.parameters.clone(),
             feedback: codec.feedback.clone(),
         };
-        let extension =
-            |extmap: &ExtMap| ExtensionRecord { id: extmap.id.into(), uri: extmap.uri.clone() };
+        let extension = |extmap: &ExtMap| ExtensionRecord { id: extmap.id.into(), uri: extmap.uri.clone() };
         Self {
             codecs: media.codecs.iter().map(codec).collect(),
             extensions: media.extmaps.iter().map(extension).collect(),
