@@ -10,9 +10,14 @@ mod fill;
 mod follow;
 mod lines;
 mod playable;
+mod record;
 mod resource;
+mod survive;
 
 pub use accept::Accepted;
-pub use lines::Plan;
-pub use resource::{IfMatch, Patched, Resource, Visitor};
 pub(super) use lines::Negotiator;
+pub use lines::Plan;
+pub use record::SdpRecord;
+pub use resource::{
+    IfMatch, Patched, PlayedMedia, PlayerStatus, Resource, ResourceName, Visitor, WantedLayers,
+};
