@@ -300,9 +300,9 @@ inRoom('a player selects a layer of a simulcast', async ({ page, peer, whip, whe
   const [, mediaId] = /^m=video[\s\S]*?^a=mid:(\S+)/m.exec(body);
   const height = async () => (await player.streams()).received.find(({ kind }) => kind === 'video')?.height;
   for (const [encodingId, lines] of [
-    ['0', 180],
-    ['2', 720],
-    ['1', 360],
+    ['q', 180],
+    ['f', 720],
+    ['h', 360],
   ]) {
     const { status, body } = await player.request({
       path: `/${path}`,
@@ -315,4 +315,36 @@ inRoom('a player selects a layer of a simulcast', async ({ page, peer, whip, whe
   }
   const ada = await peer('Ada', { camera: [withoutDevices] });
   await sees(ada, 'Camera');
+});
+
+/** Runs in the page: keeps the events of a session. Returns the status of the subscription. */
+async function listen({ url, names }) {
+  const headers = { 'Content-Type': 'application/json' };
+  const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(names) });
+  window.events = [];
+  const source = new EventSource(new URL(response.headers.get('Location'), url));
+  for (const name of names) source.addEventListener(name, ({ data }) => window.events.push({ name, data: JSON.parse(data) }));
+  return response.status;
+}
+
+inRoom('a page gets events of the session that it plays', async ({ page, whip, whep }) => {
+  const camera = await page('Camera');
+  await camera.publish(whip('Camera'), { codec: 'video/VP8' });
+  const player = await page('Player');
+  const { link } = await player.play(whep());
+  const { url, events } = linksOf(link).find(({ rel }) => rel === 'urn:ietf:params:whep:ext:core:server-sent-events');
+  const subscription = { url: new URL(url, leat.url).href, names: events.split(',') };
+  assert.equal(await player.run(listen, subscription), 201);
+  const seen = (name) => player.run((name) => window.events.filter((event) => event.name === name).at(-1)?.data, name);
+  await until('the publisher is active', async () => (await seen('active')) !== undefined);
+  await until('one viewer', async () => (await seen('viewercount'))?.viewercount === 1);
+  await until('the layers of the video', async () =>
+    Object.values((await seen('layers')) ?? {}).some(({ layers }) => layers.length > 0),
+  );
+
+  const other = await page('Other');
+  await other.play(whep());
+  await until('two viewers', async () => (await seen('viewercount'))?.viewercount === 2);
+  await camera.stop();
+  await until('there is no publisher', async () => (await seen('inactive')) !== undefined);
 });
