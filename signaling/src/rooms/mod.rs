@@ -18,6 +18,7 @@ mod lookup;
 mod metadata;
 mod mute;
 mod negotiation;
+mod negotiator;
 mod notification_log;
 mod object;
 mod observer;
@@ -33,6 +34,7 @@ mod refresh;
 mod reservation;
 mod restrictions;
 mod room_key;
+mod sdp_record;
 mod session;
 mod state;
 mod stats;
@@ -41,7 +43,10 @@ mod transports;
 mod waiting;
 
 pub use audit::{AuditQueue, AuditRecord};
-pub use negotiation::{Accepted, IfMatch, Patched, Plan, PlayedMedia, PlayerStatus, Resource, ResourceName, Visitor, WantedLayers};
+pub use negotiation::{
+    Accepted, IfMatch, Patched, PlayedMedia, PlayerStatus, Resource, ResourceName, Visitor, WantedLayers,
+};
+pub use negotiator::Plan;
 pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue};
 pub use overview::PeerOverview;
 pub use room_key::RoomKey;
@@ -130,6 +135,8 @@ pub struct RoomSettings {
     pub spread_above: usize,
     /// Maximum number of peers of one user in one room.
     pub peers_per_user: usize,
+    /// Whether clients may have a SHA-1 fingerprint alone.
+    pub allows_sha1: bool,
     /// The store of sessions and presence.
     pub sessions: Arc<dyn Sessions>,
     /// Time without activity after which a peer is IDLE.
@@ -147,6 +154,7 @@ pub struct Rooms {
     timeouts: Timeouts,
     spread_above: usize,
     peers_per_user: usize,
+    allows_sha1: bool,
     joins: Mutex<TokenBucket>,
     /// By project and user.
     joins_of_users: Mutex<TokenBuckets<(String, String)>>,
@@ -178,6 +186,11 @@ impl Connection {
         self.outbox.outstanding()
     }
 
+    /// Queues the answer to a request behind the notifications before it. Returns whether the queue is open.
+    pub fn answer(&self, request: u64, signal: Bytes) -> bool {
+        self.outbox.answer(request, signal)
+    }
+
     /// Counts a message against the rate limit of the connection.
     fn count_message(&self) -> Result<(), RequestError> {
         let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
@@ -197,6 +210,7 @@ impl Rooms {
             timeouts,
             spread_above,
             peers_per_user,
+            allows_sha1,
             sessions,
             idle_after,
         } = settings;
@@ -220,6 +234,7 @@ impl Rooms {
             timeouts,
             spread_above,
             peers_per_user,
+            allows_sha1,
             joins: Mutex::new(joins),
             joins_of_users: Mutex::new(joins_of_users),
             leave_beacons: Mutex::new(leave_beacons),

@@ -51,7 +51,13 @@ fn add_extensions(section: &mut Section, kind: Kind, known: &[&Section]) {
     }
 }
 
-fn of_router(mid: String, kind: Kind, media_kind: MediaKind, known: &[&Section], config: &MediaConfig) -> Section {
+fn of_router(
+    mid: String,
+    kind: Kind,
+    media_kind: MediaKind,
+    known: &[&Section],
+    config: &MediaConfig,
+) -> Section {
     let mut section = Section {
         kind: media_kind,
         media: kind_name(kind).to_owned(),
@@ -67,7 +73,8 @@ fn of_router(mid: String, kind: Kind, media_kind: MediaKind, known: &[&Section],
         used.insert(payload_type);
         renumbered.insert(codec.preferred_payload_type, payload_type);
         let name = codec.mime_type.split('/').next_back().unwrap_or_default().to_owned();
-        let channels = codec.channels.and_then(|channels| u8::try_from(channels).ok()).filter(|count| *count > 1);
+        let channels =
+            codec.channels.and_then(|channels| u8::try_from(channels).ok()).filter(|count| *count > 1);
         section.formats.push(payload_type.to_string());
         section.rtpmaps.push(RtpMap { payload_type, name, clock_rate: codec.clock_rate, channels });
         let parameter = |value: &Value| match value {

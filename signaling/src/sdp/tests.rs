@@ -4,7 +4,8 @@ use crate::proto::ErrorCode;
 use control::Kind;
 use proptest::prelude::*;
 use sdp::{
-    Answer, Description, Direction, Fingerprint, HashAlgorithm, LocalMedia, LocalSection, LocalTransport, Section, Setup,
+    Answer, Description, Direction, Fingerprint, HashAlgorithm, LocalMedia, LocalSection, LocalTransport,
+    Section, Setup,
 };
 use std::collections::BTreeSet;
 
@@ -27,7 +28,8 @@ fn config() -> MediaConfig {
 #[test]
 fn publisher_gets_its_first_codec_with_its_numbers() {
     let video = publish(&section(CHROME, Kind::Video), Kind::Video, &config()).expect("published");
-    let codecs: Vec<_> = video.media.codecs.iter().map(|codec| (codec.map.payload_type, codec.map.name.as_str())).collect();
+    let codecs: Vec<_> =
+        video.media.codecs.iter().map(|codec| (codec.map.payload_type, codec.map.name.as_str())).collect();
     assert_eq!(codecs, [(96, "VP8"), (97, "rtx")]);
     assert!(video.media.codecs[0].feedback.contains(&"transport-cc".to_owned()));
     let audio = publish(&section(CHROME, Kind::Audio), Kind::Audio, &config()).expect("published");
@@ -50,9 +52,13 @@ fn publisher_of_h264_gets_the_format_that_most_receivers_have() {
     video.formats = h264.into_iter().chain(others).collect();
     let published = publish(&video, Kind::Video, &config()).expect("published");
     let parameters = &published.media.codecs[0].parameters;
-    assert!(parameters.contains("profile-level-id=42e01f") && parameters.contains("packetization-mode=1"), "{parameters}");
+    assert!(
+        parameters.contains("profile-level-id=42e01f") && parameters.contains("packetization-mode=1"),
+        "{parameters}"
+    );
     // With High alone, that.
-    let high = |fmtp: &sdp::Fmtp| fmtp.parameters.get("profile-level-id").is_none_or(|id| id.starts_with("64"));
+    let high =
+        |fmtp: &sdp::Fmtp| fmtp.parameters.get("profile-level-id").is_none_or(|id| id.starts_with("64"));
     video.fmtps.retain(high);
     let known: BTreeSet<u8> = video.fmtps.iter().map(|fmtp| fmtp.payload_type).collect();
     video.rtpmaps.retain(|map| map.name == "H264" && known.contains(&map.payload_type));
@@ -82,7 +88,8 @@ fn rids_are_ordered_from_the_smallest_picture() {
             format!("a=rid:{id} send{restriction}\r\n")
         };
         let lines: String = ids.iter().enumerate().map(line).collect();
-        let kept = SIMULCAST.lines().filter(|line| !line.starts_with("a=rid:") && !line.starts_with("a=simulcast"));
+        let kept =
+            SIMULCAST.lines().filter(|line| !line.starts_with("a=rid:") && !line.starts_with("a=simulcast"));
         let text: String = kept.map(|line| format!("{line}\r\n")).collect();
         let text = format!("{text}{lines}a=simulcast:send {}\r\n", ids.join(";"));
         let video = section(&text, Kind::Video);
@@ -95,15 +102,21 @@ fn rids_are_ordered_from_the_smallest_picture() {
     assert_eq!(rids(&["f", "h", "q"], &[]), ["q", "h", "f"]);
     assert_eq!(rids(&["2", "1", "0"], &[]), ["0", "1", "2"]);
     assert_eq!(rids(&["a", "c", "b"], &[]), ["a", "c", "b"], "unknown names keep their order");
-    let sizes = ["max-width=1280;max-height=720", "max-width=320;max-height=180", "max-width=640;max-height=360"];
+    let sizes =
+        ["max-width=1280;max-height=720", "max-width=320;max-height=180", "max-width=640;max-height=360"];
     assert_eq!(rids(&["x", "y", "z"], &sizes), ["y", "z", "x"]);
-    assert_eq!(rids(&["l", "h"], &["max-br=900000", "max-br=100000"]), ["h", "l"], "restrictions before names");
+    assert_eq!(
+        rids(&["l", "h"], &["max-br=900000", "max-br=100000"]),
+        ["h", "l"],
+        "restrictions before names"
+    );
 }
 
 #[test]
 fn older_simulcast_has_ssrcs_in_groups() {
     let lines = "a=ssrc-group:SIM 1 2 3\r\na=ssrc-group:FID 1 11\r\na=ssrc-group:FID 2 12\r\na=ssrc-group:FID 3 13\r\n";
-    let ssrcs: String = [1, 2, 3, 11, 12, 13].iter().map(|ssrc| format!("a=ssrc:{ssrc} cname:x\r\n")).collect();
+    let ssrcs: String =
+        [1, 2, 3, 11, 12, 13].iter().map(|ssrc| format!("a=ssrc:{ssrc} cname:x\r\n")).collect();
     let kept = CHROME.lines().filter(|line| !line.starts_with("a=ssrc"));
     let text: String = kept.map(|line| format!("{line}\r\n")).collect();
     let video = section(&format!("{text}{lines}{ssrcs}"), Kind::Video);
@@ -120,7 +133,9 @@ fn older_simulcast_has_ssrcs_in_groups() {
 #[test]
 fn stereo_and_dtx_are_agreed_for_opus() {
     let parameters = |text: &str, config: &MediaConfig| {
-        publish(&section(text, Kind::Audio), Kind::Audio, config).expect("published").media.codecs[0].parameters.clone()
+        publish(&section(text, Kind::Audio), Kind::Audio, config).expect("published").media.codecs[0]
+            .parameters
+            .clone()
     };
     let mut mono = config();
     (mono.opus.stereo, mono.opus.dtx) = (false, false);
@@ -139,7 +154,10 @@ fn template_has_the_numbers_of_the_client_or_free_ones() {
     let video = section(CHROME, Kind::Video);
     let same = template("s0".into(), Kind::Video, &[&audio, &video], &config());
     assert_eq!((same.mid.as_str(), &same.formats), ("s0", &video.formats));
-    assert!(same.extmaps.iter().any(|extmap| extmap.uri.contains("dependency-descriptor")), "browsers take it");
+    assert!(
+        same.extmaps.iter().any(|extmap| extmap.uri.contains("dependency-descriptor")),
+        "browsers take it"
+    );
     let new = template("s0".into(), Kind::Video, &[&audio], &config());
     let taken: BTreeSet<u8> = audio.rtpmaps.iter().map(|map| map.payload_type).collect();
     assert!(!new.rtpmaps.is_empty() && new.rtpmaps.iter().all(|map| !taken.contains(&map.payload_type)));
@@ -153,7 +171,8 @@ fn template_has_the_numbers_of_the_client_or_free_ones() {
         assert!(play(section, Kind::Video, &config()).is_some());
     }
     let red = template("s0".into(), Kind::Audio, &[&video], &config());
-    let opus = red.rtpmaps.iter().find(|map| map.name.eq_ignore_ascii_case("opus")).expect("Opus").payload_type;
+    let opus =
+        red.rtpmaps.iter().find(|map| map.name.eq_ignore_ascii_case("opus")).expect("Opus").payload_type;
     let of_red = red.rtpmaps.iter().find(|map| map.name == "red").expect("RED").payload_type;
     assert_eq!(red.fmtp(of_red).expect("parameters").parameters[""], format!("{opus}/{opus}"));
 }
@@ -167,7 +186,10 @@ fn strongest_fingerprint_counts() {
     let (dtls, setup) = peer_dtls(&video).expect("accepted");
     assert_eq!((dtls.fingerprints[0].algorithm.as_str(), setup), ("sha-512", Setup::Passive));
     video.setup = Some(Setup::Passive);
-    assert_eq!(peer_dtls(&video).map(|(dtls, setup)| (dtls.role, setup)), Ok(("server".into(), Setup::Active)));
+    assert_eq!(
+        peer_dtls(&video).map(|(dtls, setup)| (dtls.role, setup)),
+        Ok(("server".into(), Setup::Active))
+    );
     video.setup = Some(Setup::HoldConn);
     peer_dtls(&video).expect_err("refused");
     video.fingerprints.clear();
@@ -245,7 +267,11 @@ fn generated_offer() -> impl Strategy<Value = String> {
     (1_usize..6).prop_flat_map(|count| {
         (0..count).map(generated_section).collect::<Vec<_>>().prop_map(|sections| {
             let mids: Vec<_> = (0..sections.len()).map(|mid| mid.to_string()).collect();
-            format!("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\n{}", mids.join(" "), sections.concat())
+            format!(
+                "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\n{}",
+                mids.join(" "),
+                sections.concat()
+            )
         })
     })
 }

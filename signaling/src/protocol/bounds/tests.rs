@@ -106,7 +106,9 @@ fn descriptions_are_found_by_their_field() {
     use crate::proto::{self, Signal, signal::Payload};
     use crate::protocol::is_description;
     use prost::Message;
-    let bytes = |payload| Signal { version: "1".into(), payload: Some(payload), ..Default::default() }.encode_to_vec();
+    let bytes = |payload| {
+        Signal { version: "1".into(), payload: Some(payload), ..Default::default() }.encode_to_vec()
+    };
     let sdp = || "v=0".to_owned();
     let offer = Payload::Offer(proto::Offer { sdp: sdp(), ..Default::default() });
     let answer = Payload::Answer(proto::Answer { sdp: sdp(), ..Default::default() });

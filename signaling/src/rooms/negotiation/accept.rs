@@ -1,11 +1,11 @@
 //! Descriptions of a client: its offers, and its answers to the offers of this side.
 
 use super::apply::Opened;
-use super::lines::{Line, Negotiation, Negotiator, Plan, Remote};
 use crate::limits;
 use crate::proto::{self, ErrorCode, OfferedTrack, RtpParameters, signal::Payload};
 use crate::request_error::RequestError;
 use crate::rooms::lookup::not_joined;
+use crate::rooms::negotiator::{Line, Negotiation, Negotiator, Plan, Remote};
 use crate::rooms::object::Object;
 use crate::rooms::state::PeerId;
 use crate::rooms::{Rooms, random_id};
@@ -137,8 +137,7 @@ impl Rooms {
         })?;
         self.resume_lines(peer, &mut next.lines).await;
         next.lines.iter_mut().for_each(|line| line.is_free = line.play.is_none());
-        let accepted =
-            Accepted { sdp, ice_ufrag: next.own.ice_ufrag.clone(), played: next.played().len() };
+        let accepted = Accepted { sdp, ice_ufrag: next.own.ice_ufrag.clone(), played: next.played().len() };
         opened.keep();
         former.into_iter().for_each(|former| self.close(Object::Transport(former)));
         next.is_offer_due = false;
@@ -228,7 +227,8 @@ impl Rooms {
         opened: &mut Opened<'_>,
     ) -> Result<Option<RequestError>, RequestError> {
         let transport = negotiation.transport;
-        let is_sent = |line: &&Line| line.kind == kind(section) && line.section.direction.sends() && !line.is_assumed;
+        let is_sent =
+            |line: &&Line| line.kind == kind(section) && line.section.direction.sends() && !line.is_assumed;
         let number = negotiation.lines[..index].iter().filter(is_sent).count();
         let line = &mut negotiation.lines[index];
         line.section = Arc::new(section.clone());
@@ -248,7 +248,9 @@ impl Rooms {
         };
         let is_same = match (&line.publish, &publishing) {
             // After a restart of this process only the media is known.
-            (Some(known), Some(new)) if known.parameters == RtpParameters::default() => known.media == new.media,
+            (Some(known), Some(new)) if known.parameters == RtpParameters::default() => {
+                known.media == new.media
+            }
             (Some(known), Some(new)) => known.parameters == new.parameters,
             (known, new) => known.is_none() && new.is_none(),
         };
@@ -262,13 +264,14 @@ impl Rooms {
         let line = &mut negotiation.lines[index];
         if let (false, Some(kind), Some(publishing)) = (is_same, usable, publishing) {
             let source = source(tracks, section, kind, number)?;
-            line.publish =
-                Some(self.publish_line(peer, transport, kind, source, publishing, opened).await?);
+            line.publish = Some(self.publish_line(peer, transport, kind, source, publishing, opened).await?);
         }
         let has_format = can_play || line.publish.is_some();
         // A section that is inactive now, and could be used later.
         let is_idle = usable.is_some_and(|kind| {
-            !section.direction.sends() && !section.direction.receives() && play(section, kind, &self.media).is_some()
+            !section.direction.sends()
+                && !section.direction.receives()
+                && play(section, kind, &self.media).is_some()
         });
         line.is_accepted = usable.is_some() && (has_format || is_idle);
         if line.is_accepted || kind(section).is_none() || section.is_rejected() {
@@ -319,7 +322,9 @@ impl Rooms {
                 line.section = match was_guess {
                     true => Arc::new(section.clone()),
                     // The other formats of the client were not offered; of the extensions, it has those of its answer.
-                    false => Arc::new(Section { extmaps: section.extmaps.clone(), ..(*line.section).clone() }),
+                    false => {
+                        Arc::new(Section { extmaps: section.extmaps.clone(), ..(*line.section).clone() })
+                    }
                 };
             }
             // After a guess, the track may have none of the codecs of the answer.

@@ -1,6 +1,7 @@
 //! A change of a negotiation: it works on a copy, and what it opened is closed again if it fails.
 
-use super::lines::{Line, Negotiation, Played, Published};
+use crate::ortc::kind_name;
+use crate::proto::ErrorCode;
 use crate::proto::{
     ConnectTransport, ConsumeMedia, CreateTransport, DtlsParameters, ProduceMedia, RestartIce, RtpParameters,
     signal::Payload,
@@ -8,12 +9,11 @@ use crate::proto::{
 use crate::request_error::RequestError;
 use crate::rooms::Rooms;
 use crate::rooms::lookup::parse_id;
+use crate::rooms::negotiator::{Line, Negotiation, Played, Published};
 use crate::rooms::object::Object;
 use crate::rooms::state::{PeerId, State};
 use crate::sdp::{Playing, Publishing, local_transport};
 use control::{ConsumerId, Kind, ProducerId, TransportId};
-use crate::ortc::kind_name;
-use crate::proto::ErrorCode;
 use sdp::{LocalTransport, Msid, Setup};
 
 /// What a change has opened, to close it if the change fails.
@@ -80,7 +80,8 @@ impl Rooms {
         let connect = ConnectTransport { transport_id: created.id, dtls_parameters: Some(dtls) };
         self.connect_transport(peer, connect).await?;
         let (ice, own) = (created.ice_parameters, created.dtls_parameters);
-        let own = ice.zip(own).and_then(|(ice, own)| local_transport(&ice, &created.ice_candidates, &own, setup));
+        let own =
+            ice.zip(own).and_then(|(ice, own)| local_transport(&ice, &created.ice_candidates, &own, setup));
         Ok((id, own.ok_or_else(unexpected)?))
     }
 
@@ -147,8 +148,9 @@ impl Rooms {
         opened.objects.push(Object::Consumer(consumer));
         let RtpParameters { codecs, encodings, .. } = created.rtp_parameters.unwrap_or_default();
         let payload_types = codecs.iter().filter_map(|codec| u8::try_from(codec.payload_type).ok()).collect();
-        let ssrcs =
-            encodings.iter().flat_map(|encoding| encoding.ssrc.into_iter().chain(encoding.rtx.map(|rtx| rtx.ssrc)));
+        let ssrcs = encodings
+            .iter()
+            .flat_map(|encoding| encoding.ssrc.into_iter().chain(encoding.rtx.map(|rtx| rtx.ssrc)));
         let stream = self.state().producers.get(&producer).map(|track| track.peer.to_string());
         Ok(Played {
             consumer,

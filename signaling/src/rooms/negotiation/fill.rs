@@ -1,10 +1,10 @@
 //! Puts the tracks of a room on the sections of a client.
 
 use super::apply::Opened;
-use super::lines::{Line, Negotiation, Plan};
 use super::playable::Playable;
 use crate::limits;
 use crate::rooms::Rooms;
+use crate::rooms::negotiator::{Line, Negotiation, Plan};
 use crate::rooms::object::Object;
 use crate::rooms::state::PeerId;
 use crate::sdp::{kind as kind_of, play, template};
@@ -92,7 +92,13 @@ impl Rooms {
     }
 
     /// A section for one more track.
-    fn free_line(&self, negotiation: &mut Negotiation, plan: &Plan, kind: Kind, may_add: bool) -> Option<usize> {
+    fn free_line(
+        &self,
+        negotiation: &mut Negotiation,
+        plan: &Plan,
+        kind: Kind,
+        may_add: bool,
+    ) -> Option<usize> {
         let is_player = matches!(plan, Plan::Fill { .. });
         let is_free = |line: &Line| {
             line.kind == Some(kind) && line.can_play() && line.play.is_none() && (line.is_free || is_player)

@@ -1,9 +1,9 @@
 //! The task of a negotiation: it follows the room of its client.
 
 use super::apply::Opened;
-use super::lines::{Negotiator, Plan};
 use crate::limits;
 use crate::proto::{self, signal::Payload};
+use crate::rooms::negotiator::{Negotiator, Plan};
 use crate::rooms::state::PeerId;
 use crate::rooms::{Connection, Queue, Rooms};
 use std::sync::{Arc, Weak};
@@ -44,7 +44,8 @@ impl Rooms {
     /// Compares what a client plays with what is in its room. Returns whether the client has its transport.
     async fn update(&self, peer: PeerId, negotiator: &Negotiator) -> bool {
         let mut current = negotiator.current.lock().await;
-        let is_open = current.as_ref().is_some_and(|known| self.state().transports.contains_key(&known.transport));
+        let is_open =
+            current.as_ref().is_some_and(|known| self.state().transports.contains_key(&known.transport));
         if !is_open {
             // The client was notified: it starts again with an offer.
             *current = None;

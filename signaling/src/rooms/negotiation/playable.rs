@@ -1,6 +1,6 @@
 //! The tracks of a room that a client may play.
 
-use super::lines::Plan;
+use crate::rooms::negotiator::Plan;
 use crate::rooms::state::{Peer, PeerId, State};
 use control::{Kind, ProducerId};
 
@@ -17,7 +17,9 @@ pub(super) struct Playable {
 impl State {
     /// The tracks that a client may play by its plan, in the order in which their peers joined.
     pub(super) fn playable(&self, id: PeerId, plan: &Plan) -> Vec<Playable> {
-        let Some(room) = self.peers.get(&id).and_then(|peer| self.rooms.get(&peer.room)) else { return Vec::new() };
+        let Some(room) = self.peers.get(&id).and_then(|peer| self.rooms.get(&peer.room)) else {
+            return Vec::new();
+        };
         let mut others: Vec<(PeerId, &Peer)> = room
             .peers
             .iter()

@@ -1,13 +1,13 @@
 //! Clients of HTTP: an encoder (WHIP) or a player (WHEP) is a peer whose connection is a resource with a URL.
 
 use super::accept::Accepted;
-use super::lines::{Negotiator, Plan};
 use crate::auth::session::Session;
 use crate::limits;
 use crate::proto::{self, ErrorCode, IceServer, JoinRoom, SetPreferredLayers, signal::Payload};
 use crate::request_error::RequestError;
 use crate::rooms::join::is_secret_of;
 use crate::rooms::lookup::{gone, parse_id, permitted, turn_user};
+use crate::rooms::negotiator::{Negotiator, Plan};
 use crate::rooms::state::{PeerId, State};
 use crate::rooms::{Connection, Rooms};
 use control::{Encoding, Kind, ProducerId};
@@ -169,7 +169,8 @@ impl Rooms {
             let text = "there is nothing to play in this room; try again when a client publishes";
             return RequestError::new(ErrorCode::NoSuchProducer, text).retry_after(limits::PLAYER_PAUSE);
         }
-        let text = "the player has none of the codecs that are published in this room, or may not receive them";
+        let text =
+            "the player has none of the codecs that are published in this room, or may not receive them";
         RequestError::new(ErrorCode::CannotConsume, text)
     }
 
@@ -256,7 +257,8 @@ impl Rooms {
         let encoding = match &wanted.encoding {
             None => None,
             Some(id) => {
-                let found = encodings.iter().position(|known| known == id).and_then(|at| u8::try_from(at).ok());
+                let found =
+                    encodings.iter().position(|known| known == id).and_then(|at| u8::try_from(at).ok());
                 let wrong = || RequestError::bad("encodingId must be one of those in the event layers");
                 Some(found.ok_or_else(wrong)?)
             }

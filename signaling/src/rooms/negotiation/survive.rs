@@ -1,9 +1,9 @@
 //! Negotiations outlive the signaling process, as their media does.
 
-use super::lines::{Negotiation, Negotiator, Plan};
-use super::record::SdpRecord;
 use crate::rooms::Rooms;
+use crate::rooms::negotiator::{Negotiation, Negotiator, Plan};
 use crate::rooms::object::Object;
+use crate::rooms::sdp_record::{Exists, SdpRecord};
 use crate::rooms::state::PeerId;
 use crate::sdp::play;
 use control::TransportId;
@@ -13,7 +13,9 @@ use std::sync::Arc;
 impl Rooms {
     /// Stores a negotiation with its transport.
     pub(super) fn store_negotiation(&self, plan: &Plan, negotiation: &Negotiation) {
-        let record = SdpRecord::new(plan, negotiation, |line| Some(play(&line.section, line.kind?, &self.media)?.media));
+        let record = SdpRecord::new(plan, negotiation, |line| {
+            Some(play(&line.section, line.kind?, &self.media)?.media)
+        });
         let mut state = self.state();
         let Some(transport) = state.transports.get_mut(&negotiation.transport) else { return };
         if transport.sdp.as_ref() == Some(&record) {
@@ -40,7 +42,16 @@ impl Rooms {
         };
         for (transport, peer, record) in found {
             let Some(plan) = record.plan() else { continue };
-            let negotiation = record.negotiation(transport, &self.state());
+            let negotiation = {
+                let state = self.state();
+                record.negotiation(
+                    transport,
+                    Exists {
+                        producer: &|id| state.producers.contains_key(&id),
+                        consumer: &|id| state.consumers.contains_key(&id),
+                    },
+                )
+            };
             let Some(negotiation) = negotiation else {
                 tracing::warn!(peerId = %peer, "the stored negotiation of a client cannot be read; closing its transport");
                 self.close(Object::Transport(transport));
@@ -79,11 +90,15 @@ impl Rooms {
             let state = self.state();
             let Some(transport) = state.transports.get(&negotiation.transport) else { return };
             let lines = &negotiation.lines;
-            let is_played = |id| lines.iter().any(|line| line.play.as_ref().is_some_and(|play| play.consumer == id));
-            let is_published =
-                |id| lines.iter().any(|line| line.publish.as_ref().is_some_and(|publish| publish.producer == id));
-            let consumers = transport.consumers.iter().copied().filter(|id| !is_played(*id)).map(Object::Consumer);
-            let producers = transport.producers.iter().copied().filter(|id| !is_published(*id)).map(Object::Producer);
+            let is_played =
+                |id| lines.iter().any(|line| line.play.as_ref().is_some_and(|play| play.consumer == id));
+            let is_published = |id| {
+                lines.iter().any(|line| line.publish.as_ref().is_some_and(|publish| publish.producer == id))
+            };
+            let consumers =
+                transport.consumers.iter().copied().filter(|id| !is_played(*id)).map(Object::Consumer);
+            let producers =
+                transport.producers.iter().copied().filter(|id| !is_published(*id)).map(Object::Producer);
             consumers.chain(producers).collect()
         };
         unlisted.into_iter().for_each(|object| self.close(object));

@@ -1,4 +1,4 @@
-//! The state of a negotiation: plain data.
+//! The state of a client's negotiation: plain data. What happens to it is in [`super::negotiation`].
 
 use crate::limits;
 use crate::ortc::media_config::MediaConfig;
@@ -7,7 +7,9 @@ use crate::request_error::RequestError;
 use crate::sdp::{CheckedOffer, play};
 use crate::token_bucket::TokenBucket;
 use control::{ConsumerId, Kind, ProducerId, TransportId};
-use sdp::{Direction, LocalCodec, LocalMedia, LocalSection, LocalTransport, Msid, Offer, OfferedSection, Section};
+use sdp::{
+    Direction, LocalCodec, LocalMedia, LocalSection, LocalTransport, Msid, Offer, OfferedSection, Section,
+};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +32,7 @@ pub enum Plan {
 
 /// The negotiation of one client. It is locked before the tables of the rooms, never after.
 #[derive(Debug)]
-pub(in crate::rooms) struct Negotiator {
+pub(super) struct Negotiator {
     pub(super) plan: Plan,
     pub(super) current: tokio::sync::Mutex<Option<Negotiation>>,
     /// Something in the room has changed.
@@ -45,11 +47,8 @@ pub(in crate::rooms) struct Negotiator {
 
 impl Negotiator {
     pub(super) fn new(plan: Plan) -> Arc<Self> {
-        let bucket = TokenBucket::new(
-            limits::DESCRIPTIONS_PER_SECOND,
-            limits::DESCRIPTIONS_BURST,
-            Instant::now(),
-        );
+        let bucket =
+            TokenBucket::new(limits::DESCRIPTIONS_PER_SECOND, limits::DESCRIPTIONS_BURST, Instant::now());
         Arc::new(Self {
             plan,
             current: tokio::sync::Mutex::default(),
@@ -61,12 +60,12 @@ impl Negotiator {
     }
 
     /// Wakes its task.
-    pub(in crate::rooms) fn wake(&self) {
+    pub(super) fn wake(&self) {
         self.changed.notify_one();
     }
 
     /// The client is back, and has missed notifications, perhaps an offer.
-    pub(in crate::rooms) fn offer_again(&self) {
+    pub(super) fn offer_again(&self) {
         self.has_missed.store(true, Ordering::Relaxed);
         self.wake();
     }
@@ -230,7 +229,8 @@ impl Line {
         let is_player = matches!(plan, Plan::Fill { .. });
         let mut playing = play(&self.section, kind, config).map(|playing| playing.media);
         let published = self.publish.as_ref().map(|publish| publish.media.clone());
-        if !is_player && !self.is_guess
+        if !is_player
+            && !self.is_guess
             && let Some(playing) = &mut playing
         {
             self.keep_needed(&mut playing.codecs);
@@ -243,7 +243,9 @@ impl Line {
             (false, false) => Direction::Inactive,
         };
         let media = match (published, playing) {
-            (Some(published), Some(playing)) if direction == Direction::SendRecv => together(published, playing),
+            (Some(published), Some(playing)) if direction == Direction::SendRecv => {
+                together(published, playing)
+            }
             (Some(published), _) => published,
             (None, Some(playing)) => playing,
             (None, None) => return LocalSection::Rejected,
