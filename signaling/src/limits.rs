@@ -499,3 +499,10 @@ pub const WHIP_REQUESTS_PER_ADDRESS_BURST: f64 = 1_000.0;
 pub const STREAM_KEY_SESSION: Duration = Duration::from_secs(24 * 3_600);
 /// Retry-After while the database of stream keys does not answer.
 pub const STREAM_KEY_PAUSE: Duration = Duration::from_secs(2);
+/// Streams of events of players. A further one gets status 429.
+pub const WHEP_STREAMS_MAX: usize = 1_024;
+/// Interval at which the session of a stream of events is looked at.
+pub const WHEP_EVENTS_INTERVAL: Duration = Duration::from_secs(1);
+/// Number of intervals without an event, after which a comment is sent: proxies close silent connections after a
+/// minute.
+pub const WHEP_EVENTS_SILENCE: u32 = 20;

@@ -32,6 +32,7 @@ impl Fragment {
         let wrong = |attribute, wanted| SdpError::Attribute { place: "fragment".to_owned(), attribute, wanted };
         let mut found = Self::default();
         let mut count = 0;
+        let mut has_ice = false;
         for line in text.lines().filter(|line| !line.is_empty()) {
             let is_line = line.as_bytes().get(1) == Some(&b'=') && line.as_bytes()[0].is_ascii_lowercase();
             if !is_line {
@@ -39,6 +40,7 @@ impl Fragment {
             }
             let Some(attribute) = line.strip_prefix("a=") else { continue };
             let (name, value) = attribute.split_once(':').unwrap_or((attribute, ""));
+            has_ice |= matches!(name, "ice-ufrag" | "ice-pwd" | "candidate" | "end-of-candidates");
             match name {
                 "ice-ufrag" => {
                     found.ice_ufrag =
@@ -66,6 +68,11 @@ impl Fragment {
                 "end-of-candidates" => found.has_end_of_candidates = true,
                 _ => {}
             }
+        }
+        if !has_ice {
+            return Err(SdpError::Syntax(
+                "a fragment has a=candidate, a=end-of-candidates, or a=ice-ufrag and a=ice-pwd (RFC 8840 §4.4)".to_owned(),
+            ));
         }
         Ok(found)
     }

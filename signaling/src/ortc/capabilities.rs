@@ -1,6 +1,7 @@
 //! The RTP capabilities of a router, for `Device.load` of the client.
 
 use super::formats;
+use super::h264::Profile;
 use super::names::{self, uri};
 use super::payload_types::payload_types;
 use super::text::kind_name;
@@ -60,10 +61,15 @@ pub(super) fn codecs(config: &MediaConfig) -> impl Iterator<Item = Codec> {
 /// The capabilities of every router with this configuration.
 pub fn router(config: &MediaConfig) -> RtpCapabilities {
     let mut codecs = Vec::new();
-    for codec in self::codecs(config) {
+    // Further profiles of H264 come last: a client that takes the first format of a codec takes the one that all
+    // browsers have.
+    let common = self::codecs(config).map(|codec| (codec, Profile::default()));
+    let further = Profile::ALL.into_iter().skip(1).map(|profile| (Codec::H264, profile));
+    let further = further.filter(|_| config.video_codecs.contains(&Codec::H264));
+    for (codec, profile) in common.chain(further) {
         let name = names::name(codec);
-        let (pt, rtx_pt) = payload_types(codec);
-        let mut parameters = formats::parameters(codec);
+        let (pt, rtx_pt) = payload_types(codec, profile);
+        let mut parameters = formats::parameters(codec, profile);
         if codec == Codec::Opus {
             // RFC 7587 §6.1: the preference of the receiver. mediasoup-client passes it to the browser.
             let preferences = [("stereo", config.opus.stereo), ("usedtx", config.opus.dtx)];

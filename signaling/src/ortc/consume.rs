@@ -1,5 +1,6 @@
 //! Parameters of consumers, from the capabilities of the receiving browser.
 
+use super::h264::H264Format;
 use super::names::{self, is_rtx, uri};
 use super::payload_types::payload_types;
 use super::produce::{Produced, has_feedback, payload_type};
@@ -35,6 +36,7 @@ pub struct Consumable {
     /// The layers of the producer.
     scalability_mode: ScalabilityMode,
     is_stereo: bool,
+    h264: H264Format,
     /// The client reports its bandwidth by REMB, because it has no transport-wide feedback.
     has_remb: bool,
 }
@@ -63,10 +65,11 @@ impl Consumable {
     ) -> Result<Self, RequestError> {
         check_len("rtpCapabilities.codecs", &receiver.codecs)?;
         check_len("rtpCapabilities.headerExtensions", &receiver.header_extensions)?;
+        let h264 = produced.h264;
         let mut codecs: Vec<CodecParameters> = Vec::new();
         for produced in &produced.codecs {
             let known = codecs.iter().any(|codec| codec.codec == produced.codec);
-            if let Some(codec) = codec(kind, produced.codec, receiver, numbers)?.filter(|_| !known) {
+            if let Some(codec) = codec(kind, produced.codec, h264, receiver, numbers)?.filter(|_| !known) {
                 codecs.push(codec);
             }
         }
@@ -75,8 +78,9 @@ impl Consumable {
             let names: Vec<_> =
                 produced.codecs.iter().map(|codec| names::name(codec.codec).mime_type).collect();
             let text = format!(
-                "the producer sends {}, and rtpCapabilities has no matching codec",
-                names.join(" or ")
+                "the producer sends {}, and rtpCapabilities has no matching codec{}",
+                names.join(" or "),
+                if names.contains(&"video/H264") { " with its profile and packetization mode" } else { "" }
             );
             return Err(RequestError::new(ErrorCode::CannotConsume, text));
         }
@@ -85,7 +89,7 @@ impl Consumable {
         let has_transport_cc =
             takes(ExtensionKind::TransportCc) && codecs.iter().any(|codec| codec.transport_cc);
         let has_remb =
-            !has_transport_cc && takes(ExtensionKind::AbsSendTime) && sends_remb(kind, &codecs, receiver);
+            !has_transport_cc && takes(ExtensionKind::AbsSendTime) && sends_remb(kind, &codecs, h264, receiver);
         if !has_transport_cc {
             codecs.iter_mut().for_each(|codec| codec.transport_cc = false);
         }
@@ -106,7 +110,7 @@ impl Consumable {
             })
             .collect();
         let (scalability_mode, is_stereo) = (produced.scalability_mode, produced.is_stereo);
-        Ok(Self { kind, codecs, extensions, scalability_mode, is_stereo, has_remb })
+        Ok(Self { kind, codecs, extensions, scalability_mode, is_stereo, h264, has_remb })
     }
 
     /// Whether there is a retransmission stream.
@@ -149,7 +153,7 @@ impl Consumable {
             (codec.transport_cc, ("transport-cc", "")),
             (self.has_remb, ("goog-remb", "")),
         ];
-        let mut parameters = formats::parameters(codec.codec);
+        let mut parameters = formats::parameters(codec.codec, self.h264.profile);
         if self.is_stereo && codec.codec == Codec::Opus {
             // RFC 7587 §6.1: what will be sent. mediasoup-client makes the browser decode two channels.
             parameters.insert("sprop-stereo".into(), number(1));
@@ -177,7 +181,7 @@ impl Consumable {
 
 /// The first video codec of the router that a client can decode; `None` if there is none.
 pub fn first_playable(media: &MediaConfig, receiver: &RtpCapabilities) -> Option<Codec> {
-    media.video_codecs.iter().copied().find(|codec| claimed(*codec, receiver).is_some())
+    media.video_codecs.iter().copied().find(|codec| claimed(*codec, H264Format::default(), receiver).is_some())
 }
 
 /// The media type of a codec, for example "video/VP8".
@@ -195,10 +199,11 @@ fn receivers_id(kind: ExtensionKind, receiver: &RtpCapabilities) -> Option<u8> {
 fn codec(
     kind: Kind,
     codec: Codec,
+    h264: H264Format,
     receiver: &RtpCapabilities,
     numbers: Numbers,
 ) -> Result<Option<CodecParameters>, RequestError> {
-    let Some(claimed) = claimed(codec, receiver) else { return Ok(None) };
+    let Some(claimed) = claimed(codec, h264, receiver) else { return Ok(None) };
     check_len("rtcpFeedback", &claimed.rtcp_feedback)?;
     let claimed_rtx = receiver.codecs.iter().find(|rtx| {
         is_rtx(&rtx.mime_type)
@@ -207,7 +212,7 @@ fn codec(
     });
     let has = |wanted| has_feedback(kind, &claimed.rtcp_feedback, wanted);
     let (pt, rtx_pt) = match numbers {
-        Numbers::Router => payload_types(codec),
+        Numbers::Router => payload_types(codec, h264.profile),
         Numbers::Receiver => {
             let number = |number| payload_type(number).map(Some);
             let pt = payload_type(claimed.preferred_payload_type)?;
@@ -227,20 +232,27 @@ fn codec(
     }))
 }
 
-/// The capability of the client for `codec` in the format of this server.
-fn claimed(codec: Codec, receiver: &RtpCapabilities) -> Option<&RtpCodecCapability> {
+/// The capability of the client for `codec` in a format of this server; for H264, one that takes this stream.
+fn claimed(codec: Codec, h264: H264Format, receiver: &RtpCapabilities) -> Option<&RtpCodecCapability> {
     receiver.codecs.iter().find(|claimed| {
-        formats::takes_all(codec, &claimed.parameters)
-            && formats::find(&claimed.mime_type, claimed.clock_rate, claimed.channels, &claimed.parameters)
-                .is_some_and(|name| name.codec == codec)
+        let found =
+            formats::find(&claimed.mime_type, claimed.clock_rate, claimed.channels, &claimed.parameters);
+        let takes =
+            || H264Format::of(&claimed.parameters).is_some_and(|format| format.takes(h264));
+        found.is_some_and(|name| name.codec == codec) && (codec != Codec::H264 || takes())
     })
 }
 
 /// Whether the client sends REMB for one of `codecs`.
-fn sends_remb(kind: Kind, codecs: &[CodecParameters], receiver: &RtpCapabilities) -> bool {
+fn sends_remb(
+    kind: Kind,
+    codecs: &[CodecParameters],
+    h264: H264Format,
+    receiver: &RtpCapabilities,
+) -> bool {
     codecs
         .iter()
-        .filter_map(|codec| claimed(codec.codec, receiver))
+        .filter_map(|codec| claimed(codec.codec, h264, receiver))
         .any(|claimed| has_feedback(kind, &claimed.rtcp_feedback, ("goog-remb", "")))
 }
 

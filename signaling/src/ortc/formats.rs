@@ -1,8 +1,9 @@
 //! The formats of a codec: the fmtp parameters on which sender and receiver must agree.
 //!
-//! One format of each codec is offered, which every browser supports. Parameters that concern only one side
-//! (levels, bitrates) are not compared.
+//! One format of each codec is offered, which every browser supports; of H264 several ([`super::h264`]).
+//! Parameters that concern only one side (levels, bitrates) are not compared.
 
+use super::h264::Profile;
 use super::names;
 use super::names::CodecName;
 use super::payload_types::payload_types;
@@ -11,25 +12,21 @@ use super::value::{Parameters, number, number_of, text};
 use crate::proto::parameter_value::Value;
 use control::Codec;
 
-/// Constrained Baseline, level 3.1 (RFC 6184 §8.1): Chrome, Firefox and Safari all support it, most in
-/// software.
-const PROFILE_LEVEL_ID: &str = "42e01f";
-
-/// The fmtp parameters of `codec`, the same in capabilities and on consumers.
-pub(super) fn parameters(codec: Codec) -> Parameters {
+/// The fmtp parameters of `codec`, the same in capabilities and on consumers. `profile`: of H264.
+pub(super) fn parameters(codec: Codec, profile: Profile) -> Parameters {
     let pairs = match codec {
         // RFC 7587 §6.1: packets of 10 ms are accepted, and receivers use in-band FEC.
         Codec::Opus => vec![("minptime", number(10)), ("useinbandfec", number(1))],
         // RFC 2198 §5: the payload types of the blocks, a value without a name. mediasoup-client writes
         // "name=value", and browsers accept a line that begins with "=" as a value without a name.
         Codec::Red => {
-            let (opus, _) = payload_types(Codec::Opus);
+            let (opus, _) = payload_types(Codec::Opus, profile);
             vec![("", text(&format!("{opus}/{opus}")))]
         }
         Codec::H264 => vec![
             ("level-asymmetry-allowed", number(1)),
             ("packetization-mode", number(1)),
-            ("profile-level-id", text(PROFILE_LEVEL_ID)),
+            ("profile-level-id", text(profile.level_id())),
         ],
         // RFC 9628 §6: profile 0 is 8 bits, 4:2:0.
         Codec::Vp9 => vec![("profile-id", number(0))],
@@ -53,17 +50,11 @@ pub(super) fn find(
 /// Whether a decoder of our format of `codec` decodes this one.
 fn is_ours(codec: Codec, parameters: &Parameters) -> bool {
     match codec {
-        Codec::H264 => is_constrained_baseline(parameters),
+        Codec::H264 => Profile::of(parameters).is_some(),
         Codec::Vp9 => number_of(parameters, "profile-id").unwrap_or(0) == 0,
         Codec::Av1 => number_of(parameters, "profile").unwrap_or(0) == 0,
         Codec::Opus | Codec::Red | Codec::Vp8 => true,
     }
-}
-
-/// Whether a receiver with this format accepts every packet of the codec. H264 in packetization mode 0 has no
-/// fragments and no aggregates (RFC 6184 §6.2), which a sender in mode 1 produces.
-pub(super) fn takes_all(codec: Codec, parameters: &Parameters) -> bool {
-    codec != Codec::H264 || number_of(parameters, "packetization-mode") == Some(1)
 }
 
 /// The format that the client has instead, for an error message.
@@ -77,57 +68,10 @@ pub(super) fn describe(parameters: &Parameters) -> String {
     shown.unwrap_or_default()
 }
 
-/// RFC 6184 §8.1, table 5: three notations of Constrained Baseline. The level is not compared: it may differ
-/// between both directions.
-fn is_constrained_baseline(parameters: &Parameters) -> bool {
-    let Some(value) = parameters.get("profile-level-id") else {
-        // libwebrtc and mediasoup-client interpret an absent value as 42e01f, not as the Baseline profile of
-        // the RFC.
-        return true;
-    };
-    // A value of digits only, such as "420010", may have been converted to a number.
-    let digits = match value.value.as_ref() {
-        Some(Value::Text(text)) => text.clone(),
-        Some(Value::Number(number)) => number.to_string(),
-        None => return false,
-    };
-    if digits.len() != 6 || !digits.bytes().all(|c| c.is_ascii_hexdigit()) {
-        return false;
-    }
-    let Ok(bytes) = u32::from_str_radix(&digits, 16) else { return false };
-    let [_, profile, constraints, _] = bytes.to_be_bytes();
-    match profile {
-        0x42 => constraints & 0b0100_1111 == 0b0100_0000,
-        0x4d => constraints & 0b1000_1111 == 0b1000_0000,
-        0x58 => constraints & 0b1100_1111 == 0b1100_0000,
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
-
-    fn h264(id: &str) -> bool {
-        is_ours(Codec::H264, &BTreeMap::from([("profile-level-id".into(), text(id))]))
-    }
-
-    #[test]
-    fn constrained_baseline_is_recognized_in_three_notations_and_any_level() {
-        for id in ["42e01f", "42E01F", "42e034", "42c00b", "4d801f", "58c01f", "42401f"] {
-            assert!(h264(id), "{id}");
-        }
-        // Baseline, Main, High, Constrained High, High 4:4:4, and invalid profiles.
-        for id in
-            ["42001f", "4d001f", "64001f", "640c1f", "f4001f", "", "42e0", "42e01g", "42e01f00", "+2e01f"]
-        {
-            assert!(!h264(id), "{id}");
-        }
-        assert!(is_ours(Codec::H264, &BTreeMap::new()));
-        let as_number = BTreeMap::from([("profile-level-id".into(), number(424_031))]);
-        assert!(is_ours(Codec::H264, &as_number), "digits alone may have become a number");
-    }
 
     #[test]
     fn other_profiles_are_refused() {
@@ -136,8 +80,6 @@ mod tests {
         assert!(!is_ours(Codec::Vp9, &with("profile-id", number(2))));
         assert!(is_ours(Codec::Av1, &with("profile", text("0"))) && is_ours(Codec::Av1, &BTreeMap::new()));
         assert!(!is_ours(Codec::Av1, &with("profile", number(1))));
-        assert!(
-            takes_all(Codec::H264, &parameters(Codec::H264)) && !takes_all(Codec::H264, &BTreeMap::new())
-        );
+        assert!(!is_ours(Codec::H264, &with("profile-level-id", text("4d001f"))));
     }
 }

@@ -10,6 +10,7 @@ pub mod capabilities;
 pub mod consume;
 pub mod dtls;
 mod formats;
+mod h264;
 pub mod media_config;
 mod names;
 mod offered;
@@ -21,7 +22,8 @@ mod text;
 mod value;
 
 pub use consume::{Consumable, ConsumerSsrcs, Numbers};
-pub use offered::{OfferedFormat, extension_of, feedback_of, router_codec, sent_extensions};
+pub use h264::{H264Format, Profile};
+pub use offered::{OfferedFormat, extension_of, feedback_of, h264_format, router_codec, sent_extensions};
 pub use produce::Produced;
 pub use scalability::ScalabilityMode;
 pub use text::{kind, kind_name};

@@ -2,6 +2,7 @@
 
 use super::capabilities::{self, EXTENSIONS};
 use super::formats;
+use super::h264::H264Format;
 use super::media_config::MediaConfig;
 use super::names;
 use super::value::text;
@@ -42,6 +43,11 @@ pub fn router_codec(format: &OfferedFormat<'_>, config: &MediaConfig) -> Option<
         formats::find(&format.mime_type(), format.clock_rate_hz, format.channels, &format.values())?;
     let is_usable = found.kind == format.kind && capabilities::codecs(config).any(|codec| codec == found.codec);
     is_usable.then_some(found.codec)
+}
+
+/// The format of H264 with these parameters.
+pub fn h264_format(format: &OfferedFormat<'_>) -> Option<H264Format> {
+    H264Format::of(&format.values())
 }
 
 /// The header extension with this URI, if the engine supports it for this kind of media.

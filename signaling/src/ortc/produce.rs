@@ -1,5 +1,6 @@
 //! Parameters of producers, from what a browser is about to send.
 
+use super::h264::H264Format;
 use super::names::{self, is_rtx};
 use super::text::{check_len, kind_name, shortened};
 use super::value::as_number;
@@ -26,6 +27,8 @@ pub struct Produced {
     pub scalability_mode: ScalabilityMode,
     /// Opus with two channels.
     pub is_stereo: bool,
+    /// The format of H264, the first one if there are several; that of a browser without H264.
+    pub h264: H264Format,
 }
 
 impl Produced {
@@ -39,7 +42,9 @@ impl Produced {
             codec.mime_type.eq_ignore_ascii_case("audio/opus")
                 && codec.parameters.get("sprop-stereo").and_then(as_number) == Some(1)
         });
-        Ok(Self { mid, codecs, encodings, extensions, scalability_mode, is_stereo })
+        let h264 = parameters.codecs.iter().filter(|codec| codec.mime_type.eq_ignore_ascii_case("video/H264"));
+        let h264 = h264.filter_map(|codec| H264Format::of(&codec.parameters)).next().unwrap_or_default();
+        Ok(Self { mid, codecs, encodings, extensions, scalability_mode, is_stereo, h264 })
     }
 
     /// Checks that packets can be assigned to this producer. On a plain transport the payload type is

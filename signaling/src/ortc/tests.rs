@@ -100,7 +100,10 @@ pub(super) fn sent_as(sdp: &str, mime_type: &str) -> Option<RtpParameters> {
     let is_ours = |codec: &&RtpCodecCapability| {
         codec.mime_type.eq_ignore_ascii_case(mime_type)
             && formats::find(mime_type, codec.clock_rate, codec.channels, &codec.parameters)
-                .is_some_and(|name| formats::takes_all(name.codec, &codec.parameters))
+                .is_some_and(|name| {
+                    let format = H264Format::of(&codec.parameters);
+                    name.codec != Codec::H264 || format == Some(H264Format::default())
+                })
     };
     let media = browser.codecs.iter().find(is_ours)?;
     let apt = Some(Value::Number(media.preferred_payload_type as i32));
@@ -155,7 +158,23 @@ fn router_capabilities_have_no_duplicates() {
     let rtx = "video/rtx";
     assert_eq!(
         names,
-        ["audio/opus", "audio/red", "video/VP8", rtx, "video/H264", rtx, "video/VP9", rtx, "video/AV1", rtx]
+        [
+            "audio/opus",
+            "audio/red",
+            "video/VP8",
+            rtx,
+            "video/H264",
+            rtx,
+            "video/VP9",
+            rtx,
+            "video/AV1",
+            rtx,
+            // Baseline and High.
+            "video/H264",
+            rtx,
+            "video/H264",
+            rtx
+        ]
     );
 }
 

@@ -4,6 +4,7 @@
 //! next, maybe of another version, reads them: fields are only added. An object whose data cannot be decoded
 //! is closed.
 
+use super::negotiation::SdpRecord;
 use super::room_key::RoomKey;
 use crate::auth::DEFAULT_PROJECT;
 use crate::auth::session::{TokenId, TokenInfo};
@@ -114,6 +115,9 @@ pub struct TransportRecord {
     /// Whether the client receives on this transport although it sends on it.
     #[prost(bool, tag = "23")]
     pub receives: bool,
+    /// The negotiation of a client that speaks SDP.
+    #[prost(message, optional, tag = "24")]
+    pub sdp: Option<SdpRecord>,
 }
 
 /// Who may consume a producer.

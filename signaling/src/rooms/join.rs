@@ -569,6 +569,9 @@ fn resume_peer(
         None => {}
     }
     state.set_presence_connected(id, true);
+    if !is_replayed && let Some(negotiator) = state.peers.get(&id).and_then(|peer| peer.negotiator.as_ref()) {
+        negotiator.offer_again();
+    }
     let mut kept = keep_listed_objects(state, id, resume);
     kept.position = position;
     kept.is_replayed = is_replayed;

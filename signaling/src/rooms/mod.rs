@@ -41,7 +41,7 @@ mod transports;
 mod waiting;
 
 pub use audit::{AuditQueue, AuditRecord};
-pub use negotiation::{Accepted, IfMatch, Patched, Plan, Resource, Visitor};
+pub use negotiation::{Accepted, IfMatch, Patched, Plan, PlayedMedia, PlayerStatus, Resource, ResourceName, Visitor, WantedLayers};
 pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue};
 pub use overview::PeerOverview;
 pub use room_key::RoomKey;

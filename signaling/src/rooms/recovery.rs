@@ -74,6 +74,8 @@ impl Rooms {
         for (router, worker) in empty {
             self.node.tell(worker, Command::CloseRouter { router });
         }
+        drop(guard);
+        self.adopt_negotiations();
     }
 
     fn adopt_or_close(self: &Arc<Self>, worker: Worker, item: SnapshotItem, adopted: &mut Adopted) {
@@ -228,6 +230,7 @@ impl Rooms {
         };
         let mut transport = Transport::new(peer, worker, direction, is_plain);
         transport.created_by = Some(BEFORE_THIS_PROCESS);
+        transport.sdp = record.sdp;
         state.insert_transport(id, transport);
         Some(())
     }

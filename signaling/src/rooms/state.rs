@@ -3,7 +3,7 @@
 //! All of it is guarded by one lock, and nothing here waits: a message to a client is put into its outbox.
 //! The commands for the media node are the caller's task.
 
-use super::negotiation::Negotiator;
+use super::negotiation::{Negotiator, SdpRecord};
 use super::notification_log::NotificationLog;
 use super::observer::Observer;
 use super::outbox::{ConnectionId, Outbox};
@@ -208,6 +208,8 @@ pub(super) struct Transport {
     pub(super) producers: BTreeSet<ProducerId>,
     pub(super) consumers: BTreeSet<ConsumerId>,
     pub(super) created_by: Option<RequestId>,
+    /// What is stored of the negotiation on it.
+    pub(super) sdp: Option<SdpRecord>,
 }
 
 #[derive(Debug)]
@@ -292,6 +294,7 @@ impl Transport {
             producers: BTreeSet::new(),
             consumers: BTreeSet::new(),
             created_by: None,
+            sdp: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::app_data::{self, KickedRecord, RoomRecord, SubscribersRecord, TokenRecord, TransportRecord};
 use super::lookup::{direction, gone, not_joined, own_transport, turn_user, wrong_answer};
+use super::negotiation::SdpRecord;
 use super::reservation::Reservation;
 use super::restrictions::{Kicked, UserHash};
 use super::room_key::RoomKey;
@@ -61,7 +62,7 @@ impl Rooms {
                 format!("a peer has at most {} transports; close one first", limits::TRANSPORTS_PER_PEER_MAX);
             return Err(RequestError::limit(text));
         }
-        let app_data = app_data::pack(&transport_record(&state, peer, direction)?)?;
+        let app_data = app_data::pack(&transport_record(&state, peer, direction, None)?)?;
         let transport = TransportId(random_id());
         let entry = Transport::new(peer, worker, direction, is_plain);
         Ok((transport, app_data, Reservation::transport(self, &mut state, transport, entry)))
@@ -109,7 +110,12 @@ impl Rooms {
     }
 }
 
-fn transport_record(state: &State, id: PeerId, direction: Direction) -> Result<TransportRecord, RequestError> {
+fn transport_record(
+    state: &State,
+    id: PeerId,
+    direction: Direction,
+    sdp: Option<SdpRecord>,
+) -> Result<TransportRecord, RequestError> {
     let peer = state.peers.get(&id).ok_or_else(not_joined)?;
     let mut record = TransportRecord {
         peer: id.0,
@@ -118,6 +124,7 @@ fn transport_record(state: &State, id: PeerId, direction: Direction) -> Result<T
         secret_hash: peer.secret_hash.clone(),
         sends: direction.sends(),
         receives: direction == Direction::SendRecv,
+        sdp,
         token: peer.token.as_ref().map(TokenRecord::from),
         metadata: peer.metadata.clone(),
         muted_audio: peer.mute.audio,
@@ -163,8 +170,9 @@ pub(super) fn peer_updates(state: &State, id: PeerId) -> Vec<(Worker, Command)> 
     transports.filter_map(|transport| update(state, transport)).collect()
 }
 
-fn update(state: &State, transport: TransportId) -> Option<(Worker, Command)> {
+/// The command that stores the data of a transport; `None` if it is gone, or its data too long.
+pub(super) fn update(state: &State, transport: TransportId) -> Option<(Worker, Command)> {
     let of = state.transports.get(&transport)?;
-    let app_data = app_data::pack(&transport_record(state, of.peer, of.direction).ok()?).ok()?;
+    let app_data = app_data::pack(&transport_record(state, of.peer, of.direction, of.sdp.clone()).ok()?).ok()?;
     Some((of.worker, Command::SetAppData { transport, app_data }))
 }

@@ -1,7 +1,7 @@
 //! The payload types of a section that this server supports.
 
 use crate::ortc::media_config::MediaConfig;
-use crate::ortc::{OfferedFormat, extension_of, feedback_of, kind_name, router_codec};
+use crate::ortc::{H264Format, OfferedFormat, extension_of, feedback_of, h264_format, kind_name, router_codec};
 use crate::proto::{ParameterValue, RtcpFeedback, RtpCodecCapability, RtpCodecParameters, parameter_value::Value};
 use control::{Codec, ExtensionKind, Kind};
 use sdp::{ExtMap, LocalCodec, RtpMap, Section};
@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub(super) struct Format<'a> {
     pub(super) codec: Codec,
+    /// Of H264.
+    pub(super) h264: Option<H264Format>,
     map: &'a RtpMap,
     /// As offered.
     pub(super) parameters: BTreeMap<String, String>,
@@ -38,6 +40,7 @@ pub(super) fn supported<'a>(section: &'a Section, kind: Kind, config: &MediaConf
             parameters: &parameters,
         };
         let codec = router_codec(&offered, config)?;
+        let h264 = h264_format(&offered).filter(|_| codec == Codec::H264);
         let is_rtx = |rtx: &&RtpMap| {
             let apt = section.fmtp(rtx.payload_type).and_then(|fmtp| fmtp.parameters.get("apt"));
             rtx.name.eq_ignore_ascii_case("rtx")
@@ -45,7 +48,7 @@ pub(super) fn supported<'a>(section: &'a Section, kind: Kind, config: &MediaConf
                 && section.payload_types().any(|offered| offered == rtx.payload_type)
         };
         let rtx = section.rtpmaps.iter().filter(|rtx| !(64..96).contains(&rtx.payload_type)).find(is_rtx);
-        Some(Format { codec, map, parameters, feedback: feedback(section, kind, map.payload_type), rtx })
+        Some(Format { codec, h264, map, parameters, feedback: feedback(section, kind, map.payload_type), rtx })
     };
     section.payload_types().filter_map(map).filter_map(format).collect()
 }

@@ -76,6 +76,10 @@ fn chosen(mut formats: Vec<Format<'_>>, kind: Kind) -> Vec<Format<'_>> {
     let Some(opus) = formats.iter().position(|format| format.codec == Codec::Opus) else {
         // RED alone is of no use.
         formats.retain(|_| kind == Kind::Video);
+        let codec = formats.first().map(|first| first.codec);
+        // Of H264, the format that most receivers have, whatever comes first.
+        let best = formats.iter().filter(|format| Some(format.codec) == codec).map(|format| format.h264).min();
+        formats.retain(|format| Some(format.codec) == codec && Some(format.h264) == best);
         formats.truncate(1);
         return formats;
     };

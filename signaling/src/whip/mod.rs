@@ -4,15 +4,16 @@
 
 mod bodies;
 mod credentials;
+mod events;
 mod problem;
 mod session;
 
 pub use problem::Problem;
 
 use crate::limits;
-use crate::rooms::Rooms;
+use crate::rooms::{ResourceName, Rooms};
 use crate::token_bucket::TokenBuckets;
-use axum::Router;
+use axum::{Extension, Router};
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn};
@@ -21,6 +22,7 @@ use axum::routing::{delete, post};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use stores::accounts::Accounts;
+use tokio::sync::Semaphore;
 
 /// The path of encoders.
 pub const WHIP: &str = "/whip/";
@@ -33,6 +35,8 @@ pub struct WhipApi {
     /// For stream keys.
     accounts: Option<Accounts>,
     requests: Mutex<TokenBuckets>,
+    /// Streams of events.
+    streams: Arc<Semaphore>,
 }
 
 /// Whether a session publishes or plays.
@@ -49,6 +53,11 @@ impl Protocol {
             Self::Whep => WHEP,
         }
     }
+
+    /// The name of a session.
+    fn name<'a>(self, room: &'a str, id: &'a str) -> ResourceName<'a> {
+        ResourceName { is_player: self == Self::Whep, room, id }
+    }
 }
 
 impl WhipApi {
@@ -58,18 +67,25 @@ impl WhipApi {
             limits::WHIP_REQUESTS_PER_ADDRESS_PER_SECOND,
             limits::WHIP_REQUESTS_PER_ADDRESS_BURST,
         );
-        Self { rooms, accounts, requests: Mutex::new(requests) }
+        let streams = Arc::new(Semaphore::new(limits::WHEP_STREAMS_MAX));
+        Self { rooms, accounts, requests: Mutex::new(requests), streams }
     }
 
     /// The routes.
     pub fn router(self: Arc<Self>) -> Router {
         // Other methods get status 405 with Allow (RFC 9725 §4.2).
-        Router::new()
-            .route("/whip/{room}", post(session::publish))
+        let publish = Router::new()
+            .route("/whip/{room}", post(session::open))
             .route("/whip/{room}/{session}", delete(session::close).patch(session::patch))
-            .route("/whep/{room}", post(session::play))
+            .layer(Extension(Protocol::Whip));
+        let play = Router::new()
+            .route("/whep/{room}", post(session::open))
             .route("/whep/{room}/{session}", delete(session::close).patch(session::patch))
             .route("/whep/{room}/{session}/layers", post(session::layers))
+            .route("/whep/{room}/{session}/events", post(events::subscribe).get(events::stream))
+            .layer(Extension(Protocol::Whep));
+        publish
+            .merge(play)
             .layer(DefaultBodyLimit::max(limits::WHIP_BODY_BYTES_MAX))
             .layer(from_fn(problem::describe))
             .with_state(self)

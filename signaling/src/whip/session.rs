@@ -3,15 +3,14 @@
 use super::bodies::{self, DESCRIPTION, FRAGMENT};
 use super::credentials::bearer;
 use super::problem::Problem;
-use super::{Protocol, WhipApi};
+use super::{Protocol, WhipApi, events};
 use crate::api::accounts::ClientAddress;
-use crate::rooms::{Patched, Plan, Resource, Visitor};
+use crate::rooms::{Patched, Plan, Resource, Visitor, WantedLayers};
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use control::Layers;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -21,7 +20,7 @@ pub(super) struct Wishes {
     /// The display name.
     #[serde(default)]
     name: String,
-    /// Whom to play: a peer id, a user or a display name.
+    /// The peer to play: its id, its user or its display name.
     #[serde(default)]
     peer: Option<String>,
 }
@@ -32,7 +31,7 @@ pub(super) struct Wishes {
 struct LayersBody {
     /// The MID; without it, the first video section.
     media_id: Option<String>,
-    /// The number of an encoding of simulcast.
+    /// An encoding of simulcast: its RID, or its number from 0, the smallest.
     encoding_id: Option<String>,
     spatial_layer_id: Option<u8>,
     temporal_layer_id: Option<u8>,
@@ -42,43 +41,20 @@ struct LayersBody {
 
 type Shared = State<Arc<WhipApi>>;
 
-/// `POST /whip/{room}`.
-pub(super) async fn publish(
+/// `POST /whip/{room}` and `POST /whep/{room}`: an offer opens a session.
+pub(super) async fn open(
     State(api): Shared,
-    Extension(client): Extension<ClientAddress>,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    Extension(protocol): Extension<Protocol>,
     Path(room): Path<String>,
     Query(wishes): Query<Wishes>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Response, Problem> {
-    open(&api, client, Protocol::Whip, room, wishes, &headers, &body).await
-}
-
-/// `POST /whep/{room}`.
-pub(super) async fn play(
-    State(api): Shared,
-    Extension(client): Extension<ClientAddress>,
-    Path(room): Path<String>,
-    Query(wishes): Query<Wishes>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Problem> {
-    open(&api, client, Protocol::Whep, room, wishes, &headers, &body).await
-}
-
-async fn open(
-    api: &WhipApi,
-    ClientAddress(address): ClientAddress,
-    protocol: Protocol,
-    room: String,
-    wishes: Wishes,
-    headers: &HeaderMap,
-    body: &[u8],
 ) -> Result<Response, Problem> {
     api.count(address)?;
-    bodies::check_type(headers, DESCRIPTION)?;
-    let sdp = bodies::text(body)?;
-    let credentials = bearer(headers)?;
+    bodies::check_type(&headers, DESCRIPTION)?;
+    let sdp = bodies::text(&body)?;
+    let credentials = bearer(&headers)?;
     let session = match protocol {
         Protocol::Whip => api.session_of_key(credentials, &room).await?,
         Protocol::Whep => None,
@@ -100,8 +76,13 @@ async fn open(
     bodies::entity_tag(&accepted.ice_ufrag).into_iter().for_each(|tag| _ = answer.insert(header::ETAG, tag));
     bodies::links(&ice_servers).for_each(|link| _ = answer.append(header::LINK, link));
     if protocol == Protocol::Whep {
-        let link = format!("<{location}/layers>; rel=\"urn:ietf:params:whep:ext:core:layer\"");
-        HeaderValue::from_str(&link).into_iter().for_each(|link| _ = answer.append(header::LINK, link));
+        let extension = "urn:ietf:params:whep:ext:core";
+        for link in [
+            format!("<{location}/layers>; rel=\"{extension}:layer\""),
+            format!("<{location}/events>; rel=\"{extension}:server-sent-events\"; events=\"{}\"", events::NAMES),
+        ] {
+            HeaderValue::from_str(&link).into_iter().for_each(|link| _ = answer.append(header::LINK, link));
+        }
     }
     Ok(response)
 }
@@ -110,10 +91,11 @@ async fn open(
 pub(super) async fn close(
     State(api): Shared,
     Extension(ClientAddress(address)): Extension<ClientAddress>,
-    Path((_, session)): Path<(String, String)>,
+    Extension(protocol): Extension<Protocol>,
+    Path((room, session)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     api.count(address)?;
-    if api.rooms.close_resource(&session) {
+    if api.rooms.close_resource(protocol.name(&room, &session)) {
         Ok(StatusCode::OK.into_response())
     } else {
         Err(Problem::no_session())
@@ -124,17 +106,19 @@ pub(super) async fn close(
 pub(super) async fn patch(
     State(api): Shared,
     Extension(ClientAddress(address)): Extension<ClientAddress>,
-    Path((_, session)): Path<(String, String)>,
+    Extension(protocol): Extension<Protocol>,
+    Path((room, session)): Path<(String, String)>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
     api.count(address)?;
-    if !api.rooms.has_resource(&session) {
+    let name = protocol.name(&room, &session);
+    if !api.rooms.has_resource(name) {
         return Err(Problem::no_session());
     }
     bodies::check_type(&headers, FRAGMENT)?;
     let condition = bodies::condition(&headers)?.ok_or_else(Problem::no_condition)?;
-    let patched = api.rooms.patch_resource(&session, condition, bodies::text(&body)?).await?;
+    let patched = api.rooms.patch_resource(name, condition, bodies::text(&body)?).await?;
     match patched.ok_or_else(Problem::no_session)? {
         Patched::Mismatch => Err(Problem::mismatch()),
         Patched::Candidates => Ok(StatusCode::NO_CONTENT.into_response()),
@@ -152,24 +136,26 @@ pub(super) async fn patch(
 pub(super) async fn layers(
     State(api): Shared,
     Extension(ClientAddress(address)): Extension<ClientAddress>,
-    Path((_, session)): Path<(String, String)>,
+    Extension(protocol): Extension<Protocol>,
+    Path((room, session)): Path<(String, String)>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
     api.count(address)?;
-    if !api.rooms.has_resource(&session) {
+    let name = protocol.name(&room, &session);
+    if !api.rooms.has_resource(name) {
         return Err(Problem::no_session());
     }
     bodies::check_type(&headers, "application/json")?;
     let wrong = "the body must be a JSON object with mediaId, and encodingId, spatialLayerId or temporalLayerId";
     let body: LayersBody = serde_json::from_slice(&body).map_err(|_| Problem::malformed(wrong))?;
-    let encoding = body.encoding_id.map(|id| id.parse::<u8>());
-    let encoding = encoding.transpose().map_err(|_| Problem::malformed("encodingId must be a number from 0"))?;
-    let spatial = encoding.or(body.spatial_layer_id).or(body.max_spatial_layer_id);
-    let temporal = body.temporal_layer_id.or(body.max_temporal_layer_id);
-    let layers = (spatial.is_some() || temporal.is_some())
-        .then(|| Layers { spatial: spatial.unwrap_or(u8::MAX), temporal: temporal.unwrap_or(u8::MAX) });
-    if api.rooms.set_resource_layers(&session, body.media_id.as_deref(), layers).await? {
+    let wanted = WantedLayers {
+        mid: body.media_id,
+        encoding: body.encoding_id,
+        spatial: body.spatial_layer_id.or(body.max_spatial_layer_id),
+        temporal: body.temporal_layer_id.or(body.max_temporal_layer_id),
+    };
+    if api.rooms.set_resource_layers(name, &wanted).await? {
         Ok(StatusCode::OK.into_response())
     } else {
         Err(Problem::no_session())

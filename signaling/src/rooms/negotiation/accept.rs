@@ -3,7 +3,7 @@
 use super::apply::Opened;
 use super::lines::{Line, Negotiation, Negotiator, Plan, Remote};
 use crate::limits;
-use crate::proto::{self, ErrorCode, OfferedTrack, signal::Payload};
+use crate::proto::{self, ErrorCode, OfferedTrack, RtpParameters, signal::Payload};
 use crate::request_error::RequestError;
 use crate::rooms::lookup::not_joined;
 use crate::rooms::object::Object;
@@ -114,6 +114,7 @@ impl Rooms {
                     lines: Vec::new(),
                     next_mid: 0,
                     before_offer: None,
+                    is_offer_due: false,
                     refused: Default::default(),
                 }
             }
@@ -138,6 +139,8 @@ impl Rooms {
             Accepted { sdp, ice_ufrag: next.own.ice_ufrag.clone(), played: next.played().len() };
         opened.keep();
         former.into_iter().for_each(|former| self.close(Object::Transport(former)));
+        next.is_offer_due = false;
+        self.store_negotiation(&negotiator.plan, &next);
         *current = Some(next);
         drop(current);
         if let Some(pause) = filled.retry_after {
@@ -202,6 +205,8 @@ impl Rooms {
             first_refusal = first_refusal.or(refusal);
         }
         match first_refusal {
+            // RFC 9725 §4.4.3: an encoder gets all its tracks accepted, or none.
+            Some(refusal) if *plan == Plan::Nothing => Err(refusal),
             Some(refusal) if !negotiation.lines.iter().any(|line| line.is_accepted) => Err(refusal),
             _ => Ok(()),
         }
@@ -239,6 +244,8 @@ impl Rooms {
             None => (None, None),
         };
         let is_same = match (&line.publish, &publishing) {
+            // After a restart of this process only the media is known.
+            (Some(known), Some(new)) if known.parameters == RtpParameters::default() => known.media == new.media,
             (Some(known), Some(new)) => known.parameters == new.parameters,
             (known, new) => known.is_none() && new.is_none(),
         };
@@ -261,10 +268,13 @@ impl Rooms {
             !section.direction.sends() && !section.direction.receives() && play(section, kind, &self.media).is_some()
         });
         line.is_accepted = usable.is_some() && (has_format || is_idle);
-        if line.is_accepted || usable.is_none() {
+        if line.is_accepted || kind(section).is_none() || section.is_rejected() {
             return Ok(None);
         }
         let text = match plan {
+            _ if usable.is_none() => {
+                "the section is not in the BUNDLE group of the first one (RFC 9143); this server has one transport for all"
+            }
             Plan::Nothing => "the section does not send media; an encoder sends",
             Plan::Fill { .. } => "the section does not receive media that this server has; a player receives",
             Plan::Everything => "the section has no format that this server has",
@@ -315,6 +325,7 @@ impl Rooms {
         self.state().drop_ended(&mut negotiation.lines);
         self.resume_lines(peer, &mut negotiation.lines).await;
         negotiation.lines.iter_mut().for_each(|line| line.is_free = line.play.is_none());
+        self.store_negotiation(&negotiator.plan, negotiation);
         drop(current);
         negotiator.wake();
         Ok(())

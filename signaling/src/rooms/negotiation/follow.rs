@@ -50,13 +50,20 @@ impl Rooms {
             *current = None;
             return false;
         }
+        if negotiator.take_missed()
+            && let Some(known) = current.as_mut()
+        {
+            known.before_offer = None;
+            known.is_offer_due = true;
+        }
         let Some(known) = current.as_ref().filter(|known| known.before_offer.is_none()) else { return true };
         let before = known.lines.clone();
         let mut next = known.clone();
         let mut opened = Opened::new(self);
         let may_add = negotiator.plan == Plan::Everything;
         let filled = self.fill(peer, &negotiator.plan, &mut next, may_add, &mut opened).await;
-        if filled.has_changed {
+        let is_changed = filled.has_changed || std::mem::take(&mut next.is_offer_due);
+        if is_changed {
             if may_add {
                 let sdp = next.offer(&negotiator.plan, &self.media);
                 next.before_offer = Some(before);
@@ -68,6 +75,9 @@ impl Rooms {
             }
         }
         opened.keep();
+        if is_changed {
+            self.store_negotiation(&negotiator.plan, &next);
+        }
         *current = Some(next);
         drop(current);
         if let Some(pause) = filled.retry_after {

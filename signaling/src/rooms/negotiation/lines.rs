@@ -9,6 +9,7 @@ use crate::token_bucket::TokenBucket;
 use control::{ConsumerId, Kind, ProducerId, TransportId};
 use sdp::{Direction, LocalCodec, LocalMedia, LocalSection, LocalTransport, Msid, Offer, OfferedSection, Section};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -34,6 +35,8 @@ pub(in crate::rooms) struct Negotiator {
     pub(super) current: tokio::sync::Mutex<Option<Negotiation>>,
     /// Something in the room has changed.
     pub(super) changed: Notify,
+    /// Whether the client may have missed notifications.
+    has_missed: AtomicBool,
     /// When its task looks again without being woken.
     retry_at: Mutex<Option<Instant>>,
     /// Bounds the descriptions of the client.
@@ -51,6 +54,7 @@ impl Negotiator {
             plan,
             current: tokio::sync::Mutex::default(),
             changed: Notify::new(),
+            has_missed: AtomicBool::new(false),
             retry_at: Mutex::default(),
             descriptions: Mutex::new(bucket),
         })
@@ -59,6 +63,17 @@ impl Negotiator {
     /// Wakes its task.
     pub(in crate::rooms) fn wake(&self) {
         self.changed.notify_one();
+    }
+
+    /// The client is back, and has missed notifications, perhaps an offer.
+    pub(in crate::rooms) fn offer_again(&self) {
+        self.has_missed.store(true, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// Takes what [`Self::offer_again`] stored.
+    pub(super) fn take_missed(&self) -> bool {
+        self.has_missed.swap(false, Ordering::Relaxed)
     }
 
     /// Makes its task look again after a pause.
@@ -100,6 +115,8 @@ pub(super) struct Negotiation {
     pub(super) next_mid: u32,
     /// The lines before an offer of this side that has no answer yet.
     pub(super) before_offer: Option<Vec<Line>>,
+    /// Whether the client needs an offer even if nothing changes: it may have missed the last one.
+    pub(super) is_offer_due: bool,
     /// Producers that the client cannot receive or has refused.
     pub(super) refused: BTreeSet<ProducerId>,
 }

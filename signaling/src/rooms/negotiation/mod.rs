@@ -10,9 +10,12 @@ mod fill;
 mod follow;
 mod lines;
 mod playable;
+mod record;
 mod resource;
+mod survive;
 
 pub use accept::Accepted;
 pub use lines::Plan;
-pub use resource::{IfMatch, Patched, Resource, Visitor};
+pub use resource::{IfMatch, Patched, PlayedMedia, PlayerStatus, Resource, ResourceName, Visitor, WantedLayers};
+pub use record::SdpRecord;
 pub(super) use lines::Negotiator;

@@ -4,13 +4,13 @@ use super::accept::Accepted;
 use super::lines::{Negotiator, Plan};
 use crate::auth::session::Session;
 use crate::limits;
-use crate::proto::{ErrorCode, IceServer, JoinRoom, SetPreferredLayers, signal::Payload};
+use crate::proto::{self, ErrorCode, IceServer, JoinRoom, SetPreferredLayers, signal::Payload};
 use crate::request_error::RequestError;
 use crate::rooms::join::is_secret_of;
-use crate::rooms::lookup::{gone, parse_id, turn_user};
-use crate::rooms::state::PeerId;
+use crate::rooms::lookup::{gone, parse_id, permitted, turn_user};
+use crate::rooms::state::{PeerId, State};
 use crate::rooms::{Connection, Rooms};
-use control::{Kind, Layers};
+use control::{Encoding, Kind, ProducerId};
 use sdp::Fragment;
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -43,12 +43,60 @@ pub struct Resource {
 }
 
 /// The condition of a request (RFC 9110 §13.1.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IfMatch<'a> {
     /// `*`.
     Any,
-    /// An entity tag.
-    Tag(&'a str),
+    /// One of these entity tags.
+    Tags(Vec<&'a str>),
+}
+
+/// The name of a resource, as in its URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResourceName<'a> {
+    /// Whether it plays; otherwise it publishes.
+    pub is_player: bool,
+    /// The room.
+    pub room: &'a str,
+    /// [`Resource::id`].
+    pub id: &'a str,
+}
+
+/// The layers that a player wants; what is absent is not limited.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WantedLayers {
+    /// The MID; without it, the first section that plays video.
+    pub mid: Option<String>,
+    /// An encoding of simulcast, as in [`PlayedMedia::encodings`].
+    pub encoding: Option<String>,
+    /// The spatial layer from 0, of a stream with several.
+    pub spatial: Option<u8>,
+    /// The temporal layer from 0.
+    pub temporal: Option<u8>,
+}
+
+/// What a player plays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlayerStatus {
+    /// Whether there is a track.
+    pub is_active: bool,
+    /// Number of players in the room.
+    pub viewers: usize,
+    /// Its video sections with a track.
+    pub media: Vec<PlayedMedia>,
+}
+
+/// A video section with a track.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlayedMedia {
+    /// The MID.
+    pub mid: String,
+    /// The encodings of simulcast, the smallest picture first; one without simulcast.
+    pub encodings: Vec<String>,
+    /// Number of spatial layers.
+    pub spatial_layers: u8,
+    /// Number of temporal layers.
+    pub temporal_layers: u8,
 }
 
 /// The result of a patch.
@@ -93,6 +141,10 @@ impl Rooms {
         let peer = parse_id(&joined.peer_id).map(PeerId).ok_or_else(gone)?;
         // Dropped when the request is, for example because the client closes its connection.
         let mut guard = Departure { rooms: self, connection: &connection, peer, is_over: false };
+        if is_player {
+            let may_play = self.state().peers.get(&peer).is_some_and(|peer| peer.permissions.can_subscribe);
+            permitted(may_play, "canSubscribe")?;
+        }
         let negotiator = self.negotiator_of_http(peer, plan)?;
         let accepted = self.accept_offer(peer, &negotiator, sdp, &[]).await?;
         if is_player && accepted.played == 0 {
@@ -122,8 +174,8 @@ impl Rooms {
     }
 
     /// The peer of a resource.
-    fn peer_of_resource(&self, id: &str) -> Option<(PeerId, Arc<Negotiator>)> {
-        let (peer, secret) = id.split_at_checked(16)?;
+    fn peer_of_resource(&self, name: ResourceName<'_>) -> Option<(PeerId, Arc<Negotiator>)> {
+        let (peer, secret) = name.id.split_at_checked(16)?;
         let peer = parse_id(peer).map(PeerId)?;
         let secret: Option<Vec<u8>> = (0..secret.len() / 2)
             .map(|index| u8::from_str_radix(secret.get(2 * index..2 * index + 2)?, 16).ok())
@@ -131,17 +183,23 @@ impl Rooms {
         let secret = secret.filter(|bytes| bytes.len() == limits::SECRET_BYTES)?;
         let state = self.state();
         let entry = state.peers.get(&peer).filter(|entry| is_secret_of(entry, &secret))?;
-        Some((peer, entry.negotiator.clone()?))
+        let negotiator = entry.negotiator.clone()?;
+        let is_meant = match negotiator.plan {
+            Plan::Nothing => !name.is_player,
+            Plan::Fill { .. } => name.is_player,
+            Plan::Everything => false,
+        };
+        (is_meant && entry.room.name == name.room).then_some((peer, negotiator))
     }
 
     /// Whether there is a resource of this name.
-    pub fn has_resource(&self, id: &str) -> bool {
-        self.peer_of_resource(id).is_some()
+    pub fn has_resource(&self, name: ResourceName<'_>) -> bool {
+        self.peer_of_resource(name).is_some()
     }
 
     /// Closes a resource: its client leaves. Returns whether there was one.
-    pub fn close_resource(&self, id: &str) -> bool {
-        let Some((peer, _)) = self.peer_of_resource(id) else { return false };
+    pub fn close_resource(&self, name: ResourceName<'_>) -> bool {
+        let Some((peer, _)) = self.peer_of_resource(name) else { return false };
         self.leave(peer);
         true
     }
@@ -149,18 +207,18 @@ impl Rooms {
     /// Takes a fragment of the client: candidates, or an ICE restart. `None`: there is no such resource.
     pub async fn patch_resource(
         &self,
-        id: &str,
+        name: ResourceName<'_>,
         condition: IfMatch<'_>,
         fragment: &str,
     ) -> Result<Option<Patched>, RequestError> {
-        let Some((peer, negotiator)) = self.peer_of_resource(id) else { return Ok(None) };
+        let Some((peer, negotiator)) = self.peer_of_resource(name) else { return Ok(None) };
         negotiator.count()?;
         let fragment =
             Fragment::parse(fragment).map_err(|error| RequestError::bad(format!("sdp fragment: {error}")))?;
         let mut current = negotiator.current.lock().await;
         let Some(negotiation) = current.as_mut() else { return Ok(None) };
-        if let IfMatch::Tag(tag) = condition
-            && tag != negotiation.own.ice_ufrag
+        if let IfMatch::Tags(tags) = condition
+            && !tags.contains(&negotiation.own.ice_ufrag.as_str())
         {
             return Ok(Some(Patched::Mismatch));
         }
@@ -178,35 +236,79 @@ impl Rooms {
         }))
     }
 
-    /// Sets the preferred layers of a section of a player; `None` for the layers: all. Returns whether there is
-    /// such a resource.
+    /// Sets the preferred layers of a section of a player. Returns whether there is such a resource.
     pub async fn set_resource_layers(
         &self,
-        id: &str,
-        mid: Option<&str>,
-        layers: Option<Layers>,
+        name: ResourceName<'_>,
+        wanted: &WantedLayers,
     ) -> Result<bool, RequestError> {
-        let Some((peer, negotiator)) = self.peer_of_resource(id) else { return Ok(false) };
+        let Some((peer, negotiator)) = self.peer_of_resource(name) else { return Ok(false) };
         negotiator.count()?;
         let current = negotiator.current.lock().await;
         let Some(negotiation) = current.as_ref() else { return Ok(false) };
-        let is_meant = |of: &str| mid.is_none_or(|mid| mid == of);
+        let is_meant = |of: &str| wanted.mid.as_ref().is_none_or(|mid| mid == of);
         let lines = negotiation.lines.iter().filter(|line| line.kind == Some(Kind::Video));
         let played = lines.filter(|line| is_meant(&line.section.mid)).find_map(|line| line.play.as_ref());
         let Some(played) = played else {
             return Err(RequestError::bad("mediaId must be the MID of a video section that plays a track"));
         };
-        let layers = layers.unwrap_or(Layers { spatial: u8::MAX, temporal: u8::MAX });
+        let encodings = encodings(&self.state(), played.producer);
+        let encoding = match &wanted.encoding {
+            None => None,
+            Some(id) => {
+                let found = encodings.iter().position(|known| known == id).and_then(|at| u8::try_from(at).ok());
+                let wrong = || RequestError::bad("encodingId must be one of those in the event layers");
+                Some(found.ok_or_else(wrong)?)
+            }
+        };
         let set = SetPreferredLayers {
             consumer_id: played.consumer.to_string(),
-            layers: Some(crate::proto::Layers {
-                spatial_layer: layers.spatial.into(),
-                temporal_layer: Some(layers.temporal.into()),
+            layers: Some(proto::Layers {
+                spatial_layer: encoding.or(wanted.spatial).unwrap_or(u8::MAX).into(),
+                temporal_layer: Some(wanted.temporal.unwrap_or(u8::MAX).into()),
             }),
         };
         self.set_preferred_layers(peer, set).await?;
         Ok(true)
     }
+
+    /// What a player plays; `None` if there is no such resource.
+    pub async fn player_status(&self, name: ResourceName<'_>) -> Option<PlayerStatus> {
+        let (peer, negotiator) = self.peer_of_resource(name)?;
+        let current = negotiator.current.lock().await;
+        let lines = &current.as_ref()?.lines;
+        let state = self.state();
+        let room = state.peers.get(&peer).and_then(|peer| state.rooms.get(&peer.room))?;
+        let is_player = |id: &&PeerId| {
+            let negotiator = state.peers.get(*id).and_then(|peer| peer.negotiator.as_ref());
+            negotiator.is_some_and(|negotiator| matches!(negotiator.plan, Plan::Fill { .. }))
+        };
+        let media = lines.iter().filter(|line| line.kind == Some(Kind::Video)).filter_map(|line| {
+            let producer = line.play.as_ref()?.producer;
+            let mode = state.producers.get(&producer)?.produced.scalability_mode;
+            Some(PlayedMedia {
+                mid: line.section.mid.clone(),
+                encodings: encodings(&state, producer),
+                spatial_layers: mode.spatial_layers,
+                temporal_layers: mode.temporal_layers,
+            })
+        });
+        Some(PlayerStatus {
+            is_active: lines.iter().any(|line| line.play.is_some()),
+            viewers: room.peers.iter().filter(is_player).count(),
+            media: media.collect(),
+        })
+    }
+}
+
+/// The RIDs of the encodings of a producer, the smallest picture first; without RIDs, their numbers.
+fn encodings(state: &State, producer: ProducerId) -> Vec<String> {
+    let encodings = state.producers.get(&producer).map(|track| track.produced.encodings.as_slice());
+    let id = |(index, encoding): (usize, &Encoding)| match &encoding.rid {
+        Some(rid) => rid.as_str().to_owned(),
+        None => index.to_string(),
+    };
+    encodings.unwrap_or_default().iter().enumerate().map(id).collect()
 }
 
 /// Makes a peer leave whose request failed or was dropped.

@@ -101,6 +101,9 @@ fn requests() -> Vec<Request> {
         Request::SetSubscribers(proto::SetSubscribers::default()),
         Request::SetMetadata(proto::SetMetadata::default()),
         Request::SetPresence(proto::SetPresence::default()),
+        Request::Offer(proto::Offer::default()),
+        Request::Answer(proto::Answer::default()),
+        Request::Candidate(proto::Candidate::default()),
     ];
     let numbers: BTreeSet<_> = all.iter().map(number).collect();
     assert_eq!(numbers, (0..all.len()).collect(), "each kind once");
@@ -142,5 +145,8 @@ fn number(request: &Request) -> usize {
         Request::SetSubscribers(_) => 28,
         Request::SetMetadata(_) => 29,
         Request::SetPresence(_) => 30,
+        Request::Offer(_) => 31,
+        Request::Answer(_) => 32,
+        Request::Candidate(_) => 33,
     }
 }
