@@ -14,10 +14,24 @@ import { PATIENCE_MS, until } from './wait.js';
 
 const WEB = join(ROOT, 'signaling/web');
 
-/** The block of code that docs/sdp.md shows. */
-export const BLOCK = /^```js sdp\.js\n([\s\S]*?)^```$/m.exec(readFileSync(join(ROOT, 'docs/sdp.md'), 'utf8'))?.[1] ?? '';
+/** A block of code of docs/sdp.md. */
+function blockOf(name) {
+  const [, code] = readFileSync(join(ROOT, 'docs/sdp.md'), 'utf8').split(`\n\`\`\`js ${name}\n`);
+  assert.ok(code, `docs/sdp.md has no block ${name}`);
+  return code.split('\n```\n')[0];
+}
 
-const PAGE = '<!doctype html><title>SDP flow</title><script type="module" src="/sdp.js"></script>';
+/** The block with the flow. */
+export const BLOCK = blockOf('sdp.js');
+
+/** The same with the other handler of the page, which resumes. */
+function resuming() {
+  const code = BLOCK.replace(/^const onUp = .*$/m, blockOf('resume.js'));
+  assert.match(code, /resume/);
+  return code;
+}
+
+const page = (script) => `<!doctype html><title>SDP flow</title><script type="module" src="${script}"></script>`;
 
 /** What the block needs of its page. */
 const before = `
@@ -35,7 +49,14 @@ const show = (track, stream) => {
 
 /** What the test reads. */
 const after = `
-Object.assign(window, { pc, channel, stream, shown, published: [] });
+;Object.assign(window, { pc, channel, stream, shown, published: [] });
+`;
+
+/** What the test reads of a page that resumes. */
+const afterResuming = `${after}
+window.joinedAs = () => joined?.peerId;
+window.mark = () => (window.marked = joined);
+window.hasResumed = () => joined !== window.marked;
 `;
 
 /** The server of the pages. */
@@ -44,12 +65,13 @@ export class Pages {
   origin;
 
   static async start() {
-    assert.ok(BLOCK, 'docs/sdp.md has no block sdp.js');
     execFileSync('npm', ['run', 'build:sdk'], { cwd: WEB, stdio: ['ignore', 'pipe', 'pipe'] });
     const files = {
-      '/': ['text/html', PAGE],
+      '/': ['text/html', page('/sdp.js')],
+      '/resuming': ['text/html', page('/resuming.js')],
       '/leat.js': ['text/javascript', readFileSync(join(WEB, 'dist-sdk/leat.js'))],
       '/sdp.js': ['text/javascript', before + BLOCK + after],
+      '/resuming.js': ['text/javascript', before + resuming() + afterResuming],
     };
     const pages = new Pages();
     pages.#server = createServer((request, response) => {
@@ -74,11 +96,14 @@ export class Bare {
   name;
   page;
   errors = [];
-  /** The messages of its channel: `{at, from: 'page' | 'server', case, value}`. */
+  /** The messages of its channel over WebSockets: `{at, from: 'page' | 'server', case, value}`. */
   messages = [];
 
-  /** `publishes`: camera and microphone from the start. `video`: the constraints of the camera. */
-  static async open(browser, pages, url, { room, name, token = '', publishes = true, video = CAPTURE }) {
+  /**
+   * `publishes`: camera and microphone from the start. `video`: the constraints of the camera. `resumes`: the page
+   * resumes after its socket was lost.
+   */
+  static async open(browser, pages, url, { room, name, token = '', publishes = true, video = CAPTURE, resumes = false }) {
     const bare = new Bare();
     bare.name = name;
     const context = await browser.newContext({ permissions: ['camera', 'microphone'] });
@@ -90,7 +115,7 @@ export class Bare {
       socket.on('framereceived', ({ payload }) => bare.#note('server', payload));
     });
     const values = { url, room, displayName: name, token, video, publishes };
-    await bare.page.goto(`${pages.origin}/#${encodeURIComponent(JSON.stringify(values))}`);
+    await bare.page.goto(`${pages.origin}/${resumes ? 'resuming' : ''}#${encodeURIComponent(JSON.stringify(values))}`);
     await until(`${name} has joined`, () => bare.messages.some((message) => message.case === 'joined'));
     return bare;
   }
@@ -107,6 +132,25 @@ export class Bare {
   /** The id of its peer. */
   get id() {
     return this.messages.findLast((message) => message.case === 'joined')?.value.peerId;
+  }
+
+  /** Runs `change`, and waits until the page has joined again. */
+  async resumes(change) {
+    await this.page.evaluate(() => window.mark());
+    await change();
+    await until(`${this.name} has resumed`, () => this.page.evaluate(() => window.hasResumed()));
+    assert.equal(await this.page.evaluate(() => window.joinedAs()), this.id, 'another peer');
+  }
+
+  /** The id of another peer with this name. */
+  idOf(name) {
+    return until(`${this.name} knows ${name}`, () => {
+      const peers = this.messages.flatMap(({ case: kind, value }) => {
+        if (kind === 'joined') return value.peers;
+        return kind === 'peerJoined' ? [value.peer] : [];
+      });
+      return peers.findLast((peer) => peer.displayName === name)?.id;
+    });
   }
 
   /** Number of messages of this kind. */
@@ -131,7 +175,11 @@ export class Bare {
     return this.page.evaluate(
       ({ kind, codec, encodings }) => {
         const [track] = stream.getTracks().filter((track) => track.kind === kind);
-        const transceiver = pc.addTransceiver(track.clone(), { direction: 'sendonly', streams: [stream], sendEncodings: encodings ?? [{}] });
+        const transceiver = pc.addTransceiver(track.clone(), {
+          direction: 'sendonly',
+          streams: [stream],
+          sendEncodings: encodings ?? [{}],
+        });
         if (codec !== undefined) {
           const { codecs } = RTCRtpSender.getCapabilities(kind);
           const is = ({ mimeType }) => mimeType.toLowerCase() === `${kind}/${codec}`.toLowerCase();
