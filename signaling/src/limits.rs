@@ -475,12 +475,13 @@ pub const AUDIT_RETRY: Duration = Duration::from_secs(1);
 /// events.
 pub const STORES_DRAIN: Duration = Duration::from_secs(2);
 
-/// Sections of a negotiation, open or closed: audio and video of 32 peers. Further tracks are not played; a
+/// Sections of a negotiation, open or closed: audio and video of 20 peers, with 1 KiB each in the answer of a
+/// browser, of which [`MESSAGE_BYTES_MAX`] leaves a third for its own tracks. Further tracks are not played; a
 /// description of a client with more gets `LIMIT`.
-pub const NEGOTIATED_SECTIONS_MAX: usize = 64;
+pub const NEGOTIATED_SECTIONS_MAX: usize = 40;
 const _: () = assert!(NEGOTIATED_SECTIONS_MAX <= sdp::limits::SECTIONS_MAX);
-/// Descriptions of one client: a page that adds tracks one by one, in a room in which others come and go. Further
-/// ones get `LIMIT`.
+/// Offers and fragments of one client: a page that adds tracks one by one. Further ones get `LIMIT`. An answer to an
+/// offer of the server is not counted, because there is at most one for each.
 pub const DESCRIPTIONS_PER_SECOND: f64 = 10.0;
 /// The burst of that.
 pub const DESCRIPTIONS_BURST: f64 = 50.0;
@@ -506,3 +507,10 @@ pub const WHEP_EVENTS_INTERVAL: Duration = Duration::from_secs(1);
 /// Number of intervals without an event, after which a comment is sent: proxies close silent connections after a
 /// minute.
 pub const WHEP_EVENTS_SILENCE: u32 = 20;
+/// Time without an answer after which an offer of the server is made again: the answer was refused, or lost. It
+/// doubles with each further one, up to [`OFFER_PAUSE_MAX`].
+pub const OFFER_PAUSE: Duration = Duration::from_secs(5);
+/// The longest such time.
+pub const OFFER_PAUSE_MAX: Duration = Duration::from_secs(80);
+/// Pause after an answer was refused, before the next offer.
+pub const REFUSED_ANSWER_PAUSE: Duration = Duration::from_millis(500);

@@ -88,6 +88,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         timeouts: Timeouts::default(),
         spread_above: config.spread_above,
         peers_per_user: config.peers_per_user,
+        allows_sha1: config.allows_sha1,
         sessions: sessions.clone(),
         idle_after: config.idle_after,
     };

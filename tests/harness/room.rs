@@ -10,9 +10,9 @@ use crate::track::{RED_PT_RECEIVED, received_ext, received_extensions};
 use crate::world::{certificates, dtls_settings, engine_address};
 use crate::{PeerId, Track, World};
 use control::{
-    Codec, CodecParameters, Command, Consume, ConsumerId, CreatePipe, CreateTransport, Event, Extension,
-    ExtensionKind, IceParameters, Kind, Layers, Produce, ProducerId, Request, RequestId, RouterId,
-    SnapshotItem, StatsItem, StatsOf, Text, TransportId, fixtures,
+    Codec, CodecParameters, Command, Consume, ConsumerId, CreatePipe, CreateTransport, DtlsRole, Event,
+    Extension, ExtensionKind, IceParameters, Kind, Layers, PeerFingerprint, Produce, ProducerId, Request,
+    RequestId, RouterId, SnapshotItem, StatsItem, StatsOf, Text, TransportId, fixtures,
 };
 use dtls::Fingerprint;
 use machine::Instant;
@@ -120,8 +120,27 @@ impl World {
         self.join()
     }
 
+    /// A peer joins that is the DTLS server: the engine is the client.
+    pub fn join_as_dtls_server(&mut self) -> PeerId {
+        let peer = self.join_unannounced_as(true);
+        let transport = self.transport(peer);
+        let fingerprint = Self::fingerprint_of_peers();
+        self.demand(Command::ConnectTransportAs { transport, role: DtlsRole::Client, fingerprint });
+        peer
+    }
+
+    /// The fingerprint of the certificate that all peers have.
+    pub fn fingerprint_of_peers() -> PeerFingerprint {
+        PeerFingerprint::Sha256(certificates().1.fingerprint().0)
+    }
+
     /// A peer joins whose fingerprint the engine does not have yet.
     pub fn join_unannounced(&mut self) -> PeerId {
+        self.join_unannounced_as(false)
+    }
+
+    /// The same, in this role of DTLS.
+    pub fn join_unannounced_as(&mut self, is_dtls_server: bool) -> PeerId {
         let transport = TransportId(self.next_id());
         let create = CreateTransport { router: self.router, transport, app_data: Default::default() };
         let answer = self.request(Command::CreateTransport(create));
@@ -133,6 +152,7 @@ impl World {
             fingerprint: Fingerprint(fingerprint),
             certificate: certificates().1.clone(),
             dtls: dtls_settings(),
+            is_dtls_server,
         };
         let peer = Peer::new(self.now, introduction, self.rng.fork());
         self.add_member(peer, transport)
@@ -148,6 +168,19 @@ impl World {
         let producer = self.publish_unannounced(peer, track);
         let produce = self.source(producer).produce(self.transport(peer), producer);
         self.produce(peer, produce);
+        producer
+    }
+
+    /// The same with other parameters of its producer.
+    pub fn publish_as(
+        &mut self,
+        peer: PeerId,
+        track: Track,
+        change: impl FnOnce(Produce) -> Produce,
+    ) -> ProducerId {
+        let producer = self.publish_unannounced(peer, track);
+        let produce = self.source(producer).produce(self.transport(peer), producer);
+        self.produce(peer, change(produce));
         producer
     }
 
@@ -167,6 +200,18 @@ impl World {
         let consumer = ConsumerId(self.next_id());
         let consume = self.consume(peer, producer, consumer);
         self.subscribe_by(peer, consume)
+    }
+
+    /// The same with other parameters of its consumer.
+    pub fn subscribe_as(
+        &mut self,
+        peer: PeerId,
+        producer: ProducerId,
+        change: impl FnOnce(Consume) -> Consume,
+    ) -> ConsumerId {
+        let consumer = ConsumerId(self.next_id());
+        let consume = self.consume(peer, producer, consumer);
+        self.subscribe_by(peer, change(consume))
     }
 
     /// A peer subscribes to a track, and reports the arrival time of every packet: its rate follows its path.

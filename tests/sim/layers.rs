@@ -517,6 +517,14 @@ fn a_lost_keyframe_of_another_layer_is_requested_again() {
     }
 }
 
+/// Some clients name the stream of a retransmission by `rid`, as that of media, instead of `repaired-rid`.
+#[test]
+fn retransmissions_with_the_rid_of_media_repair_their_streams() {
+    for (seed, track) in [(1302, LayeredTrack::vp8_simulcast()), (1303, LayeredTrack::h264_simulcast())] {
+        changes_on_a_bad_network(seed, LayeredTrack { repairs_have_rid: true, ..track });
+    }
+}
+
 /// A keyframe is requested only of the stream that a consumer switches to.
 #[test]
 fn a_switch_causes_no_keyframe_of_the_other_streams() {

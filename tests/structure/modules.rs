@@ -102,7 +102,7 @@ pub const FLOORS: &[Floors] = &[
             &["page", "version"],
             &["codec", "counters"],
             &["fault", "ids", "state"],
-            &["media", "pipe"],
+            &["dtls", "media", "pipe"],
             &["plain", "stats"],
             &["command", "event"],
             &["fixtures"],

@@ -1,14 +1,14 @@
 //! Rows for the controller's commands, at the bounds of their tables.
 
 use crate::Row;
-use crate::datagrams::{ENCODINGS, publisher, publisher_with_holes, viewer};
+use crate::datagrams::{ENCODINGS, authentic_check, publisher, publisher_with_holes, viewer};
 use crate::names;
 use crate::stage::{INTERFRAME, KEYFRAME, ROUTER, Stage, consume, produce};
 use crate::timers::voices;
 use control::{
     AppData, AudioObserver, Command, ConnectPlainTransport, Consume, ConsumerId, ContentHint, CreatePipe,
-    CreatePlainTransport, CreateTransport, Encoding, IpFamily, Layers, PlayoutDelay, Produce, ProducerId,
-    RouterId, StatsOf, Text, TransportId,
+    CreatePlainTransport, CreateTransport, DtlsRole, Encoding, IpFamily, Layers, PeerFingerprint,
+    PlayoutDelay, Produce, ProducerId, RouterId, StatsOf, Text, TransportId,
 };
 use machine::Machine;
 use sfu::limits::{WORK_PER_CALL, WORK_PER_CATCH_UP};
@@ -88,6 +88,12 @@ fn without_pacer(consume: Consume) -> Consume {
 const PUBLISHING: TransportId = TransportId(1);
 const VIEWING: TransportId = TransportId(2);
 
+/// The engine is the DTLS client on a transport.
+pub fn client_of(transport: TransportId) -> Command {
+    let fingerprint = PeerFingerprint::Sha512([7; 64]);
+    Command::ConnectTransportAs { transport, role: DtlsRole::Client, fingerprint }
+}
+
 pub fn rows() -> Vec<Row> {
     let app_data = || AppData(vec![7; control::limits::APP_DATA_LEN_MAX]);
     let all = limits::CONSUMERS_PER_TRANSPORT_MAX;
@@ -118,6 +124,11 @@ pub fn rows() -> Vec<Row> {
             let create = CreateTransport { router: ROUTER, transport: TransportId(7), app_data };
             stage.demand(Command::CreateTransport(create));
             Command::ConnectTransport { transport: TransportId(7), fingerprint: [7; 32] }
+        }),
+        row("ConnectTransportAs", "as the client of a peer whose checks have come", 0, |stage| {
+            let (transport, ice, path) = stage.webrtc_unconnected();
+            stage.feed(path, &authentic_check(&ice));
+            client_of(transport)
         }),
         row("RestartIce", "a second time", 0, |stage| {
             let (transport, ..) = stage.webrtc();

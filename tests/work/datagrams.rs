@@ -440,6 +440,11 @@ fn rtcp_rows() -> Vec<Row> {
     ]
 }
 
+/// A check of the peer with its password.
+pub fn authentic_check(ice: &control::IceParameters) -> Vec<u8> {
+    check(ice, &Key::short_term(ice.pwd.as_str()), |_| {})
+}
+
 /// A check of the peer with these attributes before its integrity.
 fn check(ice: &control::IceParameters, key: &Key, fill: impl Fn(&mut Writer<'_>)) -> Vec<u8> {
     let mut bytes = vec![0; limits::DATAGRAM_LEN_MAX];
@@ -550,8 +555,8 @@ fn flights(case: &'static str, expected: fn(&Certificate) -> [u8; 32]) -> Row {
 /// The verification of a P-256 signature, with its overhead.
 const SIGNATURE: u64 = 900_000;
 
-/// The answer to a ClientHello.
-const HELLO: u64 = 4_000_000;
+/// The answer to a ClientHello, or a ClientHello.
+pub const HELLO: u64 = 4_000_000;
 
 fn drain(endpoint: &mut Endpoint) -> Vec<Vec<u8>> {
     let (mut buffer, mut datagrams) = (Vec::new(), Vec::new());

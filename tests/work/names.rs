@@ -24,7 +24,7 @@ names!(of_command, COMMANDS, Command, "command":
     CreateRouter, CloseRouter, ClaimRouter, CreateTransport, ConnectTransport, RestartIce, CloseTransport, Produce, PauseProducer,
     ResumeProducer, CloseProducer, Consume, PauseConsumer, ResumeConsumer, CloseConsumer, RequestKeyframe, SetPreferredLayers,
     SetPriority, SetContentHint, SetPlayoutDelay, SetIgnoreDtx, SetBitrates, ObserveAudio, Stats, CreatePlainTransport,
-    ConnectPlainTransport, CreatePipe, SetAppData, Snapshot, InjectPanic,
+    ConnectPlainTransport, CreatePipe, SetAppData, ConnectTransportAs, Snapshot, InjectPanic,
 );
 
 names!(of_rtcp, RTCP, Packet, "RTCP":

@@ -309,13 +309,19 @@ impl Stage {
 
     /// The same for a peer whose certificate has this fingerprint.
     pub fn webrtc_of(&mut self, fingerprint: [u8; 32]) -> (TransportId, control::IceParameters, Path) {
+        let (transport, ice, path) = self.webrtc_unconnected();
+        self.demand(Command::ConnectTransport { transport, fingerprint });
+        (transport, ice, path)
+    }
+
+    /// The same without a fingerprint.
+    pub fn webrtc_unconnected(&mut self) -> (TransportId, control::IceParameters, Path) {
         self.parties += 1;
         let transport = TransportId(u64::from(self.parties));
         let create = CreateTransport { router: ROUTER, transport, app_data: AppData::default() };
         let made = self.ask(Command::CreateTransport(create));
         let [Event::TransportCreated { ice, .. }] = &made[..] else { panic!("{made:?}") };
         let remote = SocketAddr::from(([198, 51, 100, 2], 10_000 + 2 * self.parties));
-        self.demand(Command::ConnectTransport { transport, fingerprint });
         (transport, ice.clone(), Path { local: LocalId(0), remote })
     }
 

@@ -2,7 +2,8 @@
 //! its bounds.
 
 use crate::Row;
-use crate::datagrams::{TRACKS, publisher, publisher_with_holes, viewer};
+use crate::commands::client_of;
+use crate::datagrams::{HELLO, TRACKS, authentic_check, publisher, publisher_with_holes, viewer};
 use crate::stage::{INTERFRAME, KEYFRAME, LEVEL_ID, Stage, measure, produce, vp8};
 use control::{AudioObserver, Codec, CodecParameters, Command, Encoding, Kind, Produce, RouterId};
 use machine::Machine;
@@ -94,6 +95,18 @@ pub fn rows() -> Vec<Row> {
             250_000,
             "padding of a probe, which has a separate bound (PROBE_BYTES_MAX), in addition to waiting packets",
         ),
+        row("the ClientHello of a DTLS client, and its repetition", |stage| {
+            let (transport, ice, path) = stage.webrtc_unconnected();
+            stage.demand(client_of(transport));
+            stage.feed(path, &authentic_check(&ice));
+            let sent = stage.tx.sent;
+            for _ in 0..3 {
+                stage.measure_timers();
+                stage.now += Duration::from_millis(400);
+            }
+            assert!(stage.tx.sent - sent >= 2, "it was sent and repeated");
+        })
+        .allowed(HELLO, "a key pair, once for each attempt"),
         Row::new("end of a batch", "as many packets as wait, of as many tracks as there may be", || {
             let stage = &mut Stage::new();
             let (alice, ssrcs) = publisher(stage);

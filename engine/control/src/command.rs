@@ -1,6 +1,7 @@
 //! The commands from signaling to a worker.
 
 use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
+use crate::dtls::{DtlsRole, PeerFingerprint};
 use crate::fault::Stage;
 use crate::ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
 use crate::media::{
@@ -70,7 +71,8 @@ pub enum Command {
     },
     /// A new transport; answered by [`Event::TransportCreated`](crate::Event::TransportCreated).
     CreateTransport(CreateTransport),
-    /// The peer's certificate fingerprint is known; DTLS may begin. The engine takes the server role.
+    /// The peer's certificate fingerprint is known; DTLS may begin. The engine takes the server role. The same
+    /// as [`ConnectTransportAs`](Self::ConnectTransportAs) with that role and SHA-256.
     ConnectTransport {
         /// Which.
         transport: TransportId,
@@ -211,6 +213,15 @@ pub enum Command {
         /// Returned in snapshots.
         app_data: AppData,
     },
+    /// The same as [`ConnectTransport`](Self::ConnectTransport), for any role and hash function.
+    ConnectTransportAs {
+        /// Which.
+        transport: TransportId,
+        /// The engine's role.
+        role: DtlsRole,
+        /// The hash of the peer's certificate.
+        fingerprint: PeerFingerprint,
+    },
     /// All objects of this worker, as [`Event::Snapshot`](crate::Event::Snapshot) items and an end.
     Snapshot,
 }
@@ -245,6 +256,7 @@ wire_enum!(Command, "command" {
     27 => CreatePipe(create),
     28 => InjectPanic { transport, stage },
     29 => SetAppData { transport, app_data },
+    30 => ConnectTransportAs { transport, role, fingerprint },
 });
 
 /// A new WebRTC transport.

@@ -119,7 +119,8 @@ counted! {
         PlainStranger => "plain_stranger",
         /// DTLS before the peer's fingerprint is known. The peer retransmits.
         DtlsBeforeConnect => "dtls_before_connect",
-        /// DTLS within half a second of a handshake that failed. The peer retransmits.
+        /// DTLS within half a second of a handshake that failed, or before the ClientHello of the engine. The
+        /// peer retransmits.
         DtlsTooSoon => "dtls_too_soon",
         /// Media before the DTLS handshake has produced keys, usually reordering; or before a plain transport
         /// has its peer's key.
@@ -164,6 +165,8 @@ counted! {
         PipeMessageStale => "pipe_message_stale",
         /// Data inside DTLS; data channels are not negotiated.
         DtlsData => "dtls_data",
+        /// The peer's ClientHello where the engine is the DTLS client too: signaling gave both the same role.
+        DtlsBothClients => "dtls_both_clients",
     }
 }
 

@@ -14,6 +14,7 @@
 mod codec;
 mod command;
 mod counters;
+mod dtls;
 mod event;
 mod fault;
 #[cfg(feature = "fixtures")]
@@ -33,6 +34,7 @@ mod version;
 pub use codec::{Added, DecodeError};
 pub use command::{Command, Consume, CreateTransport, Produce, Request};
 pub use counters::{Counter, Counters, Discard};
+pub use dtls::{DtlsRole, PeerFingerprint};
 pub use event::{Closed, Event, Refusal, SnapshotItem};
 pub use fault::Stage;
 pub use ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};

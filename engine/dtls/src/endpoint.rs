@@ -2,11 +2,11 @@
 
 use crate::guard::{Guard, Step};
 use crate::limits::{DATAGRAM_MAX, HANDSHAKE_TIMEOUT, SEND_MAX, SEND_QUEUE_LEN};
-use crate::record::{ALERT, Record, Records};
-use crate::{Certificate, Failed, Fingerprint, Peers, Settings, ValidCookie};
+use crate::record::{ALERT, CLIENT_HELLO, Fragments, HANDSHAKE, Record, Records};
+use crate::{Certificate, Failed, Peers, Settings, ValidCookie};
 use machine::Instant;
 use srtp::{MasterKey, Profile};
-use ssl::{Connection, Failure, Role, SrtpProfile};
+use ssl::{CertificateHash, Connection, Failure, Role, SrtpProfile};
 use std::collections::VecDeque;
 use std::fmt;
 use zeroize::Zeroizing;
@@ -96,10 +96,11 @@ impl Endpoint {
     pub fn server(
         settings: &Settings,
         certificate: &Certificate,
-        expected: Fingerprint,
+        expected: impl Into<CertificateHash>,
         now: Instant,
     ) -> Self {
-        let guard = Guard::new(settings.context().clone(), certificate.credential().clone(), expected.0);
+        let credential = certificate.credential().clone();
+        let guard = Guard::new(settings.context().clone(), credential, expected.into());
         Self::new(State::Guarded(Box::new(guard)), Role::Server, true, now)
     }
 
@@ -125,23 +126,38 @@ impl Endpoint {
     pub fn client(
         settings: &Settings,
         certificate: &Certificate,
-        expected: Fingerprint,
+        expected: impl Into<CertificateHash>,
         now: Instant,
     ) -> Self {
-        let mut endpoint = Self::open(settings, certificate, Some(expected), Role::Client, now);
+        let mut endpoint = Self::open(settings, certificate, Some(expected.into()), Role::Client, now);
         // A failure is stored for later.
         let _ = endpoint.step(|connection| connection.start(now.since_epoch()));
+        endpoint
+    }
+
+    /// The same with a ClientHello of one datagram, by a shorter key share: for any server. Some do not
+    /// assemble a ClientHello from fragments, such as those that use Mbed TLS.
+    pub fn client_with_short_hello(
+        settings: &Settings,
+        certificate: &Certificate,
+        expected: impl Into<CertificateHash>,
+        now: Instant,
+    ) -> Self {
+        let mut endpoint = Self::open(settings, certificate, Some(expected.into()), Role::Client, now);
+        let _ = endpoint.step(|connection| {
+            connection.shorten_hello()?;
+            connection.start(now.since_epoch())
+        });
         endpoint
     }
 
     fn open(
         settings: &Settings,
         certificate: &Certificate,
-        expected: Option<Fingerprint>,
+        expected: Option<CertificateHash>,
         role: Role,
         now: Instant,
     ) -> Self {
-        let expected = expected.map(|fingerprint| fingerprint.0);
         let is_for_media = settings.options().peers == Peers::Announced;
         let connection = Connection::new(settings.context(), certificate.credential(), role, expected);
         let state = connection.map_or(State::Gone, |connection| State::Open(Box::new(connection)));
@@ -190,7 +206,7 @@ impl Endpoint {
             State::Open(_) => {
                 // With the keys, only authenticated records are accepted.
                 let without_plain = self.is_connected || self.connected.is_some();
-                let datagram = without_noise(datagram, without_plain);
+                let datagram = without_noise(datagram, without_plain, self.role);
                 if datagram.is_empty() {
                     return Ok(());
                 }
@@ -378,8 +394,9 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// A datagram without unauthenticated alerts (RFC 6347 §4.1.2.7), or without anything unauthenticated.
-fn without_noise(datagram: &[u8], without_plain: bool) -> Vec<u8> {
+/// A datagram without unauthenticated alerts (RFC 6347 §4.1.2.7), or without anything unauthenticated. For a
+/// client also without ClientHellos, which would end its handshake: the peer may be a client too.
+fn without_noise(datagram: &[u8], without_plain: bool, role: Role) -> Vec<u8> {
     let mut kept = Vec::with_capacity(datagram.len());
     let mut rest = datagram;
     let mut records = Records(datagram);
@@ -387,7 +404,12 @@ fn without_noise(datagram: &[u8], without_plain: bool) -> Vec<u8> {
         let bytes = &rest[..rest.len() - records.0.len()];
         rest = records.0;
         let is_noise = match record {
-            Record::Plain { kind, .. } => kind == ALERT || without_plain,
+            Record::Plain { .. } if without_plain => true,
+            Record::Plain { kind: HANDSHAKE, body } => {
+                let mut fragments = Fragments(body);
+                role == Role::Client && fragments.any(|fragment| fragment.kind == CLIENT_HELLO)
+            }
+            Record::Plain { kind, .. } => kind == ALERT,
             Record::Protected(_) => false,
         };
         if !is_noise {

@@ -1,6 +1,7 @@
 //! The fingerprint of a certificate, as in `a=fingerprint:sha-256 …` (RFC 8122 §5).
 
 use aws_lc_rs::digest::{SHA256, digest};
+use ssl::CertificateHash;
 use std::fmt;
 use std::str::FromStr;
 
@@ -19,6 +20,12 @@ impl Fingerprint {
         let mut fingerprint = [0; 32];
         fingerprint.copy_from_slice(digest(&SHA256, certificate).as_ref());
         Self(fingerprint)
+    }
+}
+
+impl From<Fingerprint> for CertificateHash {
+    fn from(fingerprint: Fingerprint) -> Self {
+        Self::Sha256(fingerprint.0)
     }
 }
 

@@ -16,7 +16,6 @@
 //! flight after [`VERDICT_DELAY`], if no other handshake has completed by that time; its alert notifies the
 //! peer.
 
-use crate::Fingerprint;
 use crate::assembly::Assembly;
 use crate::candidate::{
     CERTIFICATE_SEQ, Candidate, Flight, HELLO_SEQ, KEY_EXCHANGE_SEQ, SECOND_HELLO_SEQ, VERIFY_SEQ,
@@ -32,7 +31,7 @@ use crate::record::{
     Record, Records,
 };
 use machine::Instant;
-use ssl::{Connection, Context, Credential, Failure, Role};
+use ssl::{CertificateHash, Connection, Context, Credential, Failure, Role};
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hasher};
 
@@ -40,7 +39,7 @@ use std::hash::{DefaultHasher, Hasher};
 pub(crate) struct Guard {
     context: Context,
     credential: Credential,
-    expected: [u8; 32],
+    expected: CertificateHash,
     /// In the order in which their ClientHellos last arrived. Only the last one sends.
     candidates: VecDeque<Candidate>,
     hellos: Assembly,
@@ -93,7 +92,7 @@ pub(crate) enum Step {
 }
 
 impl Guard {
-    pub(crate) fn new(context: Context, credential: Credential, expected: [u8; 32]) -> Self {
+    pub(crate) fn new(context: Context, credential: Credential, expected: CertificateHash) -> Self {
         Self {
             context,
             credential,
@@ -286,9 +285,8 @@ impl Guard {
     /// a handshake of the peer can send it.
     fn find_signed(&mut self, now: Instant) -> Option<(usize, OwnedFlight)> {
         let expected = self.expected;
-        let is_expected = |certificate: &[u8]| {
-            first_certificate(certificate).is_some_and(|leaf| Fingerprint::of(leaf).0 == expected)
-        };
+        let is_expected =
+            |certificate: &[u8]| first_certificate(certificate).is_some_and(|leaf| expected.is_of(leaf));
         let Self { candidates, flight: Assemblies { certificates, key_exchanges, verifies }, .. } = self;
         let (own, foreign): (Vec<&[u8]>, Vec<&[u8]>) =
             certificates.newest_first().partition(|certificate| is_expected(certificate));
@@ -452,7 +450,7 @@ mod tests {
         let settings = Settings::new(Options { version: Version::Dtls12, ..Options::default() });
         let [own, peer, stranger] = [(); 3].map(|()| Certificate::generate());
         let credential = own.credential().clone();
-        let mut guard = Guard::new(settings.context().clone(), credential, peer.fingerprint().0);
+        let mut guard = Guard::new(settings.context().clone(), credential, peer.fingerprint().into());
         for _ in 0..CANDIDATES_MAX {
             let mut client = Endpoint::client(&settings, &stranger, own.fingerprint(), now);
             for hello in datagrams(&mut client) {

@@ -30,5 +30,6 @@ pub use cookies::{Cookies, FirstDatagram, ValidCookie};
 pub use endpoint::{Connected, Endpoint, Output, SendError};
 pub use failed::Failed;
 pub use fingerprint::{BadFingerprint, Fingerprint};
+pub use record::is_client_hello;
 pub use settings::{Options, Peers, Settings, Version};
-pub use ssl::BadCredential as BadCertificate;
+pub use ssl::{BadCredential as BadCertificate, CertificateHash};

@@ -115,6 +115,12 @@ impl<'a> Iterator for Fragments<'a> {
     }
 }
 
+/// Whether a datagram begins with a ClientHello, or a part of one: only a client sends it.
+pub fn is_client_hello(datagram: &[u8]) -> bool {
+    let Some(Record::Plain { kind: HANDSHAKE, body }) = Records(datagram).next() else { return false };
+    Fragments(body).next().is_some_and(|fragment| fragment.kind == CLIENT_HELLO)
+}
+
 /// A whole message with one header, as in transcripts (RFC 6347 §4.2.6).
 pub(crate) fn message(kind: u8, seq: u16, body: &[u8]) -> Vec<u8> {
     let len = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();

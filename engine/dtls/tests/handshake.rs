@@ -5,8 +5,10 @@
 mod common;
 
 use common::keys::{self, Kind};
-use common::{CLIENT, DELAY, SERVER, World, bad, clean, settings};
-use dtls::{Certificate, Failed, Fingerprint, Options, Settings, Version, limits};
+use common::{CLIENT, DELAY, SERVER, START, World, bad, clean, settings};
+use dtls::{
+    Certificate, CertificateHash, Endpoint, Failed, Fingerprint, Options, Output, Settings, Version, limits,
+};
 use machine::Instant;
 use srtp::{Inbound, Outbound, Profile};
 use std::time::Duration;
@@ -71,6 +73,104 @@ fn a_server_with_any_accepted_kind_of_key_is_accepted_in_both_versions() {
             let mut world = World::expecting([&settings, &settings], clean(), [&client, &server], expected);
             world.run_until(LONG, |world| world.both_connected() || world.any_failed());
             assert!(world.both_connected(), "{kind:?}, {version:?}: {:?}", world.sides[CLIENT].failed);
+        }
+    }
+}
+
+/// The hashes of a certificate with every function, each with one wrong bit if `is_wrong`.
+fn hashes(der: &[u8], is_wrong: bool) -> [CertificateHash; 5] {
+    fn bent<const N: usize>(mut hash: [u8; N], is_wrong: bool) -> [u8; N] {
+        hash[N - 1] ^= u8::from(is_wrong);
+        hash
+    }
+    [
+        CertificateHash::Sha1(bent(boring::sha::sha1(der), is_wrong)),
+        CertificateHash::Sha224(bent(boring::sha::sha224(der), is_wrong)),
+        CertificateHash::Sha256(bent(boring::sha::sha256(der), is_wrong)),
+        CertificateHash::Sha384(bent(boring::sha::sha384(der), is_wrong)),
+        CertificateHash::Sha512(bent(boring::sha::sha512(der), is_wrong)),
+    ]
+}
+
+#[test]
+fn the_fingerprint_may_be_of_every_hash_function_on_both_sides() {
+    let [(client, of_client), (server, of_server)] = [(); 2].map(|()| keys::certificate_with_der(Kind::P256));
+    for version in VERSIONS {
+        let settings = settings(version);
+        for expected in hashes(&of_server, false).into_iter().zip(hashes(&of_client, false)) {
+            let expected = [expected.0, expected.1];
+            let mut world = World::expecting([&settings, &settings], clean(), [&client, &server], expected);
+            world.run_until(LONG, |world| world.both_connected() || world.any_failed());
+            assert!(world.both_connected(), "{version:?}, {expected:?}");
+            assert_keys_fit(&world);
+        }
+    }
+}
+
+#[test]
+fn a_fingerprint_of_every_hash_function_is_checked_on_both_sides() {
+    let [(client, of_client), (server, of_server)] = [(); 2].map(|()| keys::certificate_with_der(Kind::P256));
+    for version in VERSIONS {
+        let settings = settings(version);
+        for nth in 0..5 {
+            for wrong in [CLIENT, SERVER] {
+                let expected =
+                    [hashes(&of_server, wrong == CLIENT)[nth], hashes(&of_client, wrong == SERVER)[nth]];
+                let mut world =
+                    World::expecting([&settings, &settings], clean(), [&client, &server], expected);
+                world.run_until(LONG, |_| false);
+                let failed = world.sides[wrong].failed;
+                assert_eq!(failed, Some(Failed::FingerprintMismatch), "{version:?}, {expected:?}");
+                assert!(world.sides[wrong].connected.is_none(), "{version:?}, {expected:?}");
+            }
+        }
+    }
+}
+
+/// Servers that do not assemble a ClientHello, such as those of Mbed TLS, get it in one datagram.
+#[test]
+fn a_short_hello_is_one_datagram_and_connects_in_both_versions() {
+    let [client, server] = [(); 2].map(|()| Certificate::generate());
+    for versions in [[0, 0], [0, 1], [1, 0], [1, 1]].map(|pair| pair.map(|nth| VERSIONS[nth])) {
+        for kind_of_link in 0..2 {
+            let [ours, theirs] = versions.map(settings);
+            let expected = server.fingerprint();
+            let mut client_end = Endpoint::client_with_short_hello(&ours, &client, expected, START);
+            let mut buffer = Vec::new();
+            let Output::Datagram(hello) = client_end.poll(&mut buffer) else { panic!("a ClientHello") };
+            let hello = hello.to_vec();
+            assert!(hello.len() < 600, "{versions:?}: {} bytes", hello.len());
+            assert!(!matches!(client_end.poll(&mut buffer), Output::Datagram(_)), "{versions:?}");
+            assert!(dtls::is_client_hello(&hello));
+
+            let mut server_end = Endpoint::server(&theirs, &server, client.fingerprint(), START);
+            server_end.on_datagram(START, &hello).unwrap();
+            let link = if kind_of_link == 0 { clean() } else { bad(9, 0.2) };
+            let mut world = World::of([client_end, server_end], link);
+            world.run_until(LONG, |world| world.both_connected() || world.any_failed());
+            assert!(world.both_connected(), "{versions:?}");
+            assert_keys_fit(&world);
+            let newest = Some(versions == [Version::Auto; 2]);
+            assert!(world.sides.iter().all(|side| side.endpoint.is_dtls_1_3() == newest), "{versions:?}");
+        }
+    }
+}
+
+#[test]
+fn two_clients_ignore_each_others_hellos_until_their_time_is_over() {
+    let certificates = [(); 2].map(|()| Certificate::generate());
+    for version in VERSIONS {
+        let settings = settings(version);
+        let ends = [0, 1].map(|own| {
+            let expected = certificates[1 - own].fingerprint();
+            Endpoint::client_with_short_hello(&settings, &certificates[own], expected, START)
+        });
+        let mut world = World::of(ends, clean());
+        world.run_until(LONG, |_| false);
+        for side in &world.sides {
+            assert_eq!(side.failed, Some(Failed::TimedOut), "{version:?}");
+            // One ClientHello and its retransmissions.
+            assert!((2..=8).contains(&side.sent), "{version:?}: {} datagrams", side.sent);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One end of one DTLS association.
 
+use crate::certificate_hash::CertificateHash;
 use crate::credential::Credential;
 use crate::failure::{self, Failure};
 use crate::{key, raw};
@@ -112,8 +113,8 @@ impl fmt::Debug for Context {
 
 /// The state of the peer's certificate check; the library stores it with the connection.
 struct Peer {
-    /// SHA-256 of the expected certificate. `None`: any certificate is accepted.
-    expected: Option<[u8; 32]>,
+    /// The hash of the expected certificate. `None`: any certificate is accepted.
+    expected: Option<CertificateHash>,
     refused: Option<Failure>,
 }
 
@@ -125,7 +126,7 @@ fn judge(ssl: &mut SslRef) -> Result<(), SslVerifyError> {
     let found = raw::peer_certificate(ssl);
     let expected = ssl.ex_data(*PEER).and_then(|peer| peer.expected);
     let refused = match (found, expected) {
-        (Some(found), Some(expected)) if !boring::memcmp::eq(&boring::sha::sha256(found), &expected) => {
+        (Some(found), Some(expected)) if !expected.is_of(found) => {
             // RFC 8122 §6.2 defines the alert.
             Some((Failure::WrongCertificate, SslAlert::BAD_CERTIFICATE))
         }
@@ -188,12 +189,12 @@ impl Write for Wire {
 }
 
 impl Connection {
-    /// A new one that expects a peer with this SHA-256 of its certificate, or any peer.
+    /// A new one that expects a peer with this hash of its certificate, or any peer.
     pub fn new(
         context: &Context,
         credential: &Credential,
         role: Role,
-        expected: Option<[u8; 32]>,
+        expected: Option<CertificateHash>,
     ) -> Result<Self, Failure> {
         let options = &context.options;
         let mut ssl = Ssl::new(&context.inner).map_err(|_| Failure::Internal)?;
@@ -212,6 +213,13 @@ impl Connection {
     /// gets the record number of that ClientHello.
     pub fn begin_after_cookie(&mut self, first_record: u32) {
         raw::begin_after_cookie(self.stream.ssl_mut(), first_record);
+    }
+
+    /// Shortens the ClientHello of a client before its [start](Self::start), so that it fits into one
+    /// datagram: without the long key share of X25519MLKEM768. A server that prefers that group requests the
+    /// share (RFC 8446 §4.1.4).
+    pub fn shorten_hello(&mut self) -> Result<(), Failure> {
+        if raw::send_short_key_share(self.stream.ssl_mut()) { Ok(()) } else { Err(Failure::Internal) }
     }
 
     /// Starts a client: its ClientHello is ready to be sent.

@@ -7,6 +7,7 @@
 //!
 //! A connection is *not* thread-safe and needs no lock: it is used through `&mut`.
 
+mod certificate_hash;
 mod connection;
 mod credential;
 mod failure;
@@ -14,6 +15,7 @@ mod key;
 // The only module with `unsafe`.
 mod raw;
 
+pub use certificate_hash::CertificateHash;
 pub use connection::{Connection, Context, Options, Role, SrtpProfile};
 pub use credential::{BadCredential, Credential};
 pub use failure::Failure;

@@ -92,6 +92,14 @@ pub(crate) fn begin_after_cookie(ssl: &mut SslRef, first_record: u32) {
     unsafe { leat_ssl_begin_after_cookie(ssl.as_ptr(), first_record) }
 }
 
+/// Makes a client that has not started send a key share on X25519 only. `false` if that group is not enabled.
+pub(crate) fn send_short_key_share(ssl: &mut SslRef) -> bool {
+    let groups = [ffi::SSL_GROUP_X25519 as u16];
+    // SAFETY: the connection is valid for as long as it is borrowed; the call copies the groups.
+    let result = unsafe { ffi::SSL_set1_client_key_shares(ssl.as_ptr(), groups.as_ptr(), groups.len()) };
+    result == 1
+}
+
 /// The time until [`handle_timeout`] is due.
 pub(crate) fn timeout(ssl: &SslRef) -> Option<Duration> {
     let mut left = ffi::timeval { tv_sec: 0, tv_usec: 0 };

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use control::{
     AppData, AudioObserver, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId,
-    ContentHint, CreatePipe, CreatePlainTransport, CreateTransport, Encoding, Extension, ExtensionKind,
-    IpFamily, Kind, Layers, PlayoutDelay, Produce, ProducerId, Request, RouterId, SrtpParameters,
-    SrtpProfile, StatsOf, Text, TransportId, fixtures,
+    ContentHint, CreatePipe, CreatePlainTransport, CreateTransport, DtlsRole, Encoding, Extension,
+    ExtensionKind, IpFamily, Kind, Layers, PeerFingerprint, PlayoutDelay, Produce, ProducerId, Request,
+    RouterId, SrtpParameters, SrtpProfile, StatsOf, Text, TransportId, fixtures,
 };
 use leat_tests::{LayeredSource, LayeredTrack};
 use machine::{Rng, SocketError, WorkerId};
@@ -416,6 +416,11 @@ fn small_command(script: &mut Script<'_>) -> Command {
         247..=248 => {
             let delay = PlayoutDelay { min_ms: script.u16(), max_ms: script.u16() };
             return Command::SetPlayoutDelay { consumer, delay: Some(delay).filter(|_| which == 247) };
+        }
+        250..=251 => {
+            let role = if which == 250 { DtlsRole::Server } else { DtlsRole::Client };
+            let fingerprint = PeerFingerprint::Sha1([7; 20]);
+            return Command::ConnectTransportAs { transport, role, fingerprint };
         }
         249 => return Command::SetIgnoreDtx { consumer, ignore: script.u8() & 1 == 1 },
         _ => {}

@@ -29,26 +29,33 @@ impl Fragment {
         if text.len() > FRAGMENT_BYTES_MAX {
             return Err(SdpError::TooLong { what: "bytes", count: text.len(), limit: FRAGMENT_BYTES_MAX });
         }
-        let wrong = |attribute, wanted| SdpError::Attribute { place: "fragment".to_owned(), attribute, wanted };
+        let wrong =
+            |attribute, wanted| SdpError::Attribute { place: "fragment".to_owned(), attribute, wanted };
         let mut found = Self::default();
         let mut count = 0;
         let mut has_ice = false;
         for line in text.lines().filter(|line| !line.is_empty()) {
             let is_line = line.as_bytes().get(1) == Some(&b'=') && line.as_bytes()[0].is_ascii_lowercase();
             if !is_line {
-                return Err(SdpError::Syntax("each line of a fragment is a letter, = and a value".to_owned()));
+                return Err(SdpError::Syntax(
+                    "each line of a fragment is a letter, = and a value".to_owned(),
+                ));
             }
             let Some(attribute) = line.strip_prefix("a=") else { continue };
             let (name, value) = attribute.split_once(':').unwrap_or((attribute, ""));
             has_ice |= matches!(name, "ice-ufrag" | "ice-pwd" | "candidate" | "end-of-candidates");
             match name {
                 "ice-ufrag" => {
-                    found.ice_ufrag =
-                        Some(ice(value, 4).ok_or_else(|| wrong("ice-ufrag", "4 to 256 letters, digits, + and /"))?);
+                    found.ice_ufrag = Some(
+                        ice(value, 4)
+                            .ok_or_else(|| wrong("ice-ufrag", "4 to 256 letters, digits, + and /"))?,
+                    );
                 }
                 "ice-pwd" => {
-                    found.ice_pwd =
-                        Some(ice(value, 22).ok_or_else(|| wrong("ice-pwd", "22 to 256 letters, digits, + and /"))?);
+                    found.ice_pwd = Some(
+                        ice(value, 22)
+                            .ok_or_else(|| wrong("ice-pwd", "22 to 256 letters, digits, + and /"))?,
+                    );
                 }
                 "mid" if found.mid.is_none() => {
                     found.mid = Some(token(value).ok_or_else(|| wrong("mid", "a token (RFC 8866 §9)"))?);

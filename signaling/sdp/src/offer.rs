@@ -35,10 +35,10 @@ pub struct Offer {
 impl Offer {
     /// The text.
     pub fn write(&self) -> String {
-        let sections: Vec<_> = self.sections.iter().map(|section| (section.into(), &section.content)).collect();
+        let sections: Vec<_> =
+            self.sections.iter().map(|section| (section.into(), &section.content)).collect();
         let Self { session_id: id, version, transport, allows_mixed, .. } = self;
-        let session =
-            Session { id: *id, version: *version, transport, allows_mixed: *allows_mixed };
+        let session = Session { id: *id, version: *version, transport, allows_mixed: *allows_mixed };
         local::write(&session, &sections)
     }
 }

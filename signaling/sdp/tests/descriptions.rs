@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use sdp::limits::{ATTRIBUTES_MAX, DESCRIPTION_BYTES_MAX, FORMATS_MAX, LINES_MAX, RIDS_MAX, SECTIONS_MAX};
 use sdp::{
-    Answer, LocalCodec, LocalMedia, LocalSection, LocalTransport, Candidate, CandidateAddress,
-    CandidateKind, Description, Direction, ExtMap, Fingerprint, HashAlgorithm, MediaKind, Msid, RtpMap,
-    SdpError, Section, Setup, TcpKind, Transport,
+    Answer, Candidate, CandidateAddress, CandidateKind, Description, Direction, ExtMap, Fingerprint,
+    HashAlgorithm, LocalCodec, LocalMedia, LocalSection, LocalTransport, MediaKind, Msid, RtpMap, SdpError,
+    Section, Setup, TcpKind, Transport,
 };
 use std::collections::BTreeSet;
 use std::fs;

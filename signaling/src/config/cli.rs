@@ -109,6 +109,9 @@ pub struct RoomOptions {
     /// connection, or is refused
     #[arg(long, value_name = "COUNT", default_value_t = limits::PEERS_PER_USER as u32, value_parser = clap::value_parser!(u32).range(1..))]
     pub peers_per_user: u32,
+    /// Accept clients whose only certificate fingerprint is SHA-1: very old encoders
+    #[arg(long)]
+    pub allow_sha1_fingerprints: bool,
 }
 
 /// Accounts and API keys.

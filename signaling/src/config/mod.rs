@@ -151,6 +151,8 @@ pub struct Config {
     pub spread_above: usize,
     /// Maximum number of peers of one user in one room.
     pub peers_per_user: usize,
+    /// Whether clients may have a SHA-1 fingerprint alone.
+    pub allows_sha1: bool,
     /// The store of accounts.
     pub accounts: AccountSettings,
     /// The address of Redis for sessions and presence; `None`: in memory.
@@ -208,6 +210,7 @@ impl TryFrom<cli::SignalingOptions> for Config {
             region: cli.bus.region,
             spread_above: cli.rooms.spread_above,
             peers_per_user: cli.rooms.peers_per_user as usize,
+            allows_sha1: cli.rooms.allow_sha1_fingerprints,
             accounts: AccountSettings {
                 database: cli.accounts.store.database().ok(),
                 is_chosen: cli.accounts.store.is_chosen(),

@@ -33,6 +33,8 @@ pub struct Consumable {
     pub codecs: Vec<CodecParameters>,
     /// Extensions.
     pub extensions: Vec<Extension>,
+    /// Whether one stream of the producer has several spatial layers.
+    pub has_spatial_layers: bool,
     /// The layers of the producer.
     scalability_mode: ScalabilityMode,
     is_stereo: bool,
@@ -88,8 +90,9 @@ impl Consumable {
         let takes = |extension| receives(kind, extension, receiver);
         let has_transport_cc =
             takes(ExtensionKind::TransportCc) && codecs.iter().any(|codec| codec.transport_cc);
-        let has_remb =
-            !has_transport_cc && takes(ExtensionKind::AbsSendTime) && sends_remb(kind, &codecs, h264, receiver);
+        let has_remb = !has_transport_cc
+            && takes(ExtensionKind::AbsSendTime)
+            && sends_remb(kind, &codecs, h264, receiver);
         if !has_transport_cc {
             codecs.iter_mut().for_each(|codec| codec.transport_cc = false);
         }
@@ -110,7 +113,8 @@ impl Consumable {
             })
             .collect();
         let (scalability_mode, is_stereo) = (produced.scalability_mode, produced.is_stereo);
-        Ok(Self { kind, codecs, extensions, scalability_mode, is_stereo, h264, has_remb })
+        let has_spatial_layers = produced.encodings.iter().any(|encoding| encoding.spatial_layers > 1);
+        Ok(Self { kind, codecs, extensions, has_spatial_layers, scalability_mode, is_stereo, h264, has_remb })
     }
 
     /// Whether there is a retransmission stream.
@@ -181,7 +185,11 @@ impl Consumable {
 
 /// The first video codec of the router that a client can decode; `None` if there is none.
 pub fn first_playable(media: &MediaConfig, receiver: &RtpCapabilities) -> Option<Codec> {
-    media.video_codecs.iter().copied().find(|codec| claimed(*codec, H264Format::default(), receiver).is_some())
+    media
+        .video_codecs
+        .iter()
+        .copied()
+        .find(|codec| claimed(*codec, H264Format::default(), receiver).is_some())
 }
 
 /// The media type of a codec, for example "video/VP8".
@@ -237,19 +245,13 @@ fn claimed(codec: Codec, h264: H264Format, receiver: &RtpCapabilities) -> Option
     receiver.codecs.iter().find(|claimed| {
         let found =
             formats::find(&claimed.mime_type, claimed.clock_rate, claimed.channels, &claimed.parameters);
-        let takes =
-            || H264Format::of(&claimed.parameters).is_some_and(|format| format.takes(h264));
+        let takes = || H264Format::of(&claimed.parameters).is_some_and(|format| format.takes(h264));
         found.is_some_and(|name| name.codec == codec) && (codec != Codec::H264 || takes())
     })
 }
 
 /// Whether the client sends REMB for one of `codecs`.
-fn sends_remb(
-    kind: Kind,
-    codecs: &[CodecParameters],
-    h264: H264Format,
-    receiver: &RtpCapabilities,
-) -> bool {
+fn sends_remb(kind: Kind, codecs: &[CodecParameters], h264: H264Format, receiver: &RtpCapabilities) -> bool {
     codecs
         .iter()
         .filter_map(|codec| claimed(codec.codec, h264, receiver))

@@ -3,31 +3,58 @@
 use super::text::check_len;
 use crate::proto::{DtlsFingerprint, DtlsParameters, IceCandidate, IceParameters};
 use crate::request_error::RequestError;
-use control::{Candidate, Protocol};
+use control::{Candidate, Command, DtlsRole, PeerFingerprint, Protocol, TransportId};
 
-/// The SHA-256 fingerprint of a client's certificate. The engine is the DTLS server, so the client must not
-/// be.
-pub fn fingerprint(parameters: &DtlsParameters) -> Result<[u8; 32], RequestError> {
-    if !matches!(parameters.role.as_str(), "client" | "auto" | "") {
-        return Err(RequestError::bad(
-            "dtlsParameters.role must be \"client\" (or \"auto\"): the engine is the DTLS server",
-        ));
-    }
-    check_len("dtlsParameters.fingerprints", &parameters.fingerprints)?;
-    let sha256 = parameters
-        .fingerprints
-        .iter()
-        .find(|fingerprint| fingerprint.algorithm.eq_ignore_ascii_case("sha-256"));
-    let wanted = || {
-        RequestError::bad(
-            "dtlsParameters.fingerprints needs one with sha-256: 32 pairs of hexadecimal digits, separated by colons (RFC 8122 §5)",
-        )
-    };
-    parse_hex(&sha256.ok_or_else(wanted)?.value).ok_or_else(wanted)
+/// How the engine connects a transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connect {
+    /// The role of the engine.
+    pub role: DtlsRole,
+    /// The certificate of the client.
+    pub fingerprint: PeerFingerprint,
 }
 
-fn parse_hex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
+/// What a client says about itself: of several fingerprints, the strongest counts, because a forger must not choose
+/// a weaker one. SHA-1 alone needs `allows_sha1`.
+pub fn connect(parameters: &DtlsParameters, allows_sha1: bool) -> Result<Connect, RequestError> {
+    let role = match parameters.role.as_str() {
+        "client" | "auto" | "" => DtlsRole::Server,
+        "server" => DtlsRole::Client,
+        _ => return Err(RequestError::bad("dtlsParameters.role must be \"client\", \"server\" or \"auto\"")),
+    };
+    check_len("dtlsParameters.fingerprints", &parameters.fingerprints)?;
+    let of = |name: &str| {
+        parameters.fingerprints.iter().find(|fingerprint| fingerprint.algorithm.eq_ignore_ascii_case(name))
+    };
+    let Some((found, (_, read))) = HASHES.iter().find_map(|hash| Some((of(hash.0)?, hash))) else {
+        return Err(wanted("one with sha-224, sha-256, sha-384 or sha-512"));
+    };
+    let fingerprint = read(&found.value).ok_or_else(|| wanted("a value that fits its algorithm"))?;
+    if matches!(fingerprint, PeerFingerprint::Sha1(_)) && !allows_sha1 {
+        return Err(wanted("one that is stronger than sha-1; --allow-sha1-fingerprints permits sha-1 alone"));
+    }
+    Ok(Connect { role, fingerprint })
+}
+
+fn wanted(what: &str) -> RequestError {
+    RequestError::bad(format!(
+        "dtlsParameters.fingerprints needs {what}: pairs of hexadecimal digits, separated by colons (RFC 8122 §5)"
+    ))
+}
+
+type ReadHash = fn(&str) -> Option<PeerFingerprint>;
+
+/// The strongest first.
+const HASHES: [(&str, ReadHash); 5] = [
+    ("sha-512", |text| parse_hex(text).map(PeerFingerprint::Sha512)),
+    ("sha-384", |text| parse_hex(text).map(PeerFingerprint::Sha384)),
+    ("sha-256", |text| parse_hex(text).map(PeerFingerprint::Sha256)),
+    ("sha-224", |text| parse_hex(text).map(PeerFingerprint::Sha224)),
+    ("sha-1", |text| parse_hex(text).map(PeerFingerprint::Sha1)),
+];
+
+fn parse_hex<const LEN: usize>(text: &str) -> Option<[u8; LEN]> {
+    let mut bytes = [0; LEN];
     let mut pairs = text.split(':');
     for byte in &mut bytes {
         let pair =
@@ -35,6 +62,18 @@ fn parse_hex(text: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(pair, 16).ok()?;
     }
     pairs.next().is_none().then_some(bytes)
+}
+
+impl Connect {
+    /// The command for the engine. The usual one is known to every version of the engine.
+    pub fn command(self, transport: TransportId) -> Command {
+        match (self.role, self.fingerprint) {
+            (DtlsRole::Server, PeerFingerprint::Sha256(fingerprint)) => {
+                Command::ConnectTransport { transport, fingerprint }
+            }
+            (role, fingerprint) => Command::ConnectTransportAs { transport, role, fingerprint },
+        }
+    }
 }
 
 /// The certificate of the engine, for the client. The role is "auto" as in every offer; the client then

@@ -107,7 +107,11 @@ mod tests {
         }
         assert_eq!(Profile::of(&BTreeMap::new()), Some(Profile::ConstrainedBaseline));
         let as_number = BTreeMap::from([("profile-level-id".into(), number(424_031))]);
-        assert_eq!(Profile::of(&as_number), Some(Profile::ConstrainedBaseline), "digits alone may be a number");
+        assert_eq!(
+            Profile::of(&as_number),
+            Some(Profile::ConstrainedBaseline),
+            "digits alone may be a number"
+        );
     }
 
     #[test]
@@ -116,6 +120,8 @@ mod tests {
         let (low, high) = (Profile::ConstrainedBaseline, Profile::High);
         assert!(format(low, false).takes(format(low, false)) && format(low, false).takes(format(low, true)));
         assert!(format(low, true).takes(format(low, true)) && !format(low, true).takes(format(low, false)));
-        assert!(!format(low, false).takes(format(high, false)) && !format(high, false).takes(format(low, false)));
+        assert!(
+            !format(low, false).takes(format(high, false)) && !format(high, false).takes(format(low, false))
+        );
     }
 }

@@ -39,9 +39,9 @@ impl OfferedFormat<'_> {
 
 /// The codec of this format, if rooms with this configuration have it.
 pub fn router_codec(format: &OfferedFormat<'_>, config: &MediaConfig) -> Option<Codec> {
-    let found =
-        formats::find(&format.mime_type(), format.clock_rate_hz, format.channels, &format.values())?;
-    let is_usable = found.kind == format.kind && capabilities::codecs(config).any(|codec| codec == found.codec);
+    let found = formats::find(&format.mime_type(), format.clock_rate_hz, format.channels, &format.values())?;
+    let is_usable =
+        found.kind == format.kind && capabilities::codecs(config).any(|codec| codec == found.codec);
     is_usable.then_some(found.codec)
 }
 
@@ -53,13 +53,16 @@ pub fn h264_format(format: &OfferedFormat<'_>) -> Option<H264Format> {
 /// The header extension with this URI, if the engine supports it for this kind of media.
 pub fn extension_of(kind: Kind, uri: &str) -> Option<ExtensionKind> {
     let found = names::extension(uri)?;
-    let is_for_kind = |(known, _, kinds, _): &&(ExtensionKind, u8, &[Kind], &str)| *known == found && kinds.contains(&kind);
+    let is_for_kind =
+        |(known, _, kinds, _): &&(ExtensionKind, u8, &[Kind], &str)| *known == found && kinds.contains(&kind);
     EXTENSIONS.iter().find(is_for_kind).map(|(known, ..)| *known)
 }
 
 /// The header extensions that a consumer may have: URI, and id of the router.
 pub fn sent_extensions(kind: Kind) -> impl Iterator<Item = (&'static str, u8)> {
-    let sent = EXTENSIONS.iter().filter(move |(_, _, kinds, direction)| kinds.contains(&kind) && *direction != "recvonly");
+    let sent = EXTENSIONS
+        .iter()
+        .filter(move |(_, _, kinds, direction)| kinds.contains(&kind) && *direction != "recvonly");
     sent.map(|(extension, id, ..)| (names::uri(*extension), *id))
 }
 

@@ -42,7 +42,8 @@ impl Produced {
             codec.mime_type.eq_ignore_ascii_case("audio/opus")
                 && codec.parameters.get("sprop-stereo").and_then(as_number) == Some(1)
         });
-        let h264 = parameters.codecs.iter().filter(|codec| codec.mime_type.eq_ignore_ascii_case("video/H264"));
+        let h264 =
+            parameters.codecs.iter().filter(|codec| codec.mime_type.eq_ignore_ascii_case("video/H264"));
         let h264 = h264.filter_map(|codec| H264Format::of(&codec.parameters)).next().unwrap_or_default();
         Ok(Self { mid, codecs, encodings, extensions, scalability_mode, is_stereo, h264 })
     }

@@ -8,7 +8,7 @@ use crate::proto::{
     RtpHeaderExtensionParameters, RtpParameters, RtxStream, parameter_value::Value,
 };
 use crate::request_error::RequestError;
-use control::{Candidate, Codec, ExtensionKind, Kind};
+use control::{Candidate, Codec, DtlsRole, ExtensionKind, Kind, PeerFingerprint};
 use std::collections::HashSet;
 
 mod layers;
@@ -99,11 +99,12 @@ pub(super) fn sent_as(sdp: &str, mime_type: &str) -> Option<RtpParameters> {
     let kind = &mime_type[..5];
     let is_ours = |codec: &&RtpCodecCapability| {
         codec.mime_type.eq_ignore_ascii_case(mime_type)
-            && formats::find(mime_type, codec.clock_rate, codec.channels, &codec.parameters)
-                .is_some_and(|name| {
+            && formats::find(mime_type, codec.clock_rate, codec.channels, &codec.parameters).is_some_and(
+                |name| {
                     let format = H264Format::of(&codec.parameters);
                     name.codec != Codec::H264 || format == Some(H264Format::default())
-                })
+                },
+            )
     };
     let media = browser.codecs.iter().find(is_ours)?;
     let apt = Some(Value::Number(media.preferred_payload_type as i32));
@@ -339,25 +340,41 @@ fn single_encoding_may_be_identified_by_mid_alone() {
 fn formatted_fingerprint_is_parsed_to_the_same_bytes() {
     let bytes: [u8; 32] = std::array::from_fn(|index| index as u8 * 8 + 5);
     let ours = dtls::parameters(&bytes);
-    assert_eq!(dtls::fingerprint(&ours), Ok(bytes));
+    let connect = |parameters: &DtlsParameters| dtls::connect(parameters, false);
+    let sha256 =
+        |bytes| Ok(dtls::Connect { role: DtlsRole::Server, fingerprint: PeerFingerprint::Sha256(bytes) });
+    assert_eq!(connect(&ours), sha256(bytes));
     let line =
         CHROME.lines().find_map(|line| line.strip_prefix("a=fingerprint:sha-256 ")).expect("Chrome has one");
     let theirs = |role: &str, algorithm: &str, value: &str| DtlsParameters {
         role: role.into(),
         fingerprints: vec![DtlsFingerprint { algorithm: algorithm.into(), value: value.into() }],
     };
-    let read = dtls::fingerprint(&theirs("client", "SHA-256", line)).expect("Chrome's");
+    let read = connect(&theirs("client", "SHA-256", line)).expect("Chrome's");
+    let PeerFingerprint::Sha256(read) = read.fingerprint else { panic!("{read:?}") };
     assert_eq!(dtls::parameters(&read).fingerprints[0].value, line);
     let lower = line.to_ascii_lowercase();
-    assert_eq!(dtls::fingerprint(&theirs("auto", "sha-256", &lower)), Ok(read));
+    assert_eq!(connect(&theirs("auto", "sha-256", &lower)), sha256(read));
     let longer = format!("{line}:00");
     let signs = format!("+{}", &line[1..]);
     for wrong in ["", "00", &line[..line.len() - 1], &line[3..], &longer, &signs, &line.replace(':', "-")] {
-        let error = dtls::fingerprint(&theirs("client", "sha-256", wrong)).expect_err(wrong);
+        let error = connect(&theirs("client", "sha-256", wrong)).expect_err(wrong);
         assert_eq!(error.code, ErrorCode::BadMessage);
     }
-    dtls::fingerprint(&theirs("client", "sha-1", line)).expect_err("too weak");
-    dtls::fingerprint(&theirs("server", "sha-256", line)).expect_err("the engine is the server");
+    connect(&theirs("peer", "sha-256", line)).expect_err("no such role");
+    // The engine is the DTLS client of a server.
+    assert_eq!(connect(&theirs("server", "sha-256", line)).map(|found| found.role), Ok(DtlsRole::Client));
+    // The strongest one counts, and sha-1 alone needs an option.
+    let sha1 = theirs("client", "sha-1", &["07"; 20].join(":"));
+    connect(&sha1).expect_err("too weak");
+    let allowed = dtls::connect(&sha1, true).map(|found| found.fingerprint);
+    assert_eq!(allowed, Ok(PeerFingerprint::Sha1([7; 20])));
+    let mut several = theirs("client", "sha-256", line);
+    several.fingerprints.extend(theirs("client", "sha-512", &["07"; 64].join(":")).fingerprints);
+    several.fingerprints.extend(sha1.fingerprints);
+    assert_eq!(connect(&several).map(|found| found.fingerprint), Ok(PeerFingerprint::Sha512([7; 64])));
+    several.fingerprints[1].value = "07".into();
+    connect(&several).expect_err("a damaged stronger one does not make a weaker one count");
 }
 
 #[test]

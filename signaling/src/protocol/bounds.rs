@@ -75,6 +75,32 @@ fn walk(mut rest: &[u8], message: Message, elements: &mut usize, depth: usize) -
     Ok(())
 }
 
+/// Whether one of the first fields of a message has one of these numbers. Looks at the outermost level only.
+pub(super) fn begins_with(mut rest: &[u8], numbers: std::ops::RangeInclusive<u64>) -> bool {
+    for _ in 0..FIELDS_READ {
+        let Ok(tag) = varint(&mut rest) else { return false };
+        if numbers.contains(&(tag >> 3)) {
+            return true;
+        }
+        let skipped = match tag & 7 {
+            0 => varint(&mut rest).map(|_| ()),
+            1 => take(&mut rest, 8).map(|_| ()),
+            2 => varint(&mut rest)
+                .and_then(|len| take(&mut rest, usize::try_from(len).unwrap_or(usize::MAX)))
+                .map(|_| ()),
+            5 => take(&mut rest, 4).map(|_| ()),
+            _ => return false,
+        };
+        if skipped.is_err() {
+            return false;
+        }
+    }
+    false
+}
+
+/// Fields that [`begins_with`] reads: a `Signal` has its version before its payload.
+const FIELDS_READ: usize = 4;
+
 fn take<'a>(rest: &mut &'a [u8], len: usize) -> Result<&'a [u8], BoundsError> {
     let (value, after) = rest.split_at_checked(len).ok_or(BoundsError::Malformed)?;
     *rest = after;

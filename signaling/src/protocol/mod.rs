@@ -38,6 +38,12 @@ pub fn decode(message: &[u8]) -> Result<Payload, RequestError> {
     signal.payload.ok_or_else(missing)
 }
 
+/// Whether a message is an Offer, an Answer or a Candidate. Cheap, and true for no message that is none of these and
+/// valid.
+pub fn is_description(message: &[u8]) -> bool {
+    bounds::begins_with(message, 2..=4)
+}
+
 /// Encodes a `Signal` of this server.
 pub fn encode(payload: Payload) -> Bytes {
     Signal { version: SIGNAL_VERSION.into(), payload: Some(payload), ..Default::default() }

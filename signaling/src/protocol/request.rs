@@ -1,11 +1,11 @@
 //! The requests of clients.
 
 use crate::proto::{
-    AdmitPeer, Answer, Candidate, CloseConsumer, CloseProducer, CloseTransport, ConnectPlainTransport, ConnectTransport,
-    ConsumeMedia, CreatePlainTransport, CreateTransport, DenyPeer, ErrorCode, GetStats, JoinRoom, Kick,
-    MutePeer, MuteProducer, Offer, PauseConsumer, PauseProducer, ProduceMedia, RefreshToken, RestartIce,
-    ResumeConsumer, ResumeProducer, SetBitrates, SetMetadata, SetPreferredLayers, SetPresence, SetPriority,
-    SetRoom, SetSubscribers, signal::Payload,
+    AdmitPeer, Answer, Candidate, CloseConsumer, CloseProducer, CloseTransport, ConnectPlainTransport,
+    ConnectTransport, ConsumeMedia, CreatePlainTransport, CreateTransport, DenyPeer, ErrorCode, GetStats,
+    JoinRoom, Kick, MutePeer, MuteProducer, Offer, PauseConsumer, PauseProducer, ProduceMedia, RefreshToken,
+    RestartIce, ResumeConsumer, ResumeProducer, SetBitrates, SetMetadata, SetPreferredLayers, SetPresence,
+    SetPriority, SetRoom, SetSubscribers, signal::Payload,
 };
 use crate::request_error::RequestError;
 

@@ -6,12 +6,12 @@ use super::reservation::Reservation;
 use super::state::{Consumer, PeerId};
 use super::{Rooms, layers, random_id};
 use crate::limits;
-use crate::ortc::{self, ConsumerSsrcs, Numbers};
+use crate::ortc::{self, Consumable, ConsumerSsrcs, Numbers};
 use crate::proto::{
     ConsumeMedia, ConsumerCreated, ErrorCode, RtpCapabilities, RtpParameters, signal::Payload,
 };
 use crate::request_error::RequestError;
-use control::{Command, ConsumerId, Event, Kind, Layers, ProducerId, Text};
+use control::{Codec, Command, ConsumerId, Event, ExtensionKind, Kind, Layers, ProducerId, Text};
 use std::collections::HashSet;
 use std::time::Instant;
 
@@ -113,12 +113,13 @@ impl Rooms {
             producer,
             consumer,
             mid: Some(Text::new(mid)),
-            codecs: consumable.codecs,
+            codecs: consumable.codecs.clone(),
             ssrc: ssrcs.media,
             rtx_ssrc: ssrcs.rtx,
             cname: Text::new(cname),
-            extensions: consumable.extensions,
-            preferred_layers: consume.preferred_layers.filter(|_| kind == Kind::Video),
+            extensions: consumable.extensions.clone(),
+            preferred_layers: decodable_layers(&consumable, consume.preferred_layers)
+                .filter(|_| kind == Kind::Video),
             priority: consume.priority,
             paused: true,
             app_data,
@@ -148,6 +149,18 @@ impl Rooms {
         self.node.tell(worker, Command::CloseConsumer { consumer });
         Ok(())
     }
+}
+
+/// Spatial layers of AV1 cannot be put together without the dependency descriptor: a receiver without it gets the
+/// lowest one.
+fn decodable_layers(consumable: &Consumable, wanted: Option<Layers>) -> Option<Layers> {
+    let has_descriptor =
+        consumable.extensions.iter().any(|extension| extension.kind == ExtensionKind::DependencyDescriptor);
+    let is_av1 = consumable.codecs.first().is_some_and(|codec| codec.codec == Codec::Av1);
+    if !is_av1 || has_descriptor || !consumable.has_spatial_layers {
+        return wanted;
+    }
+    Some(Layers { spatial: 0, temporal: wanted.map_or(u8::MAX, |wanted| wanted.temporal) })
 }
 
 /// Checks what does not depend on the tables.

@@ -41,7 +41,10 @@ mod transports;
 mod waiting;
 
 pub use audit::{AuditQueue, AuditRecord};
-pub use negotiation::{Accepted, IfMatch, Patched, Plan, PlayedMedia, PlayerStatus, Resource, ResourceName, Visitor, WantedLayers};
+pub use negotiation::{
+    Accepted, IfMatch, Patched, Plan, PlayedMedia, PlayerStatus, Resource, ResourceName, Visitor,
+    WantedLayers,
+};
 pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue};
 pub use overview::PeerOverview;
 pub use room_key::RoomKey;
@@ -130,6 +133,8 @@ pub struct RoomSettings {
     pub spread_above: usize,
     /// Maximum number of peers of one user in one room.
     pub peers_per_user: usize,
+    /// Whether clients may have a SHA-1 fingerprint alone.
+    pub allows_sha1: bool,
     /// The store of sessions and presence.
     pub sessions: Arc<dyn Sessions>,
     /// Time without activity after which a peer is IDLE.
@@ -147,6 +152,7 @@ pub struct Rooms {
     timeouts: Timeouts,
     spread_above: usize,
     peers_per_user: usize,
+    allows_sha1: bool,
     joins: Mutex<TokenBucket>,
     /// By project and user.
     joins_of_users: Mutex<TokenBuckets<(String, String)>>,
@@ -197,6 +203,7 @@ impl Rooms {
             timeouts,
             spread_above,
             peers_per_user,
+            allows_sha1,
             sessions,
             idle_after,
         } = settings;
@@ -220,6 +227,7 @@ impl Rooms {
             timeouts,
             spread_above,
             peers_per_user,
+            allows_sha1,
             joins: Mutex::new(joins),
             joins_of_users: Mutex::new(joins_of_users),
             leave_beacons: Mutex::new(leave_beacons),

@@ -76,9 +76,9 @@ impl Rooms {
         let parameters = connect
             .dtls_parameters
             .ok_or_else(|| RequestError::bad("ConnectTransport needs dtlsParameters"))?;
-        let fingerprint = dtls::fingerprint(&parameters)?;
+        let connect_as = dtls::connect(&parameters, self.allows_sha1)?;
         let (transport, worker) = own_transport(&self.state(), peer, &connect.transport_id)?;
-        self.node.ask(worker, Command::ConnectTransport { transport, fingerprint }).await?;
+        self.node.ask(worker, connect_as.command(transport)).await?;
         Ok(())
     }
 
@@ -173,6 +173,7 @@ pub(super) fn peer_updates(state: &State, id: PeerId) -> Vec<(Worker, Command)> 
 /// The command that stores the data of a transport; `None` if it is gone, or its data too long.
 pub(super) fn update(state: &State, transport: TransportId) -> Option<(Worker, Command)> {
     let of = state.transports.get(&transport)?;
-    let app_data = app_data::pack(&transport_record(state, of.peer, of.direction, of.sdp.clone()).ok()?).ok()?;
+    let app_data =
+        app_data::pack(&transport_record(state, of.peer, of.direction, of.sdp.clone()).ok()?).ok()?;
     Some((of.worker, Command::SetAppData { transport, app_data }))
 }

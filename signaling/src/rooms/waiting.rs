@@ -1,6 +1,6 @@
 //! The waiting room: clients that an administrator has to admit before they join.
 
-use super::join::{NewPeer, KeptObjects, shown_name};
+use super::join::{KeptObjects, NewPeer, shown_name};
 use super::kick::{check_admin, reason};
 use super::lookup::{not_joined, parse_id};
 use super::outbox::ConnectionId;

@@ -1,8 +1,12 @@
 //! The payload types of a section that this server supports.
 
 use crate::ortc::media_config::MediaConfig;
-use crate::ortc::{H264Format, OfferedFormat, extension_of, feedback_of, h264_format, kind_name, router_codec};
-use crate::proto::{ParameterValue, RtcpFeedback, RtpCodecCapability, RtpCodecParameters, parameter_value::Value};
+use crate::ortc::{
+    H264Format, OfferedFormat, extension_of, feedback_of, h264_format, kind_name, router_codec,
+};
+use crate::proto::{
+    ParameterValue, RtcpFeedback, RtpCodecCapability, RtpCodecParameters, parameter_value::Value,
+};
 use control::{Codec, ExtensionKind, Kind};
 use sdp::{ExtMap, LocalCodec, RtpMap, Section};
 use std::collections::BTreeMap;
@@ -48,7 +52,14 @@ pub(super) fn supported<'a>(section: &'a Section, kind: Kind, config: &MediaConf
                 && section.payload_types().any(|offered| offered == rtx.payload_type)
         };
         let rtx = section.rtpmaps.iter().filter(|rtx| !(64..96).contains(&rtx.payload_type)).find(is_rtx);
-        Some(Format { codec, h264, map, parameters, feedback: feedback(section, kind, map.payload_type), rtx })
+        Some(Format {
+            codec,
+            h264,
+            map,
+            parameters,
+            feedback: feedback(section, kind, map.payload_type),
+            rtx,
+        })
     };
     section.payload_types().filter_map(map).filter_map(format).collect()
 }
@@ -67,9 +78,13 @@ fn feedback(section: &Section, kind: Kind, payload_type: u8) -> Vec<(&'static st
 impl Format<'_> {
     /// For a description: the payload type, and that of its retransmissions.
     pub(super) fn lines(&self) -> impl Iterator<Item = LocalCodec> {
-        let feedback = self.feedback.iter().map(|(name, parameter)| format!("{name} {parameter}").trim().to_owned());
-        let media =
-            LocalCodec { map: self.map.clone(), parameters: text(&self.parameters), feedback: feedback.collect() };
+        let feedback =
+            self.feedback.iter().map(|(name, parameter)| format!("{name} {parameter}").trim().to_owned());
+        let media = LocalCodec {
+            map: self.map.clone(),
+            parameters: text(&self.parameters),
+            feedback: feedback.collect(),
+        };
         let rtx = self.rtx.map(|rtx| LocalCodec {
             map: rtx.clone(),
             parameters: format!("apt={}", self.map.payload_type),

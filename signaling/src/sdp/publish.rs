@@ -78,7 +78,8 @@ fn chosen(mut formats: Vec<Format<'_>>, kind: Kind) -> Vec<Format<'_>> {
         formats.retain(|_| kind == Kind::Video);
         let codec = formats.first().map(|first| first.codec);
         // Of H264, the format that most receivers have, whatever comes first.
-        let best = formats.iter().filter(|format| Some(format.codec) == codec).map(|format| format.h264).min();
+        let best =
+            formats.iter().filter(|format| Some(format.codec) == codec).map(|format| format.h264).min();
         formats.retain(|format| Some(format.codec) == codec && Some(format.h264) == best);
         formats.truncate(1);
         return formats;
@@ -101,12 +102,8 @@ fn wish(opus: &mut Format<'_>, config: &MediaConfig) {
     let has_fec = opus.parameters.get("useinbandfec").is_none_or(|value| value == "1");
     opus.parameters.clear();
     opus.parameters.insert("minptime".into(), "10".into());
-    let wishes = [
-        ("useinbandfec", has_fec),
-        ("stereo", is_stereo),
-        ("sprop-stereo", is_stereo),
-        ("usedtx", has_dtx),
-    ];
+    let wishes =
+        [("useinbandfec", has_fec), ("stereo", is_stereo), ("sprop-stereo", is_stereo), ("usedtx", has_dtx)];
     for (name, _) in wishes.into_iter().filter(|(_, is_wanted)| *is_wanted) {
         opus.parameters.insert(name.into(), "1".into());
     }

@@ -17,12 +17,47 @@ pub fn template(mid: String, kind: Kind, known: &[&Section], config: &MediaConfi
     };
     let alike = known.iter().find(|section| section.kind == media_kind && !section.rtpmaps.is_empty());
     match alike {
-        Some(section) => Section { mid, direction: Direction::RecvOnly, ..(*section).clone() },
+        Some(section) => {
+            let mut section = Section {
+                mid,
+                direction: Direction::RecvOnly,
+                rids: Vec::new(),
+                simulcast: None,
+                ssrcs: Vec::new(),
+                ssrc_groups: Vec::new(),
+                msid: None,
+                ..(*section).clone()
+            };
+            // A browser has extensions that it does not offer, above all the dependency descriptor.
+            add_extensions(&mut section, kind, known);
+            section
+        }
         None => of_router(mid, kind, media_kind, known, config),
     }
 }
 
-fn of_router(mid: String, kind: Kind, media_kind: MediaKind, known: &[&Section], config: &MediaConfig) -> Section {
+/// Adds the extensions that a consumer may have: with the id that another section has for it, or a free one.
+fn add_extensions(section: &mut Section, kind: Kind, known: &[&Section]) {
+    let known: Vec<&ExtMap> = known.iter().flat_map(|section| &section.extmaps).collect();
+    let mut used: BTreeSet<u8> = known.iter().map(|extmap| extmap.id).collect();
+    for (uri, preferred) in sent_extensions(kind) {
+        if section.extmaps.iter().any(|extmap| extmap.uri == uri) {
+            continue;
+        }
+        let same = known.iter().find(|extmap| extmap.uri == uri).map(|extmap| extmap.id);
+        let Some(id) = same.or_else(|| free(Some(preferred), &used, 1..=14)) else { continue };
+        used.insert(id);
+        section.extmaps.push(ExtMap { id, direction: None, uri: uri.to_owned() });
+    }
+}
+
+fn of_router(
+    mid: String,
+    kind: Kind,
+    media_kind: MediaKind,
+    known: &[&Section],
+    config: &MediaConfig,
+) -> Section {
     let mut section = Section {
         kind: media_kind,
         media: kind_name(kind).to_owned(),
@@ -38,7 +73,8 @@ fn of_router(mid: String, kind: Kind, media_kind: MediaKind, known: &[&Section],
         used.insert(payload_type);
         renumbered.insert(codec.preferred_payload_type, payload_type);
         let name = codec.mime_type.split('/').next_back().unwrap_or_default().to_owned();
-        let channels = codec.channels.and_then(|channels| u8::try_from(channels).ok()).filter(|count| *count > 1);
+        let channels =
+            codec.channels.and_then(|channels| u8::try_from(channels).ok()).filter(|count| *count > 1);
         section.formats.push(payload_type.to_string());
         section.rtpmaps.push(RtpMap { payload_type, name, clock_rate: codec.clock_rate, channels });
         let parameter = |value: &Value| match value {
@@ -63,14 +99,7 @@ fn of_router(mid: String, kind: Kind, media_kind: MediaKind, known: &[&Section],
             parameter: feedback.parameter.clone(),
         }));
     }
-    let known_extmaps: Vec<&ExtMap> = known.iter().flat_map(|section| &section.extmaps).collect();
-    let mut used: BTreeSet<u8> = known_extmaps.iter().map(|extmap| extmap.id).collect();
-    for (uri, preferred) in sent_extensions(kind) {
-        let same = known_extmaps.iter().find(|extmap| extmap.uri == uri).map(|extmap| extmap.id);
-        let Some(id) = same.or_else(|| free(Some(preferred), &used, 1..=14)) else { continue };
-        used.insert(id);
-        section.extmaps.push(ExtMap { id, direction: None, uri: uri.to_owned() });
-    }
+    add_extensions(&mut section, kind, known);
     section
 }
 

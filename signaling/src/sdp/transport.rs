@@ -3,8 +3,8 @@
 use crate::proto::{DtlsFingerprint, DtlsParameters, IceCandidate, IceParameters};
 use crate::request_error::RequestError;
 use sdp::{
-    Candidate, CandidateAddress, CandidateKind, Fingerprint, HashAlgorithm, LocalTransport, Section, Setup, TcpKind,
-    Transport,
+    Candidate, CandidateAddress, CandidateKind, Fingerprint, HashAlgorithm, LocalTransport, Section, Setup,
+    TcpKind, Transport,
 };
 
 /// The transport of this side, as the messages of the object flow describe it.

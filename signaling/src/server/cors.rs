@@ -160,8 +160,7 @@ pub async fn only_allowed(
 ) -> Response {
     let path = request.uri().path();
     // The app's files and the health check are open to all pages.
-    let is_guarded =
-        socket::is_socketio_path(path) || path == LEAVE || path == graphql::PATH || is_api(path);
+    let is_guarded = socket::is_socketio_path(path) || path == LEAVE || path == graphql::PATH || is_api(path);
     if !is_guarded || origins.allows(request.headers(), is_behind_proxy(request.extensions())) {
         return next.run(request).await;
     }

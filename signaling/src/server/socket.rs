@@ -3,6 +3,7 @@
 //! answers back, and ends sessions that exceed a limit.
 
 use crate::limits;
+use crate::protocol;
 use crate::request_error::RequestError;
 use crate::rooms::{Batch, Connection, Counted, Queue, Rooms};
 use crate::server::edge::{Client, Quota, QuotaPermit, StreamHandle, refusal};
@@ -169,6 +170,7 @@ impl EngineIoHandler for Handler {
             }),
             in_progress: Arc::default(),
             unanswered_bytes: AtomicUsize::new(0),
+            last_description: Mutex::default(),
         });
         // The socket is new, so this is the first value.
         let session = socket.data.get_or_init(|| session).clone();
@@ -205,6 +207,8 @@ pub struct ClientSession {
     in_progress: Arc<RwLock<()>>,
     /// Bytes of unanswered requests.
     unanswered_bytes: AtomicUsize,
+    /// Resolves when the last session description is answered: they are handled in the order of arrival.
+    last_description: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 /// The protocol state of a session.
@@ -282,8 +286,22 @@ impl ClientSession {
         } else {
             message
         };
+        let turn = match &message {
+            Message::Bytes(bytes) if protocol::is_description(bytes) => Some(self.next_description()),
+            _ => None,
+        };
         let socket = socket.clone();
         tokio::spawn(async move {
+            let _answered = match turn {
+                Some((answered, former)) => {
+                    if let Some(former) = former {
+                        // Resolves with an error when the former request is done.
+                        let _ = former.await;
+                    }
+                    Some(answered)
+                }
+                None => None,
+            };
             let answer = match message {
                 Message::Bytes(bytes) => self.rooms.on_message(&self.connection, &bytes).await,
                 Message::Invalid(error) => self.rooms.on_invalid_message(&self.connection, error),
@@ -302,6 +320,13 @@ impl ClientSession {
             let _ = joined.map(|joined| joined.send(()));
             drop(reading);
         });
+    }
+
+    /// The turn of a session description: what ends it, and the end of the turn before.
+    fn next_description(&self) -> (oneshot::Sender<()>, Option<oneshot::Receiver<()>>) {
+        let (answered, is_answered) = oneshot::channel();
+        let mut last = self.last_description.lock().unwrap_or_else(PoisonError::into_inner);
+        (answered, last.replace(is_answered))
     }
 
     /// Sends a packet and its attachment. A client that is too far behind loses its connection.

@@ -281,6 +281,9 @@ pub(super) fn signaling_arguments(
     if options.accounts.require_token {
         arguments.push("--require-token".into());
     }
+    if options.rooms.allow_sha1_fingerprints {
+        arguments.push("--allow-sha1-fingerprints".into());
+    }
     arguments.push("--die-with-parent".into());
     arguments
 }

@@ -55,7 +55,8 @@ pub(super) fn links(servers: &[IceServer]) -> impl Iterator<Item = HeaderValue> 
             let mut link = format!("<{url}>; rel=\"ice-server\"");
             if !server.username.is_empty() {
                 let (user, secret) = (quoted(&server.username), quoted(&server.credential));
-                link += &format!("; username=\"{user}\"; credential=\"{secret}\"; credential-type=\"password\"");
+                link +=
+                    &format!("; username=\"{user}\"; credential=\"{secret}\"; credential-type=\"password\"");
             }
             HeaderValue::from_str(&link).ok()
         })

@@ -60,7 +60,8 @@ pub(super) async fn stream(
     if !api.rooms.has_resource(protocol.name(&room, &session)) {
         return Err(Problem::no_session());
     }
-    let permit = api.streams.clone().try_acquire_owned().map_err(|_| Problem::too_many(limits::QUOTA_PAUSE))?;
+    let permit =
+        api.streams.clone().try_acquire_owned().map_err(|_| Problem::too_many(limits::QUOTA_PAUSE))?;
     let watched = Watched { api, protocol, room, session, sent: Sent::default(), _permit: permit };
     let body = Body::from_stream(stream::unfold(watched, |mut watched| async {
         let events = watched.next().await?;
@@ -136,9 +137,7 @@ fn event(name: &str, data: &Value) -> String {
 fn layers(media: &[PlayedMedia]) -> Value {
     let of = |media: &PlayedMedia| {
         let temporal = media.temporal_layers;
-        let layer = |encoding: &str, spatial: u8, temporal: u8| {
-            json!({ "encodingId": encoding, "spatialLayerId": spatial, "temporalLayerId": temporal })
-        };
+        let layer = |encoding: &str, spatial: u8, temporal: u8| json!({ "encodingId": encoding, "spatialLayerId": spatial, "temporalLayerId": temporal });
         let encodings: Vec<Value> = media
             .encodings
             .iter()
@@ -152,7 +151,8 @@ fn layers(media: &[PlayedMedia]) -> Value {
             .enumerate()
             .flat_map(|(index, id)| {
                 let spatial = if single { 0..media.spatial_layers } else { index as u8..index as u8 + 1 };
-                spatial.flat_map(move |spatial| (0..temporal).map(move |temporal| layer(id, spatial, temporal)))
+                spatial
+                    .flat_map(move |spatial| (0..temporal).map(move |temporal| layer(id, spatial, temporal)))
             })
             .collect();
         json!({ "active": encodings, "inactive": [], "layers": layers })
@@ -176,18 +176,26 @@ mod tests {
         let status = PlayerStatus { is_active: true, viewers: 1, media: vec![media(&["q", "h"], 2)] };
         let mut sent = Sent::default();
         let text = sent.events(status.clone());
-        for name in ["event: active\n", "event: layers\n", "event: viewercount\ndata: {\"viewercount\":1}\n\n"] {
+        for name in
+            ["event: active\n", "event: layers\n", "event: viewercount\ndata: {\"viewercount\":1}\n\n"]
+        {
             assert!(text.contains(name), "{text}");
         }
-        let data = text.split("event: layers\ndata: ").nth(1).and_then(|rest| rest.lines().next()).expect("data");
+        let data =
+            text.split("event: layers\ndata: ").nth(1).and_then(|rest| rest.lines().next()).expect("data");
         let data: Value = serde_json::from_str(data).expect("JSON");
         assert_eq!(data["1"]["active"][1], json!({ "id": "h", "simulcastIdx": 1 }));
         assert_eq!(data["1"]["layers"].as_array().map(Vec::len), Some(4));
         assert_eq!(sent.events(status.clone()), "");
         let changed = PlayerStatus { is_active: false, viewers: 2, media: vec![] };
         let text = sent.events(changed.clone());
-        assert!(text.contains("inactive") && text.contains("\"viewercount\":2") && !text.contains("event: active"));
-        let silence: Vec<_> = (0..limits::WHEP_EVENTS_SILENCE).map(|_| sent.events(changed.clone())).collect();
+        assert!(
+            text.contains("inactive")
+                && text.contains("\"viewercount\":2")
+                && !text.contains("event: active")
+        );
+        let silence: Vec<_> =
+            (0..limits::WHEP_EVENTS_SILENCE).map(|_| sent.events(changed.clone())).collect();
         assert_eq!(silence.last().map(String::as_str), Some(": \n\n"));
         assert!(silence[..silence.len() - 1].iter().all(String::is_empty));
         let single = layers(&[media(&["0"], 3)]);

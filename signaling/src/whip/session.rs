@@ -79,7 +79,10 @@ pub(super) async fn open(
         let extension = "urn:ietf:params:whep:ext:core";
         for link in [
             format!("<{location}/layers>; rel=\"{extension}:layer\""),
-            format!("<{location}/events>; rel=\"{extension}:server-sent-events\"; events=\"{}\"", events::NAMES),
+            format!(
+                "<{location}/events>; rel=\"{extension}:server-sent-events\"; events=\"{}\"",
+                events::NAMES
+            ),
         ] {
             HeaderValue::from_str(&link).into_iter().for_each(|link| _ = answer.append(header::LINK, link));
         }
@@ -147,7 +150,8 @@ pub(super) async fn layers(
         return Err(Problem::no_session());
     }
     bodies::check_type(&headers, "application/json")?;
-    let wrong = "the body must be a JSON object with mediaId, and encodingId, spatialLayerId or temporalLayerId";
+    let wrong =
+        "the body must be a JSON object with mediaId, and encodingId, spatialLayerId or temporalLayerId";
     let body: LayersBody = serde_json::from_slice(&body).map_err(|_| Problem::malformed(wrong))?;
     let wanted = WantedLayers {
         mid: body.media_id,

@@ -281,7 +281,9 @@ impl Worker {
                     candidates: vec![Candidate::udp("127.0.0.1:7000".parse().expect("an address"))],
                 }));
             }
-            Command::ConnectTransport { transport, .. } | Command::SetBitrates { transport, .. } => {
+            Command::ConnectTransport { transport, .. }
+            | Command::ConnectTransportAs { transport, .. }
+            | Command::SetBitrates { transport, .. } => {
                 _ = self.transports.get(&transport).ok_or("no such transport")?
             }
             Command::RestartIce { transport } => {
@@ -526,5 +528,5 @@ impl Worker {
 const PLAIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 40_000);
 
 fn ice() -> IceParameters {
-    IceParameters { ufrag: Text::new("ufrag"), pwd: Text::new("a password of twenty-two") }
+    IceParameters { ufrag: Text::new("ufrag"), pwd: Text::new("APasswordOfTwentyTwo22") }
 }

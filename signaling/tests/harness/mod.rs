@@ -88,6 +88,7 @@ pub fn settings() -> RoomSettings {
         timeouts: TIMEOUTS,
         spread_above: signaling::limits::SPREAD_ABOVE,
         peers_per_user: signaling::limits::PEERS_PER_USER,
+        allows_sha1: false,
         sessions: Arc::new(stores::sessions::MemorySessions::default()),
         idle_after: signaling::limits::IDLE_AFTER,
     }

@@ -49,6 +49,8 @@ pub struct LayeredTrack {
     pub nack: bool,
     /// Whether they are then sent on a separate stream (RFC 4588).
     pub rtx: bool,
+    /// Whether retransmissions name their stream as media does, by `rid` instead of `repaired-rid`.
+    pub repairs_have_rid: bool,
     /// Whether packets carry a transport-wide number.
     pub transport_cc: bool,
 }
@@ -92,6 +94,7 @@ impl LayeredTrack {
             keyframes_together: false,
             nack: true,
             rtx: true,
+            repairs_have_rid: false,
             transport_cc: true,
         }
     }

@@ -39,6 +39,8 @@ pub struct LayeredSource {
 #[derive(Debug)]
 struct Stream {
     rid: Option<&'static str>,
+    /// The extension with which retransmissions have it.
+    repaired_rid_id: u8,
     encoder: Encoder,
     ssrc: u32,
     former_ssrcs: Vec<u32>,
@@ -62,6 +64,7 @@ impl Stream {
     fn new(track: &LayeredTrack, index: usize, rng: &mut Rng) -> Self {
         Self {
             rid: track.encodings[index].rid,
+            repaired_rid_id: if track.repairs_have_rid { sent_ext::RID } else { sent_ext::REPAIRED_RID },
             encoder: Encoder::new(track, index as u8, rng),
             ssrc: rng.next_u32(),
             former_ssrcs: Vec::new(),
@@ -135,7 +138,7 @@ impl Stream {
             header.set_extension(sent_ext::DESCRIPTOR, descriptor).expect("it fitted before");
         }
         self.next_rtx_seq = self.next_rtx_seq.wrapping_add(1);
-        self.label(&mut header, mid, sent_ext::REPAIRED_RID);
+        self.label(&mut header, mid, self.repaired_rid_id);
         let seq = original.header.sequence_number.to_be_bytes();
         Packet { header, payload: Bytes::from([&seq[..], &original.payload].concat()) }
     }
@@ -156,7 +159,7 @@ impl Stream {
             ..Header::default()
         };
         *seq = seq.wrapping_add(1);
-        let rid = if rtx_pt.is_some() { sent_ext::REPAIRED_RID } else { sent_ext::RID };
+        let rid = if rtx_pt.is_some() { self.repaired_rid_id } else { sent_ext::RID };
         self.label(&mut header, mid, rid);
         Packet { header, payload: Bytes::new() }
     }

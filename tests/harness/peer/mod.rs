@@ -14,8 +14,8 @@ pub use payload::{Payload, Stamp};
 pub use secure::Secure;
 
 use crate::layered::LayeredSource;
-use crate::track::{received_ext, sent_ext};
-use control::{ConsumerId, Event, ProducerId};
+use crate::track::sent_ext;
+use control::{ConsumerId, Event, ExtensionKind, ProducerId};
 use dtls::{Certificate, Endpoint, Fingerprint, Settings};
 use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, Rng, Tx};
 use oracle_rtp::packet::Packet;
@@ -63,6 +63,8 @@ pub struct Introduction {
     pub certificate: Certificate,
     /// Its DTLS settings.
     pub dtls: Settings,
+    /// Whether it is the DTLS server (`a=setup:passive`).
+    pub is_dtls_server: bool,
 }
 
 /// A browser in a call.
@@ -101,10 +103,13 @@ pub struct Peer {
 impl Peer {
     /// A peer that starts checks at `now`.
     pub fn new(now: Instant, introduction: Introduction, mut rng: Rng) -> Self {
+        let Introduction { dtls, certificate, fingerprint, is_dtls_server, .. } = &introduction;
+        let server =
+            is_dtls_server.then(|| Secure::new(Endpoint::server(dtls, certificate, *fingerprint, now)));
         Self {
             agent: Agent::new(now, &introduction.ice, rng.fork()),
             introduction,
-            secure: None,
+            secure: server,
             connected_at: None,
             sources: Vec::new(),
             layered: Vec::new(),
@@ -301,14 +306,15 @@ impl Peer {
         let packet = read
             .map_err(|_| "RTP makes the published implementation panic".to_owned())?
             .map_err(|error| format!("RTP is malformed: {error}"))?;
-        if let Some(value) = packet.header.get_extension(received_ext::TRANSPORT_CC) {
+        let ssrc = packet.header.ssrc;
+        let sink = self.sinks.iter_mut().find(|(_, sink)| sink.owns(ssrc));
+        let (_, sink) = sink.ok_or_else(|| format!("SSRC {ssrc} has no track"))?;
+        let number = sink.extension(ExtensionKind::TransportCc);
+        if let Some(value) = number.and_then(|id| packet.header.get_extension(id)) {
             let number = value.first_chunk::<2>().ok_or("a transport-wide number of one byte")?;
             self.arrivals.record(now, u16::from_be_bytes(*number));
             self.feedback_due.get_or_insert(now + FEEDBACK_INTERVAL);
         }
-        let ssrc = packet.header.ssrc;
-        let sink = self.sinks.iter_mut().find(|(_, sink)| sink.owns(ssrc));
-        let (_, sink) = sink.ok_or_else(|| format!("SSRC {ssrc} has no track"))?;
         if sink.is_padding(&packet) {
             self.padding += 1;
             return Ok(());

@@ -1,4 +1,4 @@
-//! DTLS in the client role, and SRTP by the published implementation with the keys it makes.
+//! DTLS, and SRTP by the published implementation with the keys it makes.
 
 use dtls::{Connected, Endpoint, Output};
 use machine::Instant;
@@ -22,7 +22,7 @@ struct Contexts {
 }
 
 impl Secure {
-    /// Starts a handshake with `endpoint`, a client.
+    /// With `endpoint`, of either role.
     pub fn new(endpoint: Endpoint) -> Self {
         Self { endpoint, timeout: None, contexts: None, buffer: Vec::new() }
     }

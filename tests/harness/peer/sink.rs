@@ -5,8 +5,7 @@ use super::rtcp::{ReceptionReport, nanos_of};
 use super::source::level;
 use super::view::View;
 use crate::decoder::Incoming;
-use crate::track::received_ext;
-use control::{Codec, Consume, Kind, ProducerId};
+use control::{Codec, Consume, ExtensionKind, Kind, ProducerId};
 use machine::Instant;
 use oracle_rtp::packet::Packet;
 use rtp::ext::playout_delay::{self, PlayoutDelay};
@@ -298,6 +297,12 @@ impl Sink {
         &self.consume
     }
 
+    /// The id of a header extension, if it was negotiated.
+    pub(crate) fn extension(&self, kind: ExtensionKind) -> Option<u8> {
+        let extensions = &self.consume.extensions;
+        extensions.iter().find(|extension| extension.kind == kind).map(|extension| extension.id)
+    }
+
     pub(crate) fn owns(&self, ssrc: u32) -> bool {
         ssrc == self.consume.ssrc || Some(ssrc) == self.consume.rtx_ssrc
     }
@@ -316,8 +321,12 @@ impl Sink {
         if Some(header.payload_type) != expected_pt {
             return Err(format!("payload type {} on SSRC {}", header.payload_type, header.ssrc));
         }
-        let mid = header.get_extension(received_ext::MID);
-        if mid.as_deref() != self.consume.mid.as_ref().map(|mid| mid.as_str().as_bytes()) {
+        let value = |kind| self.extension(kind).and_then(|id| header.get_extension(id));
+        let (mid, audio_level) = (value(ExtensionKind::Mid), value(ExtensionKind::AudioLevel));
+        let newest = [ExtensionKind::AbsCaptureTime, ExtensionKind::PlayoutDelay]
+            .map(|kind| value(kind).map(|value| value.to_vec()));
+        let expected_mid = self.consume.mid.as_ref().map(|mid| mid.as_str().as_bytes());
+        if mid.as_deref() != expected_mid.filter(|_| self.extension(ExtensionKind::Mid).is_some()) {
             return Err(format!("MID {mid:?} on SSRC {}", header.ssrc));
         }
         let (seq, content) = if is_rtx {
@@ -333,13 +342,11 @@ impl Sink {
             Some(view) => view.payload(content)?,
         };
         let incoming = self.view.as_ref().map(|_| View::incoming(now, header, content));
-        self.newest = [received_ext::ABS_CAPTURE_TIME, received_ext::PLAYOUT_DELAY]
-            .map(|id| header.get_extension(id).map(|value| value.to_vec()))
-            .into();
-        let audio_level = header.get_extension(received_ext::AUDIO_LEVEL);
-        if self.kind == Kind::Audio && audio_level.as_deref() != Some(&[level(&payload.stamp)][..]) {
+        let has_level = self.kind == Kind::Audio && self.extension(ExtensionKind::AudioLevel).is_some();
+        if has_level && audio_level.as_deref() != Some(&[level(&payload.stamp)][..]) {
             return Err(format!("audio level {audio_level:?} on {:?}", payload.stamp));
         }
+        self.newest = newest.into();
         let mut hasher = DefaultHasher::new();
         (header.timestamp, header.marker, content).hash(&mut hasher);
         incoming.as_ref().and_then(|incoming| incoming.descriptor.as_ref()).hash(&mut hasher);

@@ -3,10 +3,10 @@
 use control::{
     AppData, AudioObserver, Candidate, Closed, Codec, CodecParameters, Command, ConnectPlainTransport,
     Consume, ConsumerId, ConsumerStats, ContentHint, CreatePipe, CreatePlainTransport, CreateTransport,
-    DtlsState, Encoding, Event, Extension, ExtensionKind, IceParameters, IceState, IpFamily, Kind,
-    LayerStats, Layers, PlayoutDelay, Produce, ProducerId, ProducerStats, Refusal, Request, RequestId,
-    RouterId, Scored, SnapshotItem, SrtpKey, SrtpParameters, SrtpProfile, Stage, StatsItem, StatsOf,
-    StreamStats, Text, TransportId, TransportState, TransportStats, Volume, limits,
+    DtlsRole, DtlsState, Encoding, Event, Extension, ExtensionKind, IceParameters, IceState, IpFamily, Kind,
+    LayerStats, Layers, PeerFingerprint, PlayoutDelay, Produce, ProducerId, ProducerStats, Refusal, Request,
+    RequestId, RouterId, Scored, SnapshotItem, SrtpKey, SrtpParameters, SrtpProfile, Stage, StatsItem,
+    StatsOf, StreamStats, Text, TransportId, TransportState, TransportStats, Volume, limits,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -30,6 +30,12 @@ pub fn command() -> impl Strategy<Value = Command> {
     let with_transport = with_transport.prop_flat_map(|(transport, fingerprint)| {
         prop_oneof![
             Just(Command::ConnectTransport { transport, fingerprint }),
+            (proptest::sample::select(vec![DtlsRole::Server, DtlsRole::Client]), peer_fingerprint())
+                .prop_map(move |(role, fingerprint)| Command::ConnectTransportAs {
+                    transport,
+                    role,
+                    fingerprint
+                }),
             Just(Command::RestartIce { transport }),
             Just(Command::CloseTransport { transport }),
             proptest::sample::select(Stage::INJECTABLE.to_vec())
@@ -64,7 +70,7 @@ pub fn command() -> impl Strategy<Value = Command> {
     });
     prop_oneof![
         3 => with_router,
-        5 => with_transport,
+        6 => with_transport,
         4 => with_producer,
         8 => with_consumer,
         1 => create_transport().prop_map(Command::CreateTransport),
@@ -77,6 +83,18 @@ pub fn command() -> impl Strategy<Value = Command> {
         1 => (any::<u64>().prop_map(RouterId), of(observer()))
             .prop_map(|(router, observer)| Command::ObserveAudio { router, observer }),
         1 => stats_of().prop_map(|of| Command::Stats { of }),
+    ]
+}
+
+fn peer_fingerprint() -> impl Strategy<Value = PeerFingerprint> {
+    prop_oneof![
+        any::<[u8; 20]>().prop_map(PeerFingerprint::Sha1),
+        any::<[u8; 28]>().prop_map(PeerFingerprint::Sha224),
+        any::<[u8; 32]>().prop_map(PeerFingerprint::Sha256),
+        vec(any::<u8>(), 48)
+            .prop_map(|hash| PeerFingerprint::Sha384(hash.try_into().expect("of this length"))),
+        vec(any::<u8>(), 64)
+            .prop_map(|hash| PeerFingerprint::Sha512(hash.try_into().expect("of this length"))),
     ]
 }
 

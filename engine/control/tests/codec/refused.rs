@@ -47,7 +47,7 @@ fn produce(codecs: usize, extensions: usize) -> Produce {
 
 #[test]
 fn unknown_tags_are_named() {
-    for tag in 30..=u8::MAX {
+    for tag in 31..=u8::MAX {
         let mut record = encoded(Command::Snapshot);
         record[8] = tag;
         assert_eq!(refusal(&record), DecodeError::UnknownTag { what: "command", tag });

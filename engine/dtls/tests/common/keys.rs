@@ -27,6 +27,13 @@ pub fn certificate(kind: Kind) -> Certificate {
     with_name_parts(kind, 1)
 }
 
+/// The same, with its DER.
+pub fn certificate_with_der(kind: Kind) -> (Certificate, Vec<u8>) {
+    let key = key(kind);
+    let der = self_made(&key, 1);
+    (Certificate::from_der(&der, &[], &key.private_key_to_der_pkcs8().unwrap()).unwrap(), der)
+}
+
 /// A certificate that is long because of its name.
 pub fn with_name_parts(kind: Kind, parts: usize) -> Certificate {
     let key = key(kind);

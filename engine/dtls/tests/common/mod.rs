@@ -5,7 +5,7 @@
 
 pub mod keys;
 
-use dtls::{Certificate, Connected, Endpoint, Failed, Fingerprint, Options, Output, Settings, Version};
+use dtls::{Certificate, CertificateHash, Connected, Endpoint, Failed, Options, Output, Settings, Version};
 use machine::{Instant, Rng};
 use std::collections::BinaryHeap;
 use std::time::Duration;
@@ -83,6 +83,9 @@ pub struct World {
     number: usize,
 }
 
+/// When a world starts.
+pub const START: Instant = Instant::from_nanos(1_000_000_000);
+
 pub const CLIENT: usize = 0;
 pub const SERVER: usize = 1;
 
@@ -98,14 +101,19 @@ impl World {
         settings: [&Settings; 2],
         link: Link,
         certificates: [&Certificate; 2],
-        expected: [Fingerprint; 2],
+        expected: [impl Into<CertificateHash>; 2],
     ) -> Self {
-        let now = Instant::EPOCH + Duration::from_secs(1);
-        let client = Endpoint::client(settings[0], certificates[0], expected[0], now);
-        let server = Endpoint::server(settings[1], certificates[1], expected[1], now);
+        let [of_server, of_client] = expected;
+        let client = Endpoint::client(settings[0], certificates[0], of_server, START);
+        let server = Endpoint::server(settings[1], certificates[1], of_client, START);
+        Self::of([client, server], link)
+    }
+
+    /// Of these ends, which were made at [`START`].
+    pub fn of(ends: [Endpoint; 2], link: Link) -> Self {
         Self {
-            sides: [Side::new(client), Side::new(server)],
-            now,
+            sides: ends.map(Side::new),
+            now: START,
             link,
             flying: BinaryHeap::new(),
             timers: [None, None],

@@ -8,6 +8,7 @@ use crate::objects::Objects;
 use crate::pipe::outbox::PipeOutbox;
 use crate::shard::adapt::set_bitrates;
 use crate::shard::close::{claim_router, close_consumer, close_producer, close_router, close_transport};
+use crate::shard::connect::prepare_client;
 use crate::shard::create::{create_consumer, create_producer, create_router, create_transport};
 use crate::shard::handling::Handling;
 use crate::shard::pausing::{pause, resume};
@@ -28,12 +29,13 @@ use crate::shard::targets::{retarget, wake};
 use crate::shard::timers::Timers;
 use crate::shard::turn::Turn;
 use crate::shard::validate::{check_observer, check_playout_delay};
-use crate::transport::Transport;
+use crate::transport::{DtlsPeer, Transport};
 use control::{
-    AppData, AudioObserver, Closed, Command, ConsumerId, ContentHint, Event, Layers, PlayoutDelay,
-    ProducerId, Request, RequestId, RouterId, Stage, StatsOf, Text, TransportId,
+    AppData, AudioObserver, Closed, Command, ConsumerId, ContentHint, DtlsRole, Event, Layers,
+    PeerFingerprint, PlayoutDelay, ProducerId, Request, RequestId, RouterId, Stage, StatsOf, Text,
+    TransportId,
 };
-use dtls::Fingerprint;
+use dtls::CertificateHash;
 use machine::Tx;
 
 pub(super) fn on_request(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, request: Request) {
@@ -75,7 +77,12 @@ fn carry_out(
         }
         Command::CreatePipe(create) => create_pipe(objects, turn, create)?,
         Command::ConnectTransport { transport, fingerprint } => {
-            connect_transport(objects, turn, transport, Fingerprint(fingerprint))?;
+            let peer = DtlsPeer { role: DtlsRole::Server, certificate: CertificateHash::Sha256(fingerprint) };
+            connect_transport(objects, turn, transport, peer)?;
+        }
+        Command::ConnectTransportAs { transport, role, fingerprint } => {
+            let peer = DtlsPeer { role, certificate: certificate_hash(fingerprint) };
+            connect_transport(objects, turn, transport, peer)?;
         }
         Command::ConnectPlainTransport(connect) => connect_plain_transport(objects, turn, connect)?,
         Command::RestartIce { transport } => return restart_ice(objects, turn, request, transport).map(Some),
@@ -255,23 +262,34 @@ fn connect_transport(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
     id: TransportId,
-    fingerprint: Fingerprint,
+    peer: DtlsPeer,
 ) -> Result<(), Refused> {
     let now = turn.now;
     let slot = transport_slot(objects, id)?;
     let webrtc = objects.transports.find_mut(slot).and_then(Transport::webrtc_mut);
     let webrtc = webrtc.ok_or_else(|| invalid(format!("transport {id} has no DTLS")))?;
-    match webrtc.dtls.fingerprint {
+    match webrtc.dtls.peer {
         Some(known) => {
-            same_or_exists(known == fingerprint, format_args!("a fingerprint for transport {id}"))?
+            same_or_exists(known == peer, format_args!("a role or fingerprint for transport {id}"))?
         }
         None => {
-            webrtc.dtls.fingerprint = Some(fingerprint);
+            webrtc.dtls.peer = Some(peer);
             webrtc.connect_deadline = Some(now + limits::CONNECT_TIMEOUT);
+            prepare_client(webrtc, now);
         }
     }
     rearm(objects, turn, slot);
     Ok(())
+}
+
+fn certificate_hash(fingerprint: PeerFingerprint) -> CertificateHash {
+    match fingerprint {
+        PeerFingerprint::Sha1(hash) => CertificateHash::Sha1(hash),
+        PeerFingerprint::Sha224(hash) => CertificateHash::Sha224(hash),
+        PeerFingerprint::Sha256(hash) => CertificateHash::Sha256(hash),
+        PeerFingerprint::Sha384(hash) => CertificateHash::Sha384(hash),
+        PeerFingerprint::Sha512(hash) => CertificateHash::Sha512(hash),
+    }
 }
 
 fn restart_ice(

@@ -9,8 +9,8 @@ use crate::shard::rearm::rearm;
 use crate::shard::turn::Turn;
 use crate::transport::ice::{self, Accepted};
 use crate::transport::protection::{Protection, Srtp};
-use crate::transport::{Link, Transport, WebRtc};
-use control::{Closed, Counter, Discard, Event, Stage};
+use crate::transport::{DtlsPeer, Link, Transport, WebRtc};
+use control::{Closed, Counter, Discard, DtlsRole, Event, Stage};
 use dtls::{Connected, Endpoint, Failed, Output};
 use machine::{Datagram, Instant, Path, Tx};
 use stun::{Class, Message, Method};
@@ -86,8 +86,22 @@ fn on_accepted(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, 
             report_state(objects, turn, former);
         }
     }
+    if let Some(webrtc) = objects.transports.find_mut(slot).and_then(Transport::webrtc_mut) {
+        prepare_client(webrtc, now);
+    }
     report_state(objects, turn, slot);
     rearm(objects, turn, slot);
+}
+
+/// If the engine is the DTLS client, its handshake starts when the timers next run. Not before an authentic
+/// check has selected a pair: an address that nothing has validated gets no ClientHello. One that a peer
+/// validates in the name of another host gets one short ClientHello and its retransmissions, until
+/// [`CONNECT_TIMEOUT`](limits::CONNECT_TIMEOUT).
+pub(super) fn prepare_client(webrtc: &mut WebRtc, now: Instant) {
+    if webrtc.dtls.is_client_without_endpoint() && webrtc.ice.selected().is_some() {
+        // After a failure it is later.
+        webrtc.dtls.timeout.get_or_insert(now);
+    }
 }
 
 /// A TCP connection closed: its transport uses another pair, or waits for one until consent expires.
@@ -107,8 +121,8 @@ pub(super) fn transport_at(objects: &Objects, path: Path) -> Result<Slot, Discar
     objects.by_path.get(&path).copied().ok_or(Discard::NoValidPair)
 }
 
-/// A DTLS datagram. The handshake starts with the first one after the controller has set the peer's
-/// fingerprint.
+/// A DTLS datagram. If the engine is the server, the handshake starts with the first one after the controller
+/// has set the peer's fingerprint.
 pub(super) fn on_dtls(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -119,16 +133,20 @@ pub(super) fn on_dtls(
     turn.handling.of(Stage::Dtls, slot);
     let webrtc = objects.transports.find_mut(slot).and_then(Transport::webrtc_mut);
     let dtls = &mut webrtc.ok_or(Discard::NoValidPair)?.dtls;
-    let fingerprint = dtls.fingerprint.ok_or(Discard::DtlsBeforeConnect)?;
+    let DtlsPeer { role, certificate } = dtls.peer.ok_or(Discard::DtlsBeforeConnect)?;
+    if role == DtlsRole::Client && dtls::is_client_hello(datagram.bytes) {
+        return Err(Discard::DtlsBothClients);
+    }
     let endpoint = match &mut dtls.endpoint {
         Some(endpoint) => endpoint,
+        None if role == DtlsRole::Client => return Err(Discard::DtlsTooSoon),
         none => {
             let is_too_soon = |failed_at| now.saturating_since(failed_at) < limits::DTLS_ATTEMPT_INTERVAL;
             if dtls.failed_at.is_some_and(is_too_soon) {
                 return Err(Discard::DtlsTooSoon);
             }
             let config = &turn.config;
-            none.insert(Box::new(Endpoint::server(&config.dtls, &config.certificate, fingerprint, now)))
+            none.insert(Box::new(Endpoint::server(&config.dtls, &config.certificate, certificate, now)))
         }
     };
     let taken = endpoint.on_datagram(now, datagram.bytes);
@@ -146,11 +164,20 @@ pub(super) fn on_dtls_timeout(objects: &mut Objects, turn: &mut Turn<'_, impl Tx
     if webrtc.dtls.timeout.is_none_or(|timeout| timeout > now) {
         return;
     }
-    webrtc.dtls.timeout = None;
-    if let Some(endpoint) = &mut webrtc.dtls.endpoint {
-        let taken = endpoint.on_timeout(now);
-        drive_dtls(objects, turn, slot, taken);
-    }
+    let WebRtc { ice, dtls, .. } = webrtc;
+    dtls.timeout = None;
+    let taken = match (&mut dtls.endpoint, dtls.peer) {
+        (Some(endpoint), _) => endpoint.on_timeout(now),
+        // Without a pair, the next check starts it.
+        (none, Some(DtlsPeer { role: DtlsRole::Client, certificate })) if ice.selected().is_some() => {
+            let (settings, own) = (&turn.config.dtls, &turn.config.certificate);
+            let endpoint = Endpoint::client_with_short_hello(settings, own, certificate, now);
+            *none = Some(Box::new(endpoint));
+            Ok(())
+        }
+        (None, _) => return,
+    };
+    drive_dtls(objects, turn, slot, taken);
 }
 
 /// After an input to the endpoint: sends its datagrams, and handles its new state.
@@ -225,9 +252,10 @@ pub(super) fn begin_to_send(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>,
     turn.timers.hasten(slot, Instant::EPOCH);
 }
 
-/// Only a peer with a wrong certificate and a valid signature causes the transport to close: every other
+/// Only a client with a wrong certificate and a valid signature causes the transport to close: every other
 /// failure can be caused by an attacker, and the peer's own handshake may still follow. If it does not, the
-/// transport ends by its connect timeout.
+/// transport ends by its connect timeout. As a client the engine starts again: everyone who can forge the
+/// peer's address can answer its ClientHello (in DTLS 1.2), also with a wrong certificate.
 fn on_dtls_failed(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, failed: Failed) {
     let now = turn.now;
     let Some(transport) = objects.transports.find_mut(slot) else { return };
@@ -241,11 +269,14 @@ fn on_dtls_failed(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slo
     turn.counters.count(Counter::DtlsFailed);
     dtls.endpoint = None;
     dtls.failed_at = Some(now);
-    if failed == Failed::FingerprintMismatch {
-        close_transport(objects, turn, slot, Closed::DtlsFailed);
-    } else {
-        rearm(objects, turn, slot);
+    let is_mismatch = failed == Failed::FingerprintMismatch;
+    if dtls.is_client_without_endpoint() {
+        dtls.has_mismatch |= is_mismatch;
+        dtls.timeout = Some(now + limits::DTLS_ATTEMPT_INTERVAL);
+    } else if is_mismatch {
+        return close_transport(objects, turn, slot, Closed::DtlsFailed);
     }
+    rearm(objects, turn, slot);
 }
 
 /// An authentic packet of a stream that the transport's keys cannot protect against replay any more. Media of
@@ -262,7 +293,8 @@ pub(super) fn check_liveness(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>
     if webrtc.ice.is_expired(now, turn.config.consent_timeout) {
         close_transport(objects, turn, slot, Closed::ConsentLost);
     } else if webrtc.connect_deadline.is_some_and(|deadline| deadline <= now) {
-        close_transport(objects, turn, slot, Closed::NeverConnected);
+        let closed = if webrtc.dtls.has_mismatch { Closed::DtlsFailed } else { Closed::NeverConnected };
+        close_transport(objects, turn, slot, closed);
     } else {
         report_state(objects, turn, slot);
     }

@@ -79,7 +79,9 @@ fn learn(
     let producer = producers.find_mut(slot).ok_or(Discard::RtpUnroutable)?;
     let role = producer.role(pt).ok_or(Discard::RtpUnknownPt)?;
     let is_retransmission = matches!(role, Role::Retransmission(_));
-    let rid = if is_retransmission { identifiers.repaired_rid } else { identifiers.rid };
+    // Some clients name the stream of a retransmission as that of media (RFC 8852 has another extension).
+    let RtpIdentifiers { rid, repaired_rid, .. } = *identifiers;
+    let rid = if is_retransmission { repaired_rid.or(rid) } else { rid };
     let index = match (rid, producer.streams.len()) {
         (_, 1) => Some(0),
         (Some(rid), _) => producer.streams.iter().position(|stream| stream.rid == Some(rid)),

@@ -72,6 +72,7 @@ pub(super) fn transport_of(objects: &Objects, command: &Command) -> Option<Slot>
         Command::Produce(produce) => objects.transport_ids.get(&produce.transport).copied(),
         Command::Consume(consume) => objects.transport_ids.get(&consume.transport).copied(),
         Command::ConnectTransport { transport, .. }
+        | Command::ConnectTransportAs { transport, .. }
         | Command::RestartIce { transport }
         | Command::CloseTransport { transport }
         | Command::SetAppData { transport, .. }

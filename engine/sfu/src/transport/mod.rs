@@ -17,8 +17,8 @@ use crate::transport::plain::Plain;
 use crate::transport::protection::Protection;
 use crate::transport::send_path::SendPath;
 use crate::transport::sources::Sources;
-use control::{AppData, CreateTransport, DtlsState, TransportId, TransportState};
-use dtls::{Endpoint, Fingerprint};
+use control::{AppData, CreateTransport, DtlsRole, DtlsState, TransportId, TransportState};
+use dtls::{CertificateHash, Endpoint};
 use machine::{Flow, Instant, Path, Rng};
 use rtcp::twcc::Recorder;
 use rtp::Ssrc;
@@ -104,14 +104,32 @@ pub struct WebRtc {
 /// DTLS of a transport.
 #[derive(Debug, Default)]
 pub struct Dtls {
-    /// Of the peer's certificate, once the controller has set it.
-    pub fingerprint: Option<Fingerprint>,
+    /// Once the controller has set it.
+    pub peer: Option<DtlsPeer>,
     /// From the first ClientHello on.
     pub endpoint: Option<Box<Endpoint>>,
-    /// The endpoint's next timeout.
+    /// The endpoint's next timeout; without an endpoint, when the client starts.
     pub timeout: Option<Instant>,
     /// When the last endpoint failed; another one is created some time later.
     pub failed_at: Option<Instant>,
+    /// As a client: a server with another certificate has answered, which need not be the peer.
+    pub has_mismatch: bool,
+}
+
+/// The controller's parameters of DTLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DtlsPeer {
+    /// The engine's role.
+    pub role: DtlsRole,
+    /// The hash of the peer's certificate.
+    pub certificate: CertificateHash,
+}
+
+impl Dtls {
+    /// The engine is a client whose handshake has not started, or has failed.
+    pub fn is_client_without_endpoint(&self) -> bool {
+        self.endpoint.is_none() && self.peer.is_some_and(|peer| peer.role == DtlsRole::Client)
+    }
 }
 
 /// The receiving side of transport-wide congestion control.

@@ -100,3 +100,23 @@ fn decoded_message_has_no_more_elements_than_were_counted() {
         }
     });
 }
+
+#[test]
+fn descriptions_are_found_by_their_field() {
+    use crate::proto::{self, Signal, signal::Payload};
+    use crate::protocol::is_description;
+    use prost::Message;
+    let bytes = |payload| {
+        Signal { version: "1".into(), payload: Some(payload), ..Default::default() }.encode_to_vec()
+    };
+    let sdp = || "v=0".to_owned();
+    let offer = Payload::Offer(proto::Offer { sdp: sdp(), ..Default::default() });
+    let answer = Payload::Answer(proto::Answer { sdp: sdp(), ..Default::default() });
+    for payload in [offer, answer, Payload::Candidate(proto::Candidate::default())] {
+        let bytes = bytes(payload);
+        assert!(is_description(&bytes));
+        assert!(!is_description(&bytes[..3]));
+    }
+    assert!(!is_description(&bytes(Payload::Leave(proto::Leave {}))));
+    assert!(!is_description(&[]) && !is_description(&[0xff; 64]) && !is_description(&[0x0a, 0xff]));
+}

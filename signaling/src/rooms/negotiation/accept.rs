@@ -11,8 +11,9 @@ use crate::rooms::state::PeerId;
 use crate::rooms::{Rooms, random_id};
 use crate::sdp::{CheckedOffer, check_offer, kind, parse, peer_dtls, play, publish};
 use control::Kind;
-use sdp::{Answer, Candidate, Section};
+use sdp::{Answer, Candidate, Description, Section};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The answer to an offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +115,7 @@ impl Rooms {
                     lines: Vec::new(),
                     next_mid: 0,
                     before_offer: None,
+                    offer_again: (Instant::now(), limits::OFFER_PAUSE),
                     is_offer_due: false,
                     refused: Default::default(),
                 }
@@ -135,8 +137,7 @@ impl Rooms {
         })?;
         self.resume_lines(peer, &mut next.lines).await;
         next.lines.iter_mut().for_each(|line| line.is_free = line.play.is_none());
-        let accepted =
-            Accepted { sdp, ice_ufrag: next.own.ice_ufrag.clone(), played: next.played().len() };
+        let accepted = Accepted { sdp, ice_ufrag: next.own.ice_ufrag.clone(), played: next.played().len() };
         opened.keep();
         former.into_iter().for_each(|former| self.close(Object::Transport(former)));
         next.is_offer_due = false;
@@ -226,10 +227,12 @@ impl Rooms {
         opened: &mut Opened<'_>,
     ) -> Result<Option<RequestError>, RequestError> {
         let transport = negotiation.transport;
-        let number = negotiation.lines[..index].iter().filter(|line| line.kind == kind(section)).count();
+        let is_sent =
+            |line: &&Line| line.kind == kind(section) && line.section.direction.sends() && !line.is_assumed;
+        let number = negotiation.lines[..index].iter().filter(is_sent).count();
         let line = &mut negotiation.lines[index];
         line.section = Arc::new(section.clone());
-        line.is_assumed = false;
+        (line.is_assumed, line.is_guess) = (false, false);
         let usable = kind(section).filter(|_| offer.is_acceptable(index));
         let is_published = section.direction.sends() && matches!(plan, Plan::Everything | Plan::Nothing);
         let publishing = match usable.filter(|_| is_published) {
@@ -245,7 +248,9 @@ impl Rooms {
         };
         let is_same = match (&line.publish, &publishing) {
             // After a restart of this process only the media is known.
-            (Some(known), Some(new)) if known.parameters == RtpParameters::default() => known.media == new.media,
+            (Some(known), Some(new)) if known.parameters == RtpParameters::default() => {
+                known.media == new.media
+            }
             (Some(known), Some(new)) => known.parameters == new.parameters,
             (known, new) => known.is_none() && new.is_none(),
         };
@@ -259,13 +264,14 @@ impl Rooms {
         let line = &mut negotiation.lines[index];
         if let (false, Some(kind), Some(publishing)) = (is_same, usable, publishing) {
             let source = source(tracks, section, kind, number)?;
-            line.publish =
-                Some(self.publish_line(peer, transport, kind, source, publishing, opened).await?);
+            line.publish = Some(self.publish_line(peer, transport, kind, source, publishing, opened).await?);
         }
         let has_format = can_play || line.publish.is_some();
         // A section that is inactive now, and could be used later.
         let is_idle = usable.is_some_and(|kind| {
-            !section.direction.sends() && !section.direction.receives() && play(section, kind, &self.media).is_some()
+            !section.direction.sends()
+                && !section.direction.receives()
+                && play(section, kind, &self.media).is_some()
         });
         line.is_accepted = usable.is_some() && (has_format || is_idle);
         if line.is_accepted || kind(section).is_none() || section.is_rejected() {
@@ -283,7 +289,7 @@ impl Rooms {
         Ok(Some(refusal.unwrap_or_else(|| RequestError::new(ErrorCode::UnsupportedCodec, text))))
     }
 
-    /// `Answer` of the SDP flow: to the last offer of this side.
+    /// `Answer` of the SDP flow: to the last offer of this side. If it is refused, the offer is made again.
     pub(in crate::rooms) async fn on_answer(
         &self,
         peer: PeerId,
@@ -291,44 +297,61 @@ impl Rooms {
     ) -> Result<(), RequestError> {
         let known = self.state().peers.get(&peer).and_then(|peer| peer.negotiator.clone());
         let negotiator = known.ok_or_else(no_offer)?;
-        negotiator.count()?;
-        let answer = parse(&answer.sdp)?;
         let mut current = negotiator.current.lock().await;
         let Some(negotiation) = current.as_mut().filter(|known| known.before_offer.is_some()) else {
             return Err(no_offer());
         };
-        let fits = answer.sections.len() == negotiation.lines.len()
-            && answer.sections.iter().zip(&negotiation.lines).all(|(section, line)| section.mid == line.section.mid);
-        if !fits {
-            return Err(RequestError::bad(
-                "sdp: an answer has the sections of the offer, in its order (RFC 3264 §6)",
-            ));
-        }
+        let answered = parse(&answer.sdp).and_then(|answer| negotiation.check_answer(answer));
+        let answer = match answered {
+            Ok(answer) => answer,
+            Err(error) => {
+                negotiation.before_offer = None;
+                negotiation.is_offer_due = true;
+                negotiator.wake_after(limits::REFUSED_ANSWER_PAUSE);
+                return Err(error);
+            }
+        };
         negotiation.before_offer = None;
         for (section, line) in answer.sections.iter().zip(&mut negotiation.lines) {
             let takes = !section.is_rejected() && section.direction.receives();
-            if let Some(refused) = line.play.take_if(|_| !takes) {
-                self.close(Object::Consumer(refused.consumer));
-                negotiation.refused.insert(refused.producer);
-            }
+            // The section had no track in this description, so the next one can have another.
+            line.is_free = line.play.is_none();
+            let was_guess = std::mem::take(&mut line.is_guess);
             if std::mem::take(&mut line.is_assumed) {
                 line.is_accepted = !section.is_rejected();
-                line.section = Arc::new(section.clone());
-                // Its codecs are those of the answer: the track may have none of them.
-                let can_play = line.kind.is_some_and(|kind| play(section, kind, &self.media).is_some());
-                if let Some(refused) = line.play.take_if(|_| !can_play) {
-                    self.close(Object::Consumer(refused.consumer));
-                    negotiation.refused.insert(refused.producer);
-                }
+                line.section = match was_guess {
+                    true => Arc::new(section.clone()),
+                    // The other formats of the client were not offered; of the extensions, it has those of its answer.
+                    false => {
+                        Arc::new(Section { extmaps: section.extmaps.clone(), ..(*line.section).clone() })
+                    }
+                };
+            }
+            // After a guess, the track may have none of the codecs of the answer.
+            let can_play = line.kind.is_some_and(|kind| play(&line.section, kind, &self.media).is_some());
+            if let Some(refused) = line.play.take_if(|_| !takes || !can_play) {
+                self.close(Object::Consumer(refused.consumer));
+                negotiation.refused.insert(refused.producer);
+                line.is_free = true;
             }
         }
-        self.state().drop_ended(&mut negotiation.lines);
         self.resume_lines(peer, &mut negotiation.lines).await;
-        negotiation.lines.iter_mut().for_each(|line| line.is_free = line.play.is_none());
         self.store_negotiation(&negotiator.plan, negotiation);
         drop(current);
         negotiator.wake();
         Ok(())
+    }
+}
+
+impl Negotiation {
+    /// Checks that an answer fits the last offer of this side.
+    fn check_answer(&self, answer: Description) -> Result<Description, RequestError> {
+        let fits = answer.sections.len() == self.lines.len()
+            && answer.sections.iter().zip(&self.lines).all(|(section, line)| section.mid == line.section.mid);
+        if fits {
+            return Ok(answer);
+        }
+        Err(RequestError::bad("sdp: an answer has the sections of the offer, in its order (RFC 3264 §6)"))
     }
 }
 
@@ -340,6 +363,7 @@ impl Line {
             kind,
             is_accepted: false,
             is_assumed: false,
+            is_guess: false,
             publish: None,
             play: None,
             is_free: true,

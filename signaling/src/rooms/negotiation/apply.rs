@@ -1,8 +1,11 @@
 //! A change of a negotiation: it works on a copy, and what it opened is closed again if it fails.
 
 use super::lines::{Line, Negotiation, Played, Published};
+use crate::ortc::kind_name;
+use crate::proto::ErrorCode;
 use crate::proto::{
-    ConnectTransport, ConsumeMedia, CreateTransport, DtlsParameters, ProduceMedia, RestartIce, signal::Payload,
+    ConnectTransport, ConsumeMedia, CreateTransport, DtlsParameters, ProduceMedia, RestartIce, RtpParameters,
+    signal::Payload,
 };
 use crate::request_error::RequestError;
 use crate::rooms::Rooms;
@@ -11,8 +14,6 @@ use crate::rooms::object::Object;
 use crate::rooms::state::{PeerId, State};
 use crate::sdp::{Playing, Publishing, local_transport};
 use control::{ConsumerId, Kind, ProducerId, TransportId};
-use crate::ortc::kind_name;
-use crate::proto::ErrorCode;
 use sdp::{LocalTransport, Msid, Setup};
 
 /// What a change has opened, to close it if the change fails.
@@ -79,7 +80,8 @@ impl Rooms {
         let connect = ConnectTransport { transport_id: created.id, dtls_parameters: Some(dtls) };
         self.connect_transport(peer, connect).await?;
         let (ice, own) = (created.ice_parameters, created.dtls_parameters);
-        let own = ice.zip(own).and_then(|(ice, own)| local_transport(&ice, &created.ice_candidates, &own, setup));
+        let own =
+            ice.zip(own).and_then(|(ice, own)| local_transport(&ice, &created.ice_candidates, &own, setup));
         Ok((id, own.ok_or_else(unexpected)?))
     }
 
@@ -144,15 +146,18 @@ impl Rooms {
         let created = self.consume_on(peer, consume, Some(mid.to_owned())).await?;
         let consumer = parse_id(&created.id).map(ConsumerId).ok_or_else(unexpected)?;
         opened.objects.push(Object::Consumer(consumer));
-        let encodings = created.rtp_parameters.map(|parameters| parameters.encodings).unwrap_or_default();
-        let ssrcs =
-            encodings.iter().flat_map(|encoding| encoding.ssrc.into_iter().chain(encoding.rtx.map(|rtx| rtx.ssrc)));
+        let RtpParameters { codecs, encodings, .. } = created.rtp_parameters.unwrap_or_default();
+        let payload_types = codecs.iter().filter_map(|codec| u8::try_from(codec.payload_type).ok()).collect();
+        let ssrcs = encodings
+            .iter()
+            .flat_map(|encoding| encoding.ssrc.into_iter().chain(encoding.rtx.map(|rtx| rtx.ssrc)));
         let stream = self.state().producers.get(&producer).map(|track| track.peer.to_string());
         Ok(Played {
             consumer,
             producer,
             msid: Msid { stream: stream.unwrap_or_default(), track: producer.to_string() },
             ssrcs: ssrcs.collect(),
+            payload_types,
             is_resumed: false,
         })
     }

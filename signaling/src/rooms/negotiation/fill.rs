@@ -7,7 +7,7 @@ use crate::limits;
 use crate::rooms::Rooms;
 use crate::rooms::object::Object;
 use crate::rooms::state::PeerId;
-use crate::sdp::{play, template};
+use crate::sdp::{kind as kind_of, play, template};
 use control::{Kind, ProducerId};
 use sdp::Section;
 use std::collections::BTreeSet;
@@ -92,7 +92,13 @@ impl Rooms {
     }
 
     /// A section for one more track.
-    fn free_line(&self, negotiation: &mut Negotiation, plan: &Plan, kind: Kind, may_add: bool) -> Option<usize> {
+    fn free_line(
+        &self,
+        negotiation: &mut Negotiation,
+        plan: &Plan,
+        kind: Kind,
+        may_add: bool,
+    ) -> Option<usize> {
         let is_player = matches!(plan, Plan::Fill { .. });
         let is_free = |line: &Line| {
             line.kind == Some(kind) && line.can_play() && line.play.is_none() && (line.is_free || is_player)
@@ -105,6 +111,7 @@ impl Rooms {
         }
         let known: Vec<&Section> =
             negotiation.lines.iter().filter(|line| line.is_accepted).map(|line| &*line.section).collect();
+        let is_guess = known.iter().all(|section| kind_of(section) != Some(kind));
         let mid = format!("s{}", negotiation.next_mid);
         let section = template(mid, kind, &known, &self.media);
         negotiation.next_mid += 1;
@@ -113,6 +120,7 @@ impl Rooms {
             kind: Some(kind),
             is_accepted: true,
             is_assumed: true,
+            is_guess,
             publish: None,
             play: None,
             is_free: true,

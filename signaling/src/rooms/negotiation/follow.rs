@@ -44,7 +44,8 @@ impl Rooms {
     /// Compares what a client plays with what is in its room. Returns whether the client has its transport.
     async fn update(&self, peer: PeerId, negotiator: &Negotiator) -> bool {
         let mut current = negotiator.current.lock().await;
-        let is_open = current.as_ref().is_some_and(|known| self.state().transports.contains_key(&known.transport));
+        let is_open =
+            current.as_ref().is_some_and(|known| self.state().transports.contains_key(&known.transport));
         if !is_open {
             // The client was notified: it starts again with an offer.
             *current = None;
@@ -56,17 +57,33 @@ impl Rooms {
             known.before_offer = None;
             known.is_offer_due = true;
         }
-        let Some(known) = current.as_ref().filter(|known| known.before_offer.is_none()) else { return true };
+        let is_away = self.state().peers.get(&peer).is_none_or(|peer| peer.socket.is_none());
+        if let Some(known) = current.as_mut().filter(|known| known.before_offer.is_some()) {
+            let (at, _) = known.offer_again;
+            let now = Instant::now();
+            if is_away || at > now {
+                // A client that is away gets an offer when it is back.
+                negotiator.retry_in(at.saturating_duration_since(now).max(limits::OFFER_PAUSE));
+                return true;
+            }
+            known.before_offer = None;
+            known.is_offer_due = true;
+        }
+        let Some(known) = current.as_ref() else { return true };
         let before = known.lines.clone();
         let mut next = known.clone();
         let mut opened = Opened::new(self);
         let may_add = negotiator.plan == Plan::Everything;
         let filled = self.fill(peer, &negotiator.plan, &mut next, may_add, &mut opened).await;
-        let is_changed = filled.has_changed || std::mem::take(&mut next.is_offer_due);
+        let is_repeated = std::mem::take(&mut next.is_offer_due);
+        let is_changed = filled.has_changed || is_repeated;
         if is_changed {
             if may_add {
                 let sdp = next.offer(&negotiator.plan, &self.media);
                 next.before_offer = Some(before);
+                let pause = if is_repeated { next.offer_again.1 } else { limits::OFFER_PAUSE };
+                next.offer_again = (Instant::now() + pause, (2 * pause).min(limits::OFFER_PAUSE_MAX));
+                negotiator.retry_in(pause);
                 let ice_ufrag = vec![next.own.ice_ufrag.clone()];
                 let offer = proto::Offer { sdp, ice_ufrag, tracks: Vec::new() };
                 self.state().send(peer, Payload::Offer(offer));
@@ -81,7 +98,7 @@ impl Rooms {
         *current = Some(next);
         drop(current);
         if let Some(pause) = filled.retry_after {
-            negotiator.wake_after(pause);
+            negotiator.retry_in(pause);
         }
         true
     }

@@ -7,7 +7,9 @@ use crate::request_error::RequestError;
 use crate::sdp::{CheckedOffer, play};
 use crate::token_bucket::TokenBucket;
 use control::{ConsumerId, Kind, ProducerId, TransportId};
-use sdp::{Direction, LocalCodec, LocalMedia, LocalSection, LocalTransport, Msid, Offer, OfferedSection, Section};
+use sdp::{
+    Direction, LocalCodec, LocalMedia, LocalSection, LocalTransport, Msid, Offer, OfferedSection, Section,
+};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,11 +47,8 @@ pub(in crate::rooms) struct Negotiator {
 
 impl Negotiator {
     pub(super) fn new(plan: Plan) -> Arc<Self> {
-        let bucket = TokenBucket::new(
-            limits::DESCRIPTIONS_PER_SECOND,
-            limits::DESCRIPTIONS_BURST,
-            Instant::now(),
-        );
+        let bucket =
+            TokenBucket::new(limits::DESCRIPTIONS_PER_SECOND, limits::DESCRIPTIONS_BURST, Instant::now());
         Arc::new(Self {
             plan,
             current: tokio::sync::Mutex::default(),
@@ -78,14 +77,19 @@ impl Negotiator {
 
     /// Makes its task look again after a pause.
     pub(super) fn wake_after(&self, pause: Duration) {
-        let at = Instant::now() + pause;
-        let mut retry_at = self.retry_at.lock().unwrap_or_else(PoisonError::into_inner);
-        *retry_at = Some(retry_at.map_or(at, |earlier| earlier.min(at)));
-        drop(retry_at);
+        self.retry_in(pause);
+        // Otherwise it would not learn of the time.
         self.wake();
     }
 
-    /// Takes the time of [`Self::wake_after`].
+    /// The same, for the task itself.
+    pub(super) fn retry_in(&self, pause: Duration) {
+        let at = Instant::now() + pause;
+        let mut retry_at = self.retry_at.lock().unwrap_or_else(PoisonError::into_inner);
+        *retry_at = Some(retry_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// Takes the time of [`Self::retry_in`].
     pub(super) fn next_retry(&self) -> Option<Instant> {
         self.retry_at.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -115,6 +119,8 @@ pub(super) struct Negotiation {
     pub(super) next_mid: u32,
     /// The lines before an offer of this side that has no answer yet.
     pub(super) before_offer: Option<Vec<Line>>,
+    /// When an offer of this side without an answer is made again, and the pause after that.
+    pub(super) offer_again: (Instant, Duration),
     /// Whether the client needs an offer even if nothing changes: it may have missed the last one.
     pub(super) is_offer_due: bool,
     /// Producers that the client cannot receive or has refused.
@@ -139,6 +145,8 @@ pub(super) struct Line {
     pub(super) is_accepted: bool,
     /// Whether this side has added it, and the client has not answered yet.
     pub(super) is_assumed: bool,
+    /// Whether the client has never described a section of this kind: then all formats are offered.
+    pub(super) is_guess: bool,
     pub(super) publish: Option<Published>,
     pub(super) play: Option<Played>,
     /// Whether another track may be put on it: browsers report a new track only after a description in which the
@@ -162,6 +170,8 @@ pub(super) struct Played {
     pub(super) msid: Msid,
     /// Of the stream, and of its retransmissions.
     pub(super) ssrcs: Vec<u32>,
+    /// Of the stream, and of its retransmissions. Empty: all of the section.
+    pub(super) payload_types: Vec<u8>,
     pub(super) is_resumed: bool,
 }
 
@@ -215,10 +225,16 @@ impl Line {
     /// As this side describes it.
     fn local(&self, plan: &Plan, config: &MediaConfig) -> LocalSection {
         let (true, Some(kind)) = (self.is_accepted, self.kind) else { return LocalSection::Rejected };
-        let playing = play(&self.section, kind, config).map(|playing| playing.media);
-        let published = self.publish.as_ref().map(|publish| publish.media.clone());
         // A player knows no later description, so a section without a track sends from the start.
         let is_player = matches!(plan, Plan::Fill { .. });
+        let mut playing = play(&self.section, kind, config).map(|playing| playing.media);
+        let published = self.publish.as_ref().map(|publish| publish.media.clone());
+        if !is_player
+            && !self.is_guess
+            && let Some(playing) = &mut playing
+        {
+            self.keep_needed(&mut playing.codecs);
+        }
         let sends = self.section.direction.receives() && (self.play.is_some() || is_player);
         let direction = match (published.is_some(), sends && playing.is_some()) {
             (true, true) => Direction::SendRecv,
@@ -227,7 +243,9 @@ impl Line {
             (false, false) => Direction::Inactive,
         };
         let media = match (published, playing) {
-            (Some(published), Some(playing)) if direction == Direction::SendRecv => together(published, playing),
+            (Some(published), Some(playing)) if direction == Direction::SendRecv => {
+                together(published, playing)
+            }
             (Some(published), _) => published,
             (None, Some(playing)) => playing,
             (None, None) => return LocalSection::Rejected,
@@ -242,6 +260,19 @@ impl Line {
             None => None,
         };
         LocalSection::Media(LocalMedia { direction, sent, ..media })
+    }
+}
+
+impl Line {
+    /// Leaves the formats of the track, or the first one without a track: descriptions with forty sections have to
+    /// fit into a message.
+    fn keep_needed(&self, codecs: &mut Vec<LocalCodec>) {
+        let needed = match &self.play {
+            Some(play) if play.payload_types.is_empty() => return,
+            Some(play) => play.payload_types.clone(),
+            None => codecs.iter().take(1).map(|codec| codec.map.payload_type).collect(),
+        };
+        codecs.retain(|codec| needed.contains(&codec.map.payload_type));
     }
 }
 

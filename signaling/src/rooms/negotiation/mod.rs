@@ -15,7 +15,9 @@ mod resource;
 mod survive;
 
 pub use accept::Accepted;
-pub use lines::Plan;
-pub use resource::{IfMatch, Patched, PlayedMedia, PlayerStatus, Resource, ResourceName, Visitor, WantedLayers};
-pub use record::SdpRecord;
 pub(super) use lines::Negotiator;
+pub use lines::Plan;
+pub use record::SdpRecord;
+pub use resource::{
+    IfMatch, Patched, PlayedMedia, PlayerStatus, Resource, ResourceName, Visitor, WantedLayers,
+};

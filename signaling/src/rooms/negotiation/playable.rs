@@ -17,7 +17,9 @@ pub(super) struct Playable {
 impl State {
     /// The tracks that a client may play by its plan, in the order in which their peers joined.
     pub(super) fn playable(&self, id: PeerId, plan: &Plan) -> Vec<Playable> {
-        let Some(room) = self.peers.get(&id).and_then(|peer| self.rooms.get(&peer.room)) else { return Vec::new() };
+        let Some(room) = self.peers.get(&id).and_then(|peer| self.rooms.get(&peer.room)) else {
+            return Vec::new();
+        };
         let mut others: Vec<(PeerId, &Peer)> = room
             .peers
             .iter()

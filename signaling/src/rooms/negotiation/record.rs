@@ -1,16 +1,18 @@
 //! A negotiation as the engine stores it with the transport, from which a new signaling process continues it.
 
 use super::lines::{Line, Negotiation, Plan, Played, Published, Remote};
+use crate::limits;
 use crate::proto::{DtlsParameters, RtpParameters};
 use crate::rooms::state::State;
 use control::{ConsumerId, Kind, ProducerId, TransportId};
 use prost::Message;
 use sdp::{
-    Candidate, Direction, ExtMap, Feedback, Fingerprint, Fmtp, HashAlgorithm, LocalCodec, LocalMedia, LocalTransport,
-    MediaKind, Msid, RtpMap, Section, Setup,
+    Candidate, Direction, ExtMap, Feedback, Fingerprint, Fmtp, HashAlgorithm, LocalCodec, LocalMedia,
+    LocalTransport, MediaKind, Msid, RtpMap, Section, Setup,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A negotiation.
 #[derive(Clone, PartialEq, Message)]
@@ -155,6 +157,9 @@ pub struct LineRecord {
     /// The first format, for a section that is rejected.
     #[prost(string, tag = "13")]
     pub format: String,
+    /// Payload types of the consumer.
+    #[prost(uint32, repeated, tag = "14")]
+    pub payload_types: Vec<u32>,
 }
 
 impl SdpRecord {
@@ -187,6 +192,11 @@ impl SdpRecord {
             played: line.play.as_ref().map_or(0, |play| play.producer.0),
             stream: line.play.as_ref().map(|play| play.msid.stream.clone()).unwrap_or_default(),
             ssrcs: line.play.as_ref().map(|play| play.ssrcs.clone()).unwrap_or_default(),
+            payload_types: line
+                .play
+                .iter()
+                .flat_map(|play| play.payload_types.iter().copied().map(u32::from))
+                .collect(),
             format: line.section.formats.first().cloned().unwrap_or_default(),
         };
         let lines = of.lines.iter().map(line).collect();
@@ -247,6 +257,7 @@ impl SdpRecord {
             lines,
             next_mid: self.next_mid,
             before_offer: None,
+            offer_again: (Instant::now(), limits::OFFER_PAUSE),
             // The client may have the last offer of the former process, with an answer that was lost.
             is_offer_due: true,
             refused: BTreeSet::new(),
@@ -256,7 +267,9 @@ impl SdpRecord {
 
 impl LineRecord {
     fn line(&self, media: &[LocalMedia], state: &State) -> Option<Line> {
-        let of = |index: u32| Some(index).filter(|index| *index > 0).map(|index| media.get(index as usize - 1).cloned());
+        let of = |index: u32| {
+            Some(index).filter(|index| *index > 0).map(|index| media.get(index as usize - 1).cloned())
+        };
         let kind = match self.media.as_str() {
             "audio" => Some(Kind::Audio),
             "video" => Some(Kind::Video),
@@ -278,9 +291,11 @@ impl LineRecord {
             describe(&mut section, &playable?);
         }
         let publish = match of(self.published) {
-            Some(media) if state.producers.contains_key(&ProducerId(self.producer)) => {
-                Some(Published { producer: ProducerId(self.producer), parameters: RtpParameters::default(), media: media? })
-            }
+            Some(media) if state.producers.contains_key(&ProducerId(self.producer)) => Some(Published {
+                producer: ProducerId(self.producer),
+                parameters: RtpParameters::default(),
+                media: media?,
+            }),
             _ => None,
         };
         let consumer = ConsumerId(self.consumer);
@@ -289,6 +304,11 @@ impl LineRecord {
             producer: ProducerId(self.played),
             msid: Msid { stream: self.stream.clone(), track: ProducerId(self.played).to_string() },
             ssrcs: self.ssrcs.clone(),
+            payload_types: self
+                .payload_types
+                .iter()
+                .filter_map(|number| u8::try_from(*number).ok())
+                .collect(),
             is_resumed: false,
         });
         Some(Line {
@@ -296,6 +316,7 @@ impl LineRecord {
             kind,
             is_accepted: self.is_accepted,
             is_assumed: false,
+            is_guess: false,
             is_free: play.is_none(),
             publish,
             play,
@@ -335,8 +356,7 @@ impl MediaRecord {
             parameters: codec.parameters.clone(),
             feedback: codec.feedback.clone(),
         };
-        let extension =
-            |extmap: &ExtMap| ExtensionRecord { id: extmap.id.into(), uri: extmap.uri.clone() };
+        let extension = |extmap: &ExtMap| ExtensionRecord { id: extmap.id.into(), uri: extmap.uri.clone() };
         Self {
             codecs: media.codecs.iter().map(codec).collect(),
             extensions: media.extmaps.iter().map(extension).collect(),

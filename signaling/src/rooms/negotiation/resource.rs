@@ -169,7 +169,8 @@ impl Rooms {
             let text = "there is nothing to play in this room; try again when a client publishes";
             return RequestError::new(ErrorCode::NoSuchProducer, text).retry_after(limits::PLAYER_PAUSE);
         }
-        let text = "the player has none of the codecs that are published in this room, or may not receive them";
+        let text =
+            "the player has none of the codecs that are published in this room, or may not receive them";
         RequestError::new(ErrorCode::CannotConsume, text)
     }
 
@@ -256,7 +257,8 @@ impl Rooms {
         let encoding = match &wanted.encoding {
             None => None,
             Some(id) => {
-                let found = encodings.iter().position(|known| known == id).and_then(|at| u8::try_from(at).ok());
+                let found =
+                    encodings.iter().position(|known| known == id).and_then(|at| u8::try_from(at).ok());
                 let wrong = || RequestError::bad("encodingId must be one of those in the event layers");
                 Some(found.ok_or_else(wrong)?)
             }

@@ -13,7 +13,9 @@ use std::sync::Arc;
 impl Rooms {
     /// Stores a negotiation with its transport.
     pub(super) fn store_negotiation(&self, plan: &Plan, negotiation: &Negotiation) {
-        let record = SdpRecord::new(plan, negotiation, |line| Some(play(&line.section, line.kind?, &self.media)?.media));
+        let record = SdpRecord::new(plan, negotiation, |line| {
+            Some(play(&line.section, line.kind?, &self.media)?.media)
+        });
         let mut state = self.state();
         let Some(transport) = state.transports.get_mut(&negotiation.transport) else { return };
         if transport.sdp.as_ref() == Some(&record) {
@@ -79,11 +81,15 @@ impl Rooms {
             let state = self.state();
             let Some(transport) = state.transports.get(&negotiation.transport) else { return };
             let lines = &negotiation.lines;
-            let is_played = |id| lines.iter().any(|line| line.play.as_ref().is_some_and(|play| play.consumer == id));
-            let is_published =
-                |id| lines.iter().any(|line| line.publish.as_ref().is_some_and(|publish| publish.producer == id));
-            let consumers = transport.consumers.iter().copied().filter(|id| !is_played(*id)).map(Object::Consumer);
-            let producers = transport.producers.iter().copied().filter(|id| !is_published(*id)).map(Object::Producer);
+            let is_played =
+                |id| lines.iter().any(|line| line.play.as_ref().is_some_and(|play| play.consumer == id));
+            let is_published = |id| {
+                lines.iter().any(|line| line.publish.as_ref().is_some_and(|publish| publish.producer == id))
+            };
+            let consumers =
+                transport.consumers.iter().copied().filter(|id| !is_played(*id)).map(Object::Consumer);
+            let producers =
+                transport.producers.iter().copied().filter(|id| !is_published(*id)).map(Object::Producer);
             consumers.chain(producers).collect()
         };
         unlisted.into_iter().for_each(|object| self.close(object));
