@@ -399,3 +399,86 @@ test('media continues while signaling is killed and restarted, and the pages fol
     noErrors(ada, bob);
   });
 });
+
+test('tracks have the names of the offer, or those of their kind', TEST_LIMIT, async () => {
+  await inRoom(async ({ open, room }) => {
+    const [ada, bob] = [await open('Ada'), await open('Bob', { publishes: false })];
+    // First what Bob receives: sections of the server come before those of Bob.
+    await bob.play();
+    await plays(bob, both(ada));
+    await bob.publish('video', SMALL);
+    await until('the track of Bob is negotiated', () => bob.page.evaluate(() => published[0].currentDirection === 'sendonly'));
+    await bob.page.evaluate(async () => {
+      pc.onnegotiationneeded = null;
+      const [track] = stream.getVideoTracks();
+      const transceiver = pc.addTransceiver(track, { direction: 'sendonly' });
+      await pc.setLocalDescription();
+      const tracks = [{ mid: transceiver.mid, source: 'whiteboard' }];
+      const answer = await channel.request({ case: 'offer', value: { sdp: pc.localDescription.sdp, tracks } }, 'answer');
+      await pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+    });
+    const observer = await SignalClient.join(leat.url, room, 'Observer');
+    try {
+      const names = observer.peers.map(({ displayName, producers }) => [
+        displayName,
+        producers
+          .map(({ source }) => source)
+          .sort()
+          .join(),
+      ]);
+      assert.deepEqual(names.sort(), [
+        ['Ada', 'camera,microphone'],
+        ['Bob', 'camera,whiteboard'],
+      ]);
+    } finally {
+      observer.close();
+    }
+  });
+});
+
+test(
+  'a data channel is rejected in the answer; descriptions that are not supported are refused, and change nothing',
+  TEST_LIMIT,
+  async () => {
+    await inRoom(async ({ open }) => {
+      const [ada, bob] = [await open('Ada'), await open('Bob')];
+      await plays(ada, both(bob));
+      const answer = await ada.page.evaluate(async () => {
+        // A browser with a rejected data channel needs negotiation again, and again.
+        pc.onnegotiationneeded = null;
+        pc.createDataChannel('chat');
+        await pc.setLocalDescription();
+        const { sdp } = await channel.request({ case: 'offer', value: pc.localDescription }, 'answer');
+        await pc.setRemoteDescription({ type: 'answer', sdp });
+        return sdp;
+      });
+      assert.match(answer, /^m=application 0 /m);
+      const refusals = await ada.page.evaluate(async () => {
+        const { sdp } = pc.localDescription;
+        const [, section] = /(^a=ssrc:\d+ )/m.exec(sdp);
+        const changed = {
+          'ICE-lite': sdp.replace(/^a=group:/m, 'a=ice-lite\r\n$&'),
+          'Plan B': sdp.replace(section, `a=ssrc:1 msid:one a\r\na=ssrc:2 msid:two b\r\n${section}`),
+          'fewer sections': sdp.slice(0, sdp.lastIndexOf('m=')),
+          'no DTLS': sdp.replace(/^a=fingerprint:.*\r\n/gm, ''),
+        };
+        const outcomes = {};
+        for (const [name, sdp] of Object.entries(changed)) {
+          const outcome = await channel.ask({ case: 'offer', value: { sdp } }).catch((error) => error);
+          outcomes[name] = `${outcome.code} ${outcome.message}`;
+        }
+        return outcomes;
+      });
+      for (const [name, word] of [
+        ['ICE-lite', 'ICE-lite'],
+        ['Plan B', 'Plan B'],
+        ['fewer sections', 'sections'],
+        ['no DTLS', 'fingerprint'],
+      ]) {
+        assert.match(refusals[name], new RegExp(`^1 .*${word}`), name);
+      }
+      await plays(ada, both(bob));
+      await plays(bob, both(ada));
+    });
+  },
+);
