@@ -400,6 +400,23 @@ test('media continues while signaling is killed and restarted, and the pages fol
   });
 });
 
+test('after the engine was killed, an ICE restart continues the call', TEST_LIMIT, async () => {
+  await inRoom(async ({ open }) => {
+    const [ada, bob] = [await open('Ada'), await open('Bob')];
+    await plays(ada, both(bob));
+    const start = await ada.transport();
+    leat.crash('leat-engine');
+    for (const bare of [ada, bob]) {
+      await until(`${bare.name} knows that media is ready`, () => bare.count('server', 'mediaReady') > 0);
+      await bare.page.evaluate(() => pc.restartIce());
+    }
+    await plays(ada, both(bob));
+    await plays(bob, both(ada));
+    assert.notEqual((await ada.transport()).certificate, start.certificate, 'the certificate of the former engine');
+    noErrors(ada, bob);
+  });
+});
+
 test('tracks have the names of the offer, or those of their kind', TEST_LIMIT, async () => {
   await inRoom(async ({ open, room }) => {
     const [ada, bob] = [await open('Ada'), await open('Bob', { publishes: false })];
