@@ -195,8 +195,10 @@ export class Bare {
   /** Ends what is sent on these transceivers. `stop`: with their sections. */
   unpublish(indices, { stop = false } = {}) {
     return this.page.evaluate(
-      ({ indices, stop }) => {
+      async ({ indices, stop }) => {
         for (const transceiver of indices.map((index) => published[index])) {
+          // Chromium needs negotiation without end after the stop of a transceiver that was in no description.
+          while (stop && transceiver.mid === null) await new Promise((done) => setTimeout(done, 10));
           transceiver.sender.track?.stop();
           if (stop) transceiver.stop();
           else pc.removeTrack(transceiver.sender);
