@@ -126,6 +126,21 @@ need_gstreamer() {
     done
 }
 
+# For the tests of WHIP and WHEP: webrtcbin with its Python bindings and codecs.
+need_webrtcbin() {
+    /usr/bin/python3 - 2>/dev/null <<'END' && return
+import gi
+for name in ("Gst", "GstWebRTC", "GstSdp"):
+    gi.require_version(name, "1.0")
+from gi.repository import Gst
+Gst.init(None)
+wanted = ("webrtcbin", "nicesink", "srtpenc", "x264enc", "openh264dec", "h264parse", "vp8enc", "opusenc")
+raise SystemExit(any(Gst.ElementFactory.find(name) is None for name in wanted))
+END
+    apt_install python3-gst-1.0 gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice \
+        gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
+}
+
 # For the test of the load generator with another server, and for the virtual network of both servers.
 need_janus() {
     need janus

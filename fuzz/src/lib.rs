@@ -20,7 +20,7 @@ mod world;
 
 pub use targets::{
     allocator, dependency_descriptor, dependency_stream, dtls_records, estimator, frames, layers, payloads,
-    red, ring_memory, ring_records, rtcp, rtp, rtx, sdp, shard, srtp, stun, turn, twcc, vp8,
+    red, ring_memory, ring_records, rtcp, rtp, rtx, sdp, sdp_fragment, shard, srtp, stun, turn, twcc, vp8,
 };
 
 /// A target and its name: that of its corpus, its shim and its crash files.
@@ -50,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "rtp", run: rtp, cost: 1 },
     Target { name: "rtx", run: rtx, cost: 1 },
     Target { name: "sdp", run: sdp, cost: 20 },
+    Target { name: "sdp_fragment", run: sdp_fragment, cost: 1 },
     Target { name: "shard", run: shard, cost: 20 },
     Target { name: "srtp", run: srtp, cost: 1 },
     Target { name: "stun", run: stun, cost: 1 },

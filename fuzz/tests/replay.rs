@@ -91,6 +91,7 @@ explored!(
     rtp,
     rtx,
     sdp,
+    sdp_fragment,
     shard,
     srtp,
     stun,

@@ -11,6 +11,9 @@ export default defineConfig({
     proxy: {
       '/socket.io': { target: signaling, ws: true },
       '/leave': signaling,
+      // `/whip` itself is a page of the app.
+      '/whip/': signaling,
+      '/whep/': signaling,
     },
   },
   build: {

@@ -13,7 +13,7 @@ mod shard;
 mod stream;
 mod turn;
 
-pub use self::sdp::sdp;
+pub use self::sdp::{sdp, sdp_fragment};
 pub use agent::stun;
 pub use bandwidth::{allocator, estimator};
 pub use crypto::{dtls_records, srtp};

@@ -1,7 +1,9 @@
-//! Session descriptions, and candidates alone.
+//! Session descriptions, candidates alone, and fragments of HTTP PATCH requests.
 
 use sdp::limits::{ATTRIBUTES_MAX, FORMATS_MAX, RIDS_MAX, SECTIONS_MAX};
-use sdp::{Candidate, Description};
+use sdp::{
+    Answer, Candidate, Description, Fingerprint, Fragment, HashAlgorithm, LocalSection, LocalTransport, Setup,
+};
 
 /// Reading ends with values within their limits, or with an error that has a text.
 pub fn sdp(data: &[u8]) {
@@ -17,6 +19,39 @@ pub fn sdp(data: &[u8]) {
                 assert!(section.rids.len() <= RIDS_MAX && section.candidates.len() <= ATTRIBUTES_MAX);
                 assert_eq!(description.section(&section.mid).map(|found| &found.mid), Some(&section.mid));
             }
+            // Whatever was read can be refused, and the answer can be read.
+            let sections = vec![LocalSection::Rejected; description.sections.len()];
+            let answer = Answer { session_id: 1, version: 1, transport: transport(), sections };
+            let text = answer.write(&description).expect("an answer with as many sections");
+            let answer = Description::parse(&text).expect("an answer that can be read");
+            assert!(answer.sections.iter().all(|section| section.is_rejected()));
         }
+    }
+}
+
+/// A fragment ends with values within their limits, or with an error that has a text.
+pub fn sdp_fragment(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match Fragment::parse(text) {
+        Err(error) => assert!(!error.to_string().is_empty()),
+        Ok(fragment) => {
+            assert!(fragment.candidates.len() <= ATTRIBUTES_MAX);
+            let is_length = |text: &String| text.len() <= 256;
+            assert!(fragment.ice_ufrag.iter().chain(&fragment.ice_pwd).chain(&fragment.mid).all(is_length));
+        }
+    }
+    // The fragment of this side can be read.
+    let own = Fragment::parse(&Fragment::write(&transport(), "0", "audio")).expect("a fragment");
+    assert_eq!(own.ice_ufrag.as_deref(), Some("abcd"));
+}
+
+fn transport() -> LocalTransport {
+    LocalTransport {
+        ice_ufrag: "abcd".to_owned(),
+        ice_pwd: "abcdefghijklmnopqrstuv".to_owned(),
+        fingerprint: Fingerprint { algorithm: HashAlgorithm::Sha256, value: vec![7; 32] },
+        setup: Setup::Passive,
+        candidates: Vec::new(),
+        is_ice_lite: true,
     }
 }

@@ -1,11 +1,13 @@
 //! Real offers of Chrome and Firefox, compared with another parser; changed ones; and every limit.
 
 use proptest::prelude::*;
-use sdp::limits::{ATTRIBUTES_MAX, DESCRIPTION_BYTES_MAX, FORMATS_MAX, LINES_MAX, RIDS_MAX, SECTIONS_MAX};
+use sdp::limits::{
+    ATTRIBUTES_MAX, DESCRIPTION_BYTES_MAX, FORMATS_MAX, FRAGMENT_BYTES_MAX, LINES_MAX, RIDS_MAX, SECTIONS_MAX,
+};
 use sdp::{
     Answer, Candidate, CandidateAddress, CandidateKind, Description, Direction, ExtMap, Fingerprint,
-    HashAlgorithm, LocalCodec, LocalMedia, LocalSection, LocalTransport, MediaKind, Msid, RtpMap, SdpError,
-    Section, Setup, TcpKind, Transport,
+    Fragment, HashAlgorithm, LocalCodec, LocalMedia, LocalSection, LocalTransport, MediaKind, Msid, Offer,
+    OfferedSection, RtpMap, SdpError, Section, Setup, TcpKind, Transport,
 };
 use std::collections::BTreeSet;
 use std::fs;
@@ -482,5 +484,90 @@ proptest! {
         let offer = parse(&vectors_once()[which]);
         let mut choices = choices.into_iter().cycle();
         check_answer("generated", &offer, &answer(&offer, || choices.next().unwrap_or(true)));
+    }
+}
+
+#[test]
+fn fragments_are_read_and_wrong_ones_are_named() {
+    let text = "a=ice-ufrag:EsAw\r\na=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n\
+                a=candidate:1 1 udp 2122260223 192.0.2.1 61764 typ host generation 0\r\n\
+                a=candidate:2 1 sctp 1 192.0.2.1 9 typ host\r\na=x-unknown\r\na=end-of-candidates\r\n";
+    let fragment = Fragment::parse(text).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((fragment.ice_ufrag.as_deref(), fragment.mid.as_deref()), (Some("EsAw"), Some("0")));
+    assert_eq!((fragment.candidates.len(), fragment.has_end_of_candidates), (1, true));
+    let many = "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n".repeat(ATTRIBUTES_MAX + 1);
+    for (wrong, word) in [
+        ("", "candidate"),
+        ("open sesame", "letter"),
+        ("a=mid:0\r\n", "ice-ufrag"),
+        ("a=ice-ufrag:x\r\n", "ice-ufrag"),
+        ("a=ice-pwd:short\r\n", "ice-pwd"),
+        ("a=candidate:x\r\n", "candidate"),
+        ("a=end-of-candidates\r\na=mid:a b\r\n", "mid"),
+        (many.as_str(), "128 candidates"),
+        ("x".repeat(FRAGMENT_BYTES_MAX + 1).as_str(), "bytes"),
+    ] {
+        let error = Fragment::parse(wrong).expect_err(wrong).to_string();
+        assert!(error.contains(word), "{word}: {error}");
+    }
+}
+
+/// An offer of this side is read by another parser, with what was written.
+#[test]
+fn own_offer_is_valid() {
+    let offered = parse(&vector("chrome-offer-av-plain.sdp"));
+    let media = |section: &Section| LocalMedia {
+        direction: Direction::SendOnly,
+        codecs: section
+            .rtpmaps
+            .iter()
+            .map(|map| LocalCodec {
+                map: map.clone(),
+                parameters: String::new(),
+                feedback: vec!["nack".into()],
+            })
+            .collect(),
+        extmaps: section.extmaps.clone(),
+        received_rids: Vec::new(),
+        sent: Some((Msid { stream: "peer".into(), track: section.mid.clone() }, vec![1, 2])),
+    };
+    let mut sections: Vec<OfferedSection> = offered
+        .sections
+        .iter()
+        .map(|section| OfferedSection {
+            media: section.media.clone(),
+            protocol: section.protocol.clone(),
+            mid: section.mid.clone(),
+            formats: section.formats.clone(),
+            content: LocalSection::Media(media(section)),
+        })
+        .collect();
+    sections.push(OfferedSection {
+        mid: "gone".into(),
+        content: LocalSection::Rejected,
+        ..sections[0].clone()
+    });
+    let transport = LocalTransport {
+        ice_ufrag: "abcd".into(),
+        ice_pwd: "abcdefghijklmnopqrstuv".into(),
+        fingerprint: Fingerprint { algorithm: HashAlgorithm::Sha256, value: vec![7; 32] },
+        setup: Setup::ActPass,
+        candidates: Vec::new(),
+        is_ice_lite: true,
+    };
+    let text = Offer { session_id: 7, version: 3, transport, sections, allows_mixed: true }.write();
+    let other = webrtc_sdp::parse_sdp(&text, true).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    assert_eq!((other.origin.session_id, other.origin.session_version), (7, 3));
+    let ports: Vec<_> = other.media.iter().map(|media| media.get_port()).collect();
+    assert_eq!(ports, [9, 9, 0]);
+    let found = parse(&text);
+    assert_eq!(found.bundles, [["0", "1"]]);
+    assert_eq!(found.session_id, "7");
+    for (own, asked) in found.sections.iter().zip(&offered.sections) {
+        assert_eq!(
+            (&own.rtpmaps, &own.extmaps, own.direction),
+            (&asked.rtpmaps, &asked.extmaps, Direction::SendOnly)
+        );
+        assert_eq!((own.ssrcs.len(), own.ssrc_groups.len(), own.setup), (2, 1, Some(Setup::ActPass)));
     }
 }

@@ -4,8 +4,8 @@
 //! next, maybe of another version, reads them: fields are only added. An object whose data cannot be decoded
 //! is closed.
 
-use super::negotiation::SdpRecord;
 use super::room_key::RoomKey;
+use super::sdp_record::SdpRecord;
 use crate::auth::DEFAULT_PROJECT;
 use crate::auth::session::{TokenId, TokenInfo};
 use crate::auth::token::{NumericDate, Permissions};

@@ -18,6 +18,7 @@ mod lookup;
 mod metadata;
 mod mute;
 mod negotiation;
+mod negotiator;
 mod notification_log;
 mod object;
 mod observer;
@@ -33,6 +34,7 @@ mod refresh;
 mod reservation;
 mod restrictions;
 mod room_key;
+mod sdp_record;
 mod session;
 mod state;
 mod stats;
@@ -42,9 +44,9 @@ mod waiting;
 
 pub use audit::{AuditQueue, AuditRecord};
 pub use negotiation::{
-    Accepted, IfMatch, Patched, Plan, PlayedMedia, PlayerStatus, Resource, ResourceName, Visitor,
-    WantedLayers,
+    Accepted, IfMatch, Patched, PlayedMedia, PlayerStatus, Resource, ResourceName, Visitor, WantedLayers,
 };
+pub use negotiator::Plan;
 pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue};
 pub use overview::PeerOverview;
 pub use room_key::RoomKey;
@@ -182,6 +184,11 @@ impl Connection {
     /// The bytes that are queued for the client.
     pub fn outstanding(&self) -> &Outstanding {
         self.outbox.outstanding()
+    }
+
+    /// Queues the answer to a request behind the notifications before it. Returns whether the queue is open.
+    pub fn answer(&self, request: u64, signal: Bytes) -> bool {
+        self.outbox.answer(request, signal)
     }
 
     /// Counts a message against the rate limit of the connection.

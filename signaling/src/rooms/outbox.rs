@@ -22,7 +22,7 @@ impl Outstanding {
     pub fn count(&self, bytes: Bytes) -> Counted {
         let cost = bytes.len() + limits::MESSAGE_OVERHEAD;
         self.0.fetch_add(cost, Ordering::Relaxed);
-        Counted { bytes, cost, of: self.clone() }
+        Counted { bytes, cost, of: self.clone(), acknowledges: None }
     }
 
     /// Whether the client is too far behind, so that its connection ends.
@@ -42,9 +42,15 @@ pub struct Counted {
     bytes: Bytes,
     cost: usize,
     of: Outstanding,
+    acknowledges: Option<u64>,
 }
 
 impl Counted {
+    /// The number of the request to which this is the answer; `None` for a notification.
+    pub fn acknowledges(&self) -> Option<u64> {
+        self.acknowledges
+    }
+
     /// Converts to `Bytes`, which are counted until the last clone is dropped.
     pub fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)
@@ -92,13 +98,24 @@ impl Outbox {
     /// Queues an encoded signal. A client that is too far behind loses its connection; after a resume,
     /// `Joined` has the complete state.
     pub fn send(&self, signal: Bytes) {
+        self.queue(signal, None);
+    }
+
+    /// Queues the answer to a request behind the notifications before it. Returns whether the queue is open.
+    pub fn answer(&self, request: u64, signal: Bytes) -> bool {
+        self.queue(signal, Some(request))
+    }
+
+    fn queue(&self, signal: Bytes, acknowledges: Option<u64>) -> bool {
         let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(open) = sender.as_ref() else { return };
-        let counted = self.outstanding.count(signal);
+        let Some(open) = sender.as_ref() else { return false };
+        let mut counted = self.outstanding.count(signal);
+        counted.acknowledges = acknowledges;
         if self.outstanding.is_over() || open.try_send(counted).is_err() {
             self.has_overflowed.store(true, Ordering::Relaxed);
             *sender = None;
         }
+        true
     }
 
     /// Closes the connection after all queued signals are sent.

@@ -3,12 +3,13 @@
 //! All of it is guarded by one lock, and nothing here waits: a message to a client is put into its outbox.
 //! The commands for the media node are the caller's task.
 
-use super::negotiation::{Negotiator, SdpRecord};
+use super::negotiator::Negotiator;
 use super::notification_log::NotificationLog;
 use super::observer::Observer;
 use super::outbox::{ConnectionId, Outbox};
 use super::restrictions::{Kicked, Kinds, Mute, Policy, UserHash, WaitingClient};
 use super::room_key::RoomKey;
+use super::sdp_record::SdpRecord;
 use super::session::{SessionEvent, SessionState};
 use crate::auth::session::TokenInfo;
 use crate::auth::token::Permissions;

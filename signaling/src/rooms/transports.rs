@@ -2,10 +2,10 @@
 
 use super::app_data::{self, KickedRecord, RoomRecord, SubscribersRecord, TokenRecord, TransportRecord};
 use super::lookup::{direction, gone, not_joined, own_transport, turn_user, wrong_answer};
-use super::negotiation::SdpRecord;
 use super::reservation::Reservation;
 use super::restrictions::{Kicked, UserHash};
 use super::room_key::RoomKey;
+use super::sdp_record::SdpRecord;
 use super::state::{Direction, Peer, PeerId, Room, State, Transport};
 use super::{Rooms, random_id};
 use crate::limits;

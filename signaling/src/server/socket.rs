@@ -292,7 +292,7 @@ impl ClientSession {
         };
         let socket = socket.clone();
         tokio::spawn(async move {
-            let _answered = match turn {
+            let answered = match turn {
                 Some((answered, former)) => {
                     if let Some(former) = former {
                         // Resolves with an error when the former request is done.
@@ -302,12 +302,18 @@ impl ClientSession {
                 }
                 None => None,
             };
+            let is_description = answered.is_some();
             let answer = match message {
                 Message::Bytes(bytes) => self.rooms.on_message(&self.connection, &bytes).await,
                 Message::Invalid(error) => self.rooms.on_invalid_message(&self.connection, error),
             };
             self.unanswered_bytes.fetch_sub(cost, Ordering::Relaxed);
-            if let Some(ack) = ack {
+            // An offer of the server that was queued before is void for the client, one after it is not: the
+            // answer must not overtake them.
+            let is_queued = is_description
+                && self.rooms.has_joined(&self.connection)
+                && ack.is_some_and(|ack| self.connection.answer(ack, answer.clone()));
+            if let Some(ack) = ack.filter(|_| !is_queued) {
                 self.send(
                     &socket,
                     socketio::acknowledgement(ack),
@@ -318,7 +324,7 @@ impl ClientSession {
                 if self.rooms.has_joined(&self.connection) { self.protocol().joined.take() } else { None };
             // Nothing receives it if the session is ending.
             let _ = joined.map(|joined| joined.send(()));
-            drop(reading);
+            drop((answered, reading));
         });
     }
 
@@ -359,6 +365,7 @@ impl ClientSession {
             return self.cut(&socket);
         }
         let mut batch = Batch::default();
+        let mut answer = None;
         let mut send_at = Instant::now();
         let mut check = interval_at(Instant::now() + limits::JOIN_TIMEOUT, limits::JOIN_TIMEOUT);
         let mut has_left = false;
@@ -375,16 +382,29 @@ impl ClientSession {
                 }
             };
             let Some(signal) = signal else { break };
-            batch.push(signal);
-            // The first notification after a pause is sent at once; further ones are batched until the
-            // interval ends.
-            while !batch.is_full() {
-                let Ok(Some(signal)) = timeout_at(send_at, queue.recv()).await else { break };
+            if signal.acknowledges().is_some() {
+                answer = Some(signal);
+            } else {
                 batch.push(signal);
+            }
+            // The first notification after a pause is sent at once; further ones are batched until the
+            // interval ends, or until an answer.
+            while !batch.is_full() && answer.is_none() {
+                let Ok(Some(signal)) = timeout_at(send_at, queue.recv()).await else { break };
+                if signal.acknowledges().is_some() {
+                    answer = Some(signal);
+                } else {
+                    batch.push(signal);
+                }
             }
             send_at = Instant::now() + limits::BATCH_INTERVAL;
             if let Some(signal) = batch.take() {
                 self.send(&socket, socketio::event(), signal);
+            }
+            if let Some(signal) = answer.take()
+                && let Some(request) = signal.acknowledges()
+            {
+                self.send(&socket, socketio::acknowledgement(request), signal);
             }
         }
         if queue.has_overflowed() {

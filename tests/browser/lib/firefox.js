@@ -1,4 +1,7 @@
 // Firefox with one page for each participant. The pages have the same methods as those of Chromium.
+//
+// Firefox pairs candidates of loopback only with each other, and makes none itself: its media goes over the TURN
+// server of Leat.
 
 import puppeteer from 'puppeteer-core';
 import { CAPTURE, constrainCamera, Peer } from './peers.js';
@@ -13,6 +16,7 @@ const PREFERENCES = {
   // Video and sound start without a click.
   'media.autoplay.default': 0,
   'media.autoplay.blocking_policy': 0,
+  // TURN servers of loopback are used.
   'media.peerconnection.ice.loopback': true,
   'media.peerconnection.ice.obfuscate_host_addresses': false,
   // No connections to servers of the vendor.

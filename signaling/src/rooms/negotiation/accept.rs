@@ -1,11 +1,11 @@
 //! Descriptions of a client: its offers, and its answers to the offers of this side.
 
 use super::apply::Opened;
-use super::lines::{Line, Negotiation, Negotiator, Plan, Remote};
 use crate::limits;
 use crate::proto::{self, ErrorCode, OfferedTrack, RtpParameters, signal::Payload};
 use crate::request_error::RequestError;
 use crate::rooms::lookup::not_joined;
+use crate::rooms::negotiator::{Line, Negotiation, Negotiator, Plan, Remote};
 use crate::rooms::object::Object;
 use crate::rooms::state::PeerId;
 use crate::rooms::{Rooms, random_id};

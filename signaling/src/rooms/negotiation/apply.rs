@@ -1,6 +1,5 @@
 //! A change of a negotiation: it works on a copy, and what it opened is closed again if it fails.
 
-use super::lines::{Line, Negotiation, Played, Published};
 use crate::ortc::kind_name;
 use crate::proto::ErrorCode;
 use crate::proto::{
@@ -10,6 +9,7 @@ use crate::proto::{
 use crate::request_error::RequestError;
 use crate::rooms::Rooms;
 use crate::rooms::lookup::parse_id;
+use crate::rooms::negotiator::{Line, Negotiation, Played, Published};
 use crate::rooms::object::Object;
 use crate::rooms::state::{PeerId, State};
 use crate::sdp::{Playing, Publishing, local_transport};

@@ -1,10 +1,10 @@
 //! Puts the tracks of a room on the sections of a client.
 
 use super::apply::Opened;
-use super::lines::{Line, Negotiation, Plan};
 use super::playable::Playable;
 use crate::limits;
 use crate::rooms::Rooms;
+use crate::rooms::negotiator::{Line, Negotiation, Plan};
 use crate::rooms::object::Object;
 use crate::rooms::state::PeerId;
 use crate::sdp::{kind as kind_of, play, template};

@@ -1,9 +1,9 @@
 //! The task of a negotiation: it follows the room of its client.
 
 use super::apply::Opened;
-use super::lines::{Negotiator, Plan};
 use crate::limits;
 use crate::proto::{self, signal::Payload};
+use crate::rooms::negotiator::{Negotiator, Plan};
 use crate::rooms::state::PeerId;
 use crate::rooms::{Connection, Queue, Rooms};
 use std::sync::{Arc, Weak};

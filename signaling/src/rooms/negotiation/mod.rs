@@ -8,16 +8,11 @@ mod accept;
 mod apply;
 mod fill;
 mod follow;
-mod lines;
 mod playable;
-mod record;
 mod resource;
 mod survive;
 
 pub use accept::Accepted;
-pub(super) use lines::Negotiator;
-pub use lines::Plan;
-pub use record::SdpRecord;
 pub use resource::{
     IfMatch, Patched, PlayedMedia, PlayerStatus, Resource, ResourceName, Visitor, WantedLayers,
 };

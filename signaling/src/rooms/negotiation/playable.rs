@@ -1,6 +1,6 @@
 //! The tracks of a room that a client may play.
 
-use super::lines::Plan;
+use crate::rooms::negotiator::Plan;
 use crate::rooms::state::{Peer, PeerId, State};
 use control::{Kind, ProducerId};
 

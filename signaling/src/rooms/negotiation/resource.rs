@@ -1,13 +1,13 @@
 //! Clients of HTTP: an encoder (WHIP) or a player (WHEP) is a peer whose connection is a resource with a URL.
 
 use super::accept::Accepted;
-use super::lines::{Negotiator, Plan};
 use crate::auth::session::Session;
 use crate::limits;
 use crate::proto::{self, ErrorCode, IceServer, JoinRoom, SetPreferredLayers, signal::Payload};
 use crate::request_error::RequestError;
 use crate::rooms::join::is_secret_of;
 use crate::rooms::lookup::{gone, parse_id, permitted, turn_user};
+use crate::rooms::negotiator::{Negotiator, Plan};
 use crate::rooms::state::{PeerId, State};
 use crate::rooms::{Connection, Rooms};
 use control::{Encoding, Kind, ProducerId};

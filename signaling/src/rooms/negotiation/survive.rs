@@ -1,9 +1,9 @@
 //! Negotiations outlive the signaling process, as their media does.
 
-use super::lines::{Negotiation, Negotiator, Plan};
-use super::record::SdpRecord;
 use crate::rooms::Rooms;
+use crate::rooms::negotiator::{Negotiation, Negotiator, Plan};
 use crate::rooms::object::Object;
+use crate::rooms::sdp_record::{Exists, SdpRecord};
 use crate::rooms::state::PeerId;
 use crate::sdp::play;
 use control::TransportId;
@@ -42,7 +42,16 @@ impl Rooms {
         };
         for (transport, peer, record) in found {
             let Some(plan) = record.plan() else { continue };
-            let negotiation = record.negotiation(transport, &self.state());
+            let negotiation = {
+                let state = self.state();
+                record.negotiation(
+                    transport,
+                    Exists {
+                        producer: &|id| state.producers.contains_key(&id),
+                        consumer: &|id| state.consumers.contains_key(&id),
+                    },
+                )
+            };
             let Some(negotiation) = negotiation else {
                 tracing::warn!(peerId = %peer, "the stored negotiation of a client cannot be read; closing its transport");
                 self.close(Object::Transport(transport));

@@ -2,7 +2,9 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { Call } from '../sdk';
 import { currentCall, useCallStore } from '../stores/useCallStore';
+import { useWhipStore } from '../stores/useWhipStore';
 import { App } from './App';
+import { WhipPage } from './components/WhipPage';
 import './style.css';
 
 declare global {
@@ -25,7 +27,10 @@ window.__leat = {
 
 // A closed tab leaves immediately. Without this, the others would see a still picture until the server's
 // timeout.
-window.addEventListener('pagehide', () => currentCall()?.abandon());
+window.addEventListener('pagehide', () => {
+  currentCall()?.abandon();
+  void useWhipStore.getState().stop();
+});
 // A page restored from the browser's back/forward cache still shows the call that it left.
 window.addEventListener('pageshow', ({ persisted }) => {
   if (persisted) location.reload();
@@ -40,10 +45,13 @@ document.addEventListener('visibilitychange', () => {
   if (document.visibilityState === 'visible') reportActivity();
 });
 
+// The server sends this page for every path that is not its own.
+const Page = location.pathname.replace(/\/$/, '') === '/whip' ? WhipPage : App;
+
 const root = document.getElementById('root');
 if (!root) throw new Error('index.html has no #root');
 createRoot(root).render(
   <StrictMode>
-    <App />
+    <Page />
   </StrictMode>,
 );

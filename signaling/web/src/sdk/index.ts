@@ -16,3 +16,4 @@ export type { SessionState } from './session';
 export type { Direction, LocalSource, Subscribers } from './sources';
 export type { TokenSource } from './token';
 export type { CallEvents, CallView, PeerView, SourceView } from './view';
+export { playByWhep, publishByWhip, WhipError, type WhipOptions, WhipSession } from './whip';

@@ -2,7 +2,7 @@ import { useEffect, useRef } from 'react';
 import { useCallStore } from '../../stores/useCallStore';
 
 /** Plays one remote audio track. */
-function Sound({ track }: { track: MediaStreamTrack }) {
+export function Sound({ track }: { track: MediaStreamTrack }) {
   const element = useRef<HTMLAudioElement>(null);
   const setSoundBlocked = useCallStore((state) => state.setSoundBlocked);
   const blocked = useCallStore((state) => state.soundBlocked);

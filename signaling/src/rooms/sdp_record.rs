@@ -1,9 +1,8 @@
 //! A negotiation as the engine stores it with the transport, from which a new signaling process continues it.
 
-use super::lines::{Line, Negotiation, Plan, Played, Published, Remote};
+use super::negotiator::{Line, Negotiation, Plan, Played, Published, Remote};
 use crate::limits;
 use crate::proto::{DtlsParameters, RtpParameters};
-use crate::rooms::state::State;
 use control::{ConsumerId, Kind, ProducerId, TransportId};
 use prost::Message;
 use sdp::{
@@ -162,6 +161,13 @@ pub struct LineRecord {
     pub payload_types: Vec<u32>,
 }
 
+/// Which objects a transport still has.
+#[derive(Clone, Copy)]
+pub(super) struct Exists<'a> {
+    pub(super) producer: &'a dyn Fn(ProducerId) -> bool,
+    pub(super) consumer: &'a dyn Fn(ConsumerId) -> bool,
+}
+
 impl SdpRecord {
     /// Of a negotiation.
     pub(super) fn new(plan: &Plan, of: &Negotiation, playable: impl Fn(&Line) -> Option<LocalMedia>) -> Self {
@@ -231,10 +237,10 @@ impl SdpRecord {
 
     /// The negotiation on this transport; `None` if the record is invalid. Objects that do not exist any more are
     /// left out.
-    pub(super) fn negotiation(self, transport: TransportId, state: &State) -> Option<Negotiation> {
+    pub(super) fn negotiation(self, transport: TransportId, exists: Exists<'_>) -> Option<Negotiation> {
         let media: Vec<LocalMedia> = self.media.iter().map(MediaRecord::media).collect::<Option<_>>()?;
         let lines: Vec<Line> =
-            self.lines.iter().map(|line| line.line(&media, state)).collect::<Option<_>>()?;
+            self.lines.iter().map(|line| line.line(&media, exists)).collect::<Option<_>>()?;
         let setup = if self.is_active { Setup::Active } else { Setup::Passive };
         Some(Negotiation {
             session_id: self.session_id,
@@ -266,7 +272,7 @@ impl SdpRecord {
 }
 
 impl LineRecord {
-    fn line(&self, media: &[LocalMedia], state: &State) -> Option<Line> {
+    fn line(&self, media: &[LocalMedia], exists: Exists<'_>) -> Option<Line> {
         let of = |index: u32| {
             Some(index).filter(|index| *index > 0).map(|index| media.get(index as usize - 1).cloned())
         };
@@ -291,7 +297,7 @@ impl LineRecord {
             describe(&mut section, &playable?);
         }
         let publish = match of(self.published) {
-            Some(media) if state.producers.contains_key(&ProducerId(self.producer)) => Some(Published {
+            Some(media) if (exists.producer)(ProducerId(self.producer)) => Some(Published {
                 producer: ProducerId(self.producer),
                 parameters: RtpParameters::default(),
                 media: media?,
@@ -299,7 +305,7 @@ impl LineRecord {
             _ => None,
         };
         let consumer = ConsumerId(self.consumer);
-        let play = state.consumers.contains_key(&consumer).then(|| Played {
+        let play = (exists.consumer)(consumer).then(|| Played {
             consumer,
             producer: ProducerId(self.played),
             msid: Msid { stream: self.stream.clone(), track: ProducerId(self.played).to_string() },

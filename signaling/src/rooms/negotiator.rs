@@ -1,4 +1,4 @@
-//! The state of a negotiation: plain data.
+//! The state of a client's negotiation: plain data. What happens to it is in [`super::negotiation`].
 
 use crate::limits;
 use crate::ortc::media_config::MediaConfig;
@@ -32,7 +32,7 @@ pub enum Plan {
 
 /// The negotiation of one client. It is locked before the tables of the rooms, never after.
 #[derive(Debug)]
-pub(in crate::rooms) struct Negotiator {
+pub(super) struct Negotiator {
     pub(super) plan: Plan,
     pub(super) current: tokio::sync::Mutex<Option<Negotiation>>,
     /// Something in the room has changed.
@@ -60,12 +60,12 @@ impl Negotiator {
     }
 
     /// Wakes its task.
-    pub(in crate::rooms) fn wake(&self) {
+    pub(super) fn wake(&self) {
         self.changed.notify_one();
     }
 
     /// The client is back, and has missed notifications, perhaps an offer.
-    pub(in crate::rooms) fn offer_again(&self) {
+    pub(super) fn offer_again(&self) {
         self.has_missed.store(true, Ordering::Relaxed);
         self.wake();
     }

@@ -1,0 +1,88 @@
+// Firefox with bare connections over WHIP and WHEP, with Chromium in the same room.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launchFirefox, openPage } from './lib/firefox.js';
+import { Leat } from './lib/leat.js';
+import { launch, Peer, withoutDevices } from './lib/peers.js';
+import { Site } from './lib/site.js';
+import { machineLoad, TEST_LIMIT, until } from './lib/wait.js';
+import { WhipPage } from './lib/whip.js';
+
+const FRAMES = 60;
+
+let firefox;
+
+before(async () => {
+  firefox = await launchFirefox();
+});
+
+after(() => firefox?.close());
+
+/** Runs a test with a server, Chromium, and a page of another site in Firefox. */
+async function withPage(t, body) {
+  const site = await Site.start();
+  const leat = await Leat.start();
+  const chromium = await launch();
+  const opened = await openPage(firefox, site.url);
+  const page = WhipPage.over(opened, 'Firefox');
+  try {
+    await until('the page is loaded', () => page.run(() => window.whip !== undefined));
+    await body({ leat, site, chromium, page });
+    assert.deepEqual(page.errors, [], 'uncaught in the page of Firefox');
+  } catch (error) {
+    t.diagnostic(`--- Firefox\n${page.errors.join('\n')}\n--- leat up\n${leat.log}\n--- machine\n${machineLoad()}`);
+    throw error;
+  } finally {
+    await page.close();
+    await chromium.close();
+    await leat.stop();
+    site.stop();
+  }
+}
+
+for (const codec of ['video/VP8', 'video/VP9']) {
+  test(`Firefox publishes ${codec} by WHIP, and Chromium decodes it`, TEST_LIMIT, (t) =>
+    withPage(t, async ({ leat, chromium, page }) => {
+      const room = 'millpond';
+      const ada = await Peer.open(chromium, leat.url, { room, name: 'Ada', camera: [withoutDevices] });
+      await ada.connected();
+      await page.publish(`${leat.url}/whip/${room}?name=Grace`, { codec, relays: true });
+      await ada.receives(['Grace']);
+      const start = await ada.stream('Grace', 'video');
+      await until(`${FRAMES} frames`, async () => (await ada.stream('Grace', 'video')).frames - start.frames >= FRAMES);
+      assert.equal((await ada.stream('Grace', 'video')).codec, codec);
+      assert.equal(await page.stop(), 200);
+      await until('Grace left', async () => (await ada.tiles()).length === 0);
+      assert.deepEqual(ada.errors, []);
+    }),
+  );
+
+  test(`Firefox plays ${codec} of Chromium by WHEP`, TEST_LIMIT, (t) =>
+    withPage(t, async ({ leat, site, chromium, page }) => {
+      const room = 'millpond';
+      const camera = await WhipPage.open(chromium, site, 'Camera');
+      await camera.publish(`${leat.url}/whip/${room}?name=Camera`, { codec });
+      await page.play(`${leat.url}/whep/${room}`, { relays: true });
+      const { received } = await page.receives({ frames: FRAMES });
+      assert.equal(received.find(({ kind }) => kind === 'video').codec, codec);
+      await page.shows();
+      assert.equal(await page.stop(), 200);
+    }),
+  );
+}
+
+test('an ICE restart of Firefox keeps its streams', TEST_LIMIT, (t) =>
+  withPage(t, async ({ leat, chromium, page }) => {
+    const room = 'millpond';
+    const ada = await Peer.open(chromium, leat.url, { room, name: 'Ada', camera: [withoutDevices] });
+    await ada.connected();
+    await page.publish(`${leat.url}/whip/${room}?name=Grace`, { relays: true });
+    await ada.receives(['Grace']);
+    const answer = await page.run(() => window.whip.restartIce(0));
+    assert.equal(answer.status, 200, answer.body);
+    const start = await ada.stream('Grace', 'video');
+    await until(`${FRAMES} frames`, async () => (await ada.stream('Grace', 'video')).frames - start.frames >= FRAMES);
+    assert.equal((await page.streams()).state, 'connected');
+  }),
+);
