@@ -19,7 +19,14 @@ const described = execFileSync(join(WEB, 'node_modules/.bin/buf'), [
   '-o',
   '-#format=binpb',
 ]);
+/** The message `Signal` of signal.proto. */
 const SignalSchema = createFileRegistry(fromBinary(FileDescriptorSetSchema, described)).getMessage('leat.signal.v1.Signal');
+
+/** The payloads of a message, `{case, value}`: those of a `Batch`, or one. */
+export function payloadsOf(bytes) {
+  const { payload } = fromBinary(SignalSchema, new Uint8Array(bytes));
+  return payload.case === 'batch' ? payload.value.signals.flatMap(payloadsOf) : [payload];
+}
 
 export class SignalClient {
   #socket;
@@ -44,9 +51,7 @@ export class SignalClient {
   }
 
   #receive(bytes) {
-    const { payload } = fromBinary(SignalSchema, bytes);
-    if (payload.case !== 'batch') this.notifications.push(payload);
-    else for (const signal of payload.value.signals) this.#receive(signal);
+    this.notifications.push(...payloadsOf(bytes));
   }
 
   /** Sends a request and returns its answer; an answer of another kind is an error. */

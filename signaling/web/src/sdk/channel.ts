@@ -1,5 +1,6 @@
 // The signaling channel: one Socket.IO connection that carries serialized `Signal`s: requests with an answer
-// to the server, notifications from it. It reconnects by itself; `entry.ts` then joins again.
+// to the server, notifications from it. It reconnects by itself; its user (`entry.ts`, or a page without a
+// `Call`) then joins again.
 
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { io, type Socket } from 'socket.io-client';
@@ -50,8 +51,8 @@ export class SignalChannel {
   #closures = 0;
   #upSince = 0;
 
-  /** `url` is the server's origin; undefined means the page's own. */
-  constructor(url: string | undefined, events: ChannelEvents, requestTimeoutMs = REQUEST_TIMEOUT_MS) {
+  /** `url` is the server's origin; undefined means the page's own. Call `open` afterwards. */
+  constructor(url: string | undefined, events: Partial<ChannelEvents>, requestTimeoutMs = REQUEST_TIMEOUT_MS) {
     this.#requestTimeoutMs = requestTimeoutMs;
     const options = {
       autoConnect: false,
@@ -68,10 +69,10 @@ export class SignalChannel {
     this.#socket = url === undefined ? io(options) : io(url, options);
     this.#socket.on('connect', () => {
       this.#upSince = Date.now();
-      events.onUp();
+      events.onUp?.();
     });
     this.#socket.on('disconnect', (reason) => {
-      events.onDown(reason);
+      events.onDown?.(reason);
       // Besides our own close(), the only reason after which socket.io does not reconnect by itself.
       if (reason !== 'io server disconnect') return;
       this.#closures = Date.now() - this.#upSince < LASTED_MS ? this.#closures + 1 : 1;
@@ -87,10 +88,10 @@ export class SignalChannel {
       try {
         signal = decode(bytes);
       } catch (error) {
-        events.onMalformed(error);
+        events.onMalformed?.(error);
         return;
       }
-      for (const { payload, notification } of notifications(signal, events)) events.onNotification(payload, notification);
+      for (const { payload, notification } of notifications(signal, events)) events.onNotification?.(payload, notification);
     });
   }
 
@@ -98,8 +99,10 @@ export class SignalChannel {
     return this.#socket.connected;
   }
 
-  open(): void {
+  /** Connects, and connects again whenever the connection is lost, until `close`. */
+  open(): this {
     this.#socket.connect();
+    return this;
   }
 
   close(): void {
@@ -148,7 +151,7 @@ export function closedPauseMs(closures: number, chance = Math.random()): number 
 }
 
 /** The notification itself, or those of a batch. A malformed one in a batch is skipped. */
-function* notifications(signal: Signal, events: ChannelEvents): Generator<Signal> {
+function* notifications(signal: Signal, events: Partial<ChannelEvents>): Generator<Signal> {
   if (signal.payload.case !== 'batch') {
     yield signal;
     return;
@@ -157,7 +160,7 @@ function* notifications(signal: Signal, events: ChannelEvents): Generator<Signal
     try {
       yield decode(bytes);
     } catch (error) {
-      events.onMalformed(error);
+      events.onMalformed?.(error);
     }
   }
 }

@@ -1,9 +1,11 @@
-// The SDK: everything an application needs for a call. It depends on neither React nor the page.
+// The SDK: everything an application needs for a call. It depends on neither React nor the page. `SignalChannel` is for
+// applications without a `Call`, for example with an `RTCPeerConnection` of their own (docs/sdp.md).
 
 export type { Permissions, RoomPolicy, WaitingClient } from './access';
 export type { RoomAdmin } from './admin';
 export { Call } from './call';
 export { type Captured, captureDevices, captureOne, captureScreen, problemOf } from './capture';
+export { type ChannelEvents, type Payload, type PayloadInit, type Request, SignalChannel } from './channel';
 export type { OwnMetadata } from './core';
 export type { CallOptions } from './entry';
 export { Evicted, NotAdmitted, SignalError, SocketLost, TokenUnavailable } from './errors';

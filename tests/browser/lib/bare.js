@@ -1,0 +1,266 @@
+// Pages with a bare RTCPeerConnection: the block of code of docs/sdp.md.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { payloadsOf } from './client.js';
+import { LOOPBACK, LOOPBACK_HOST } from './family.js';
+import { ROOT } from './leat.js';
+import { CAPTURE } from './peers.js';
+import { PATIENCE_MS, until } from './wait.js';
+
+const WEB = join(ROOT, 'signaling/web');
+
+/** A block of code of docs/sdp.md. */
+function blockOf(name) {
+  const [, code] = readFileSync(join(ROOT, 'docs/sdp.md'), 'utf8').split(`\n\`\`\`js ${name}\n`);
+  assert.ok(code, `docs/sdp.md has no block ${name}`);
+  return code.split('\n```\n')[0];
+}
+
+/** The block with the flow. */
+export const BLOCK = blockOf('sdp.js');
+
+/** The same with the other handler of the page, which resumes. */
+function resuming() {
+  const code = BLOCK.replace(/^const onUp = .*$/m, blockOf('resume.js'));
+  assert.match(code, /resume/);
+  return code;
+}
+
+const page = (script) => `<!doctype html><title>SDP flow</title><script type="module" src="${script}"></script>`;
+
+/** What the block needs of its page. */
+const before = `
+const { url, room, displayName, token, video, publishes } = JSON.parse(decodeURIComponent(location.hash.slice(1)));
+const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video });
+const tracks = publishes ? stream.getTracks() : [];
+const shown = [];
+const show = (track, stream) => {
+  const element = Object.assign(document.createElement(track.kind), { autoplay: true });
+  element.srcObject = new MediaStream([track]);
+  document.body.append(element);
+  shown.push({ track, from: stream.id });
+};
+`;
+
+/** What the test reads. */
+const after = `
+;Object.assign(window, { pc, channel, stream, shown, published: [] });
+`;
+
+/** What the test reads of a page that resumes. */
+const afterResuming = `${after}
+window.joinedAs = () => joined?.peerId;
+window.mark = () => (window.marked = joined);
+window.hasResumed = () => joined !== window.marked;
+`;
+
+/** The server of the pages. */
+export class Pages {
+  #server;
+  origin;
+
+  static async start() {
+    execFileSync('npm', ['run', 'build:sdk'], { cwd: WEB, stdio: ['ignore', 'pipe', 'pipe'] });
+    const files = {
+      '/': ['text/html', page('/sdp.js')],
+      '/resuming': ['text/html', page('/resuming.js')],
+      '/leat.js': ['text/javascript', readFileSync(join(WEB, 'dist-sdk/leat.js'))],
+      '/sdp.js': ['text/javascript', before + BLOCK + after],
+      '/resuming.js': ['text/javascript', before + resuming() + afterResuming],
+    };
+    const pages = new Pages();
+    pages.#server = createServer((request, response) => {
+      const [type, body] = files[new URL(request.url, 'http://page').pathname] ?? [];
+      response.writeHead(body === undefined ? 404 : 200, { 'Content-Type': type ?? 'text/plain' }).end(body);
+    });
+    pages.#server.listen(0, LOOPBACK);
+    await once(pages.#server, 'listening');
+    pages.origin = `http://${LOOPBACK_HOST}:${pages.#server.address().port}`;
+    return pages;
+  }
+
+  async stop() {
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+}
+
+/** A page. */
+export class Bare {
+  name;
+  page;
+  errors = [];
+  /** The messages of its channel over WebSockets: `{at, from: 'page' | 'server', case, value}`. */
+  messages = [];
+
+  /**
+   * `publishes`: camera and microphone from the start. `video`: the constraints of the camera. `resumes`: the page
+   * resumes after its socket was lost.
+   */
+  static async open(browser, pages, url, { room, name, token = '', publishes = true, video = CAPTURE, resumes = false }) {
+    const bare = new Bare();
+    bare.name = name;
+    const context = await browser.newContext({ permissions: ['camera', 'microphone'] });
+    bare.page = await context.newPage();
+    bare.page.setDefaultTimeout(PATIENCE_MS);
+    bare.page.on('pageerror', (error) => bare.errors.push(error.message));
+    bare.page.on('websocket', (socket) => {
+      socket.on('framesent', ({ payload }) => bare.#note('page', payload));
+      socket.on('framereceived', ({ payload }) => bare.#note('server', payload));
+    });
+    const values = { url, room, displayName: name, token, video, publishes };
+    await bare.page.goto(`${pages.origin}/${resumes ? 'resuming' : ''}#${encodeURIComponent(JSON.stringify(values))}`);
+    await until(`${name} has joined`, () => bare.messages.some((message) => message.case === 'joined'));
+    return bare;
+  }
+
+  #note(from, payload) {
+    if (typeof payload === 'string') return;
+    for (const { case: name, value } of payloadsOf(payload)) this.messages.push({ at: Date.now(), from, case: name, value });
+  }
+
+  close() {
+    return this.page.context().close();
+  }
+
+  /** The id of its peer. */
+  get id() {
+    return this.messages.findLast((message) => message.case === 'joined')?.value.peerId;
+  }
+
+  /** Runs `change`, and waits until the page has joined again. */
+  async resumes(change) {
+    await this.page.evaluate(() => window.mark());
+    await change();
+    await until(`${this.name} has resumed`, () => this.page.evaluate(() => window.hasResumed()));
+    assert.equal(await this.page.evaluate(() => window.joinedAs()), this.id, 'another peer');
+  }
+
+  /** The id of another peer with this name. */
+  idOf(name) {
+    return until(`${this.name} knows ${name}`, () => {
+      const peers = this.messages.flatMap(({ case: kind, value }) => {
+        if (kind === 'joined') return value.peers;
+        return kind === 'peerJoined' ? [value.peer] : [];
+      });
+      return peers.findLast((peer) => peer.displayName === name)?.id;
+    });
+  }
+
+  /** Number of messages of this kind. */
+  count(from, name) {
+    return this.messages.filter((message) => message.from === from && message.case === name).length;
+  }
+
+  /** The messages as lines, for a person. */
+  get log() {
+    const line = ({ at, from, case: name, value }) => {
+      const sections = value.sdp?.match(/^m=.*|^a=mid:.*|^a=(sendrecv|sendonly|recvonly|inactive)|^o=.*/gm)?.join(' ') ?? '';
+      return `${new Date(at).toISOString().slice(11, 23)} ${from}: ${name} ${value.message ?? sections}`;
+    };
+    return this.messages.map(line).join('\n');
+  }
+
+  /**
+   * Publishes a copy of the camera or microphone on a new section. `codec` is for example "VP8", `encodings` those of
+   * the sender. Returns its number, for `unpublish`.
+   */
+  publish(kind, { codec, encodings } = {}) {
+    return this.page.evaluate(
+      ({ kind, codec, encodings }) => {
+        const [track] = stream.getTracks().filter((track) => track.kind === kind);
+        const transceiver = pc.addTransceiver(track.clone(), {
+          direction: 'sendonly',
+          streams: [stream],
+          sendEncodings: encodings ?? [{}],
+        });
+        if (codec !== undefined) {
+          const { codecs } = RTCRtpSender.getCapabilities(kind);
+          const is = ({ mimeType }) => mimeType.toLowerCase() === `${kind}/${codec}`.toLowerCase();
+          const others = codecs.filter(({ mimeType }) => /rtx|red|ulpfec|flexfec/.test(mimeType));
+          transceiver.setCodecPreferences([...codecs.filter(is), ...others]);
+        }
+        return published.push(transceiver) - 1;
+      },
+      { kind, codec, encodings },
+    );
+  }
+
+  /** Ends what is sent on these transceivers. `stop`: with their sections. */
+  unpublish(indices, { stop = false } = {}) {
+    return this.page.evaluate(
+      async ({ indices, stop }) => {
+        for (const transceiver of indices.map((index) => published[index])) {
+          // Chromium needs negotiation without end after the stop of a transceiver that was in no description.
+          while (stop && transceiver.mid === null) await new Promise((done) => setTimeout(done, 10));
+          transceiver.sender.track?.stop();
+          if (stop) transceiver.stop();
+          else pc.removeTrack(transceiver.sender);
+        }
+      },
+      { indices, stop },
+    );
+  }
+
+  /** Asks for tracks of others only. */
+  play() {
+    return this.page.evaluate(() => {
+      for (const kind of ['audio', 'video']) pc.addTransceiver(kind, { direction: 'recvonly' });
+    });
+  }
+
+  /** Received streams that the connection plays: one row a stream. */
+  received() {
+    return this.page.evaluate(async () => {
+      const rows = [];
+      for (const { mid, receiver, currentDirection } of pc.getTransceivers()) {
+        if (!/recv/.test(currentDirection ?? '')) continue;
+        const report = await receiver.getStats();
+        const stats = [...report.values()].find(({ type }) => type === 'inbound-rtp');
+        const { kind, id } = receiver.track;
+        rows.push({
+          from: shown.findLast(({ track }) => track.id === id)?.from ?? '',
+          mid,
+          kind,
+          packets: stats?.packetsReceived ?? 0,
+          frames: stats?.framesDecoded ?? 0,
+          energy: stats?.totalAudioEnergy ?? 0,
+          height: stats?.frameHeight ?? 0,
+          codec: report.get(stats?.codecId)?.mimeType ?? '',
+          mode: stats?.scalabilityMode ?? '',
+        });
+      }
+      return rows;
+    });
+  }
+
+  /** State of the transport. */
+  transport() {
+    return this.page.evaluate(async () => {
+      const report = await pc.getStats();
+      const transports = [...report.values()].filter(({ type }) => type === 'transport');
+      const pair = report.get(transports[0]?.selectedCandidatePairId);
+      return {
+        count: transports.length,
+        state: pc.connectionState,
+        ufrag: /^a=ice-ufrag:(.*)$/m.exec(pc.currentLocalDescription?.sdp ?? '')?.[1].trim(),
+        remoteUfrag: /^a=ice-ufrag:(.*)$/m.exec(pc.currentRemoteDescription?.sdp ?? '')?.[1].trim(),
+        certificate: transports[0]?.remoteCertificateId,
+        dtls: transports[0]?.dtlsState,
+        pair: pair?.id,
+        bytesSent: transports[0]?.bytesSent,
+      };
+    });
+  }
+
+  /** Number of sections of the last description. */
+  sections() {
+    return this.page.evaluate(() => pc.currentLocalDescription?.sdp.match(/^m=/gm).length ?? 0);
+  }
+}
