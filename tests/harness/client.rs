@@ -47,6 +47,11 @@ impl Client {
         Self { agent, secure: None, certificate, engine, dtls, to_send: Vec::new() }
     }
 
+    /// From the beginning it is the DTLS server.
+    pub fn be_dtls_server(&mut self, now: Instant) {
+        self.secure = Some(Secure::new(Endpoint::server(&self.dtls, &self.certificate, self.engine, now)));
+    }
+
     /// Whether there are keys.
     pub fn is_connected(&self) -> bool {
         self.profile().is_some()

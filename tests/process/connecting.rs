@@ -7,7 +7,7 @@ use crate::call::{
 use crate::caller::{Caller, certificate, now, settings, socket_to};
 use crate::engine::Engine;
 use crate::{PATIENCE, SILENCE};
-use control::{Closed, Command, Counter, Discard, Event, IceParameters};
+use control::{Closed, Command, Counter, Discard, DtlsRole, Event, IceParameters, PeerFingerprint};
 use dtls::{Certificate, Endpoint, Fingerprint, Output};
 use oracle_stun::attributes::ATTR_USERNAME;
 use oracle_stun::fingerprint::FINGERPRINT;
@@ -57,6 +57,36 @@ fn a_certificate_with_another_fingerprint_gets_no_keys_and_no_media() {
     let counters = controller.await_counters(|counters| counters.value(Counter::RtpIn) == 20);
     assert_eq!(counters.value(Counter::RtpOut), 0);
     assert_eq!((counters.value(Counter::DtlsConnected), counters.value(Counter::DtlsFailed)), (1, 1));
+}
+
+/// The engine is the DTLS client: the peer is `a=setup:passive`.
+#[test]
+fn media_flows_to_and_from_peers_that_are_the_dtls_server() {
+    let engine = Engine::start();
+    let mut controller = engine.attach();
+    for (from, to) in
+        [(Family::udp(), Family::udp()), (Family::tcp(), Family::udp()), (Family::udp(), Family::tcp())]
+    {
+        controller.demand(create_router(ROUTER));
+        let callers = [(PUBLISHING, from), (SUBSCRIBING, to)].map(|(transport, family)| {
+            let mut caller = join_unannounced(&engine, &mut controller, transport, family);
+            caller.client().be_dtls_server(now());
+            let fingerprint = PeerFingerprint::Sha256(certificate().fingerprint().0);
+            let role = DtlsRole::Client;
+            controller.demand(Command::ConnectTransportAs { transport, role, fingerprint });
+            caller
+        });
+        controller.demand(Command::Produce(produce(PUBLISHING, PRODUCER)));
+        controller.demand(Command::Consume(consume(SUBSCRIBING, PRODUCER, CONSUMER)));
+        let [mut publisher, mut subscriber] = callers;
+        publisher.connect();
+        subscriber.connect();
+        let mut call = Call::of(publisher, subscriber);
+        call.publish(100);
+        controller.demand(Command::CloseRouter { router: ROUTER });
+    }
+    let counters = controller.await_counters(|counters| counters.value(Counter::DtlsConnected) == 6);
+    assert_eq!(counters.value(Counter::DtlsFailed), 0);
 }
 
 #[test]

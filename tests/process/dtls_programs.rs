@@ -226,7 +226,8 @@ fn openssl_gets_an_alert_for_a_wrong_certificate() {
 /// `a=setup:passive`: the engine is the client, whose keys are the first ones.
 #[test]
 fn openssl_accepts_our_client_with_a_certificate_of_every_accepted_kind() {
-    for (name, key) in KEYS {
+    // OpenSSL's servers support Ed25519 in TLS 1.2, and not in DTLS 1.2.
+    for (name, key) in KEYS.into_iter().filter(|(name, _)| *name != "Ed25519") {
         let (pem, fingerprint) = make_certificate(&format!("server-{name}"), key);
         let Outcome { result, printed } = handshake_as_client(&pem, fingerprint);
         let connected = result.unwrap_or_else(|failed| panic!("{name}: {failed}\n{printed}"));

@@ -305,8 +305,7 @@ impl Rooms {
         let answer = match answered {
             Ok(answer) => answer,
             Err(error) => {
-                negotiation.before_offer = None;
-                negotiation.is_offer_due = true;
+                negotiation.offer_again.0 = Instant::now() + limits::REFUSED_ANSWER_PAUSE;
                 negotiator.wake_after(limits::REFUSED_ANSWER_PAUSE);
                 return Err(error);
             }
