@@ -19,7 +19,7 @@ pub struct SdpRecord {
     /// 1: everything, 2: nothing, 3: as many tracks as there are sections. 0 is invalid.
     #[prost(uint32, tag = "1")]
     pub plan: u32,
-    /// Whom a player plays.
+    /// The peer that a player plays; absent: all.
     #[prost(string, optional, tag = "2")]
     pub only: Option<String>,
     /// `o=` of this side.
