@@ -489,8 +489,9 @@ pub const DESCRIPTIONS_BURST: f64 = 50.0;
 pub const NEGOTIATION_PAUSE: Duration = Duration::from_millis(20);
 /// Retry-After of a player in a room in which nothing is published.
 pub const PLAYER_PAUSE: Duration = Duration::from_secs(2);
-/// Bytes of the body of a request with a description or a fragment. A longer one gets status 413.
-pub const WHIP_BODY_BYTES_MAX: usize = sdp::limits::DESCRIPTION_BYTES_MAX;
+/// Bytes of the body of a request with a description or a fragment: as in a message of the signal channel. A longer
+/// one gets status 413.
+pub const WHIP_BODY_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
 /// Requests to WHIP and WHEP of one IPv4 address or IPv6 /64, before anything else of them is looked at: a school in
 /// which every player retries. A further one gets status 429.
 pub const WHIP_REQUESTS_PER_ADDRESS_PER_SECOND: f64 = 50.0;

@@ -20,6 +20,7 @@ fn produce_in(transport: &str, codec: &str, backup_for: &str) -> Payload {
     let Payload::ProduceMedia(mut media) = produce(transport, "video") else { unreachable!() };
     let parameters = media.rtp_parameters.as_mut().expect("there are some");
     parameters.codecs.retain(|parameters| parameters.mime_type.eq_ignore_ascii_case(codec));
+    parameters.codecs.truncate(1);
     assert_eq!(parameters.codecs.len(), 1);
     Payload::ProduceMedia(proto::ProduceMedia { backup_for: backup_for.into(), ..media })
 }

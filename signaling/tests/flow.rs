@@ -152,7 +152,7 @@ async fn every_error_has_its_code_and_keeps_the_connection() {
         assert_eq!(ada.fails(Payload::JoinRoom(join(room, ""))).await, ErrorCode::BadMessage, "{room}");
     }
     assert_eq!(ada.fails(Payload::JoinRoom(join("r", &"n".repeat(65)))).await, ErrorCode::BadMessage);
-    assert_eq!(ada.fails(Payload::Offer(proto::Offer::default())).await, ErrorCode::SdpFlowUnsupported);
+    assert_eq!(ada.fails(Payload::Offer(proto::Offer::default())).await, ErrorCode::WrongState);
     assert_eq!(ada.fails(Payload::Ack(proto::Ack {})).await, ErrorCode::UnsupportedMessage);
     ada.join(join("r", "Ada")).await;
     bob.join(join("r", "Bob")).await;
@@ -166,7 +166,7 @@ async fn every_error_has_its_code_and_keeps_the_connection() {
             dtls_parameters: dtls(role),
         })
     };
-    assert_eq!(ada.fails(connect(&send, "server")).await, ErrorCode::BadMessage);
+    assert_eq!(ada.fails(connect(&send, "peer")).await, ErrorCode::BadMessage);
     assert_eq!(bob.fails(connect(&send, "client")).await, ErrorCode::NoSuchTransport, "it is Ada's");
     assert_eq!(ada.fails(connect("", "client")).await, ErrorCode::NoSuchTransport);
     assert_eq!(ada.fails(produce(&recv, "video")).await, ErrorCode::WrongDirection);

@@ -605,3 +605,64 @@ async fn negotiations_outlive_the_process() {
     // The player has nothing left to play, and waits.
     assert!(second.rooms.has_resource(playing("stage", &player)));
 }
+
+#[tokio::test]
+async fn client_that_holds_and_continues_gets_its_tracks_again() {
+    let (_engine, signaling) = start();
+    let (_ada, _) = publisher(&signaling, "stage").await;
+    let bob = signaling.client();
+    bob.join(join("stage", "Bob")).await;
+    assert_eq!(directions(&offers(&bob, &watching()).await), [Direction::SendOnly; 2]);
+    let held = watching().replace("a=recvonly", "a=inactive");
+    assert_eq!(directions(&offers(&bob, &held).await), [Direction::Inactive; 2]);
+    assert_eq!(directions(&offers(&bob, &watching()).await), [Direction::SendOnly; 2]);
+}
+
+#[tokio::test]
+async fn offer_that_fails_changes_nothing() {
+    let (_engine, signaling) = start();
+    let mut bob = signaling.client();
+    bob.join(join("stage", "Bob")).await;
+    let ada = signaling.client();
+    ada.join(join("stage", "Ada")).await;
+    assert_eq!(directions(&offers(&ada, &sending()).await), [Direction::RecvOnly; 2]);
+    let mut seen = 0;
+    while seen < 2 {
+        seen += usize::from(matches!(bob.notification().await, Payload::NewProducer(_)));
+    }
+    // Another audio track, and a source that is too long: nothing is closed for it.
+    let changed = sending().replace("a=extmap:1 ", "a=extmap:9 ");
+    let wrong = Payload::Offer(proto::Offer {
+        sdp: changed,
+        tracks: vec![proto::OfferedTrack { mid: "1".into(), source: "x".repeat(limits::SOURCE_LEN_MAX + 1) }],
+        ..Default::default()
+    });
+    assert_eq!(ada.fails(wrong).await, ErrorCode::BadMessage);
+    bob.no_more_notifications();
+    assert_eq!(directions(&offers(&ada, &sending()).await), [Direction::RecvOnly; 2]);
+    bob.no_more_notifications();
+}
+
+#[tokio::test]
+async fn mids_of_the_server_are_none_of_the_client() {
+    let (_engine, signaling) = start();
+    let mut bob = signaling.client();
+    bob.join(join("stage", "Bob")).await;
+    let own = watching()
+        .replace("a=mid:0", "a=mid:s0")
+        .replace("a=mid:1", "a=mid:s4294967295")
+        .replace("BUNDLE 0 1", "BUNDLE s0 s4294967295");
+    offers(&bob, &own).await;
+    let eve = signaling.client();
+    eve.join(join("stage", "Eve")).await;
+    let send = eve.transport("send").await.id;
+    eve.produce(&send, "video").await;
+    eve.produce(&send, "video").await;
+    let mut text = offered(&mut bob).await;
+    while read(&text).sections.len() < 3 {
+        bob.done(answer(&accepting(&text))).await;
+        text = offered(&mut bob).await;
+    }
+    let mids: Vec<_> = read(&text).sections.into_iter().map(|section| section.mid).collect();
+    assert_eq!(mids, ["s0", "s4294967295", "s1"]);
+}

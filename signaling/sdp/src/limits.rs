@@ -10,6 +10,8 @@ pub const LINES_MAX: usize = 8_192;
 pub const SECTIONS_MAX: usize = 64;
 /// Formats (payload types) of a section, and each list of attributes about them. A section with more is refused.
 pub const FORMATS_MAX: usize = 128;
+/// Bytes of the parameters of a payload type: browsers write 80. Longer ones are refused.
+pub const PARAMETERS_BYTES_MAX: usize = 1_024;
 /// Header extensions, SSRCs, groups of SSRCs and candidates of a section, each. A section with more is refused.
 pub const ATTRIBUTES_MAX: usize = 128;
 /// RIDs of a section, and entries of its simulcast line. A section with more is refused.

@@ -3,7 +3,9 @@
 use crate::attribute::{Attributes, number, token, word};
 use crate::candidate::Candidate;
 use crate::error::SdpError;
-use crate::limits::{ATTRIBUTES_MAX, FINGERPRINTS_MAX, FORMATS_MAX, RIDS_MAX, TOKEN_BYTES_MAX};
+use crate::limits::{
+    ATTRIBUTES_MAX, FINGERPRINTS_MAX, FORMATS_MAX, PARAMETERS_BYTES_MAX, RIDS_MAX, TOKEN_BYTES_MAX,
+};
 use crate::simulcast::Simulcast;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -219,6 +221,7 @@ pub struct Fmtp {
 impl Fmtp {
     fn parse(text: &str) -> Option<Self> {
         let (payload_type, text) = text.split_once(' ')?;
+        (text.len() <= PARAMETERS_BYTES_MAX).then_some(())?;
         let mut parameters = BTreeMap::new();
         for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
             if parameters.len() == ATTRIBUTES_MAX {
@@ -539,7 +542,12 @@ impl Section {
                 "a payload type, and a name/clock rate",
                 RtpMap::parse,
             )?,
-            fmtps: own.read("fmtp", FORMATS_MAX, "a payload type and parameters", Fmtp::parse)?,
+            fmtps: own.read(
+                "fmtp",
+                FORMATS_MAX,
+                "a payload type and at most 1024 bytes of parameters",
+                Fmtp::parse,
+            )?,
             feedback: own.read(
                 "rtcp-fb",
                 8 * FORMATS_MAX,
@@ -572,6 +580,14 @@ impl Section {
         let mut ids = BTreeSet::new();
         if self.rids.iter().any(|rid| !ids.insert((&rid.id, rid.is_sent))) {
             return refused("a RID is there twice");
+        }
+        let mut numbers = BTreeSet::new();
+        if self.formats.iter().any(|format| !numbers.insert(format)) {
+            return refused("a format is there twice");
+        }
+        let mut numbers = BTreeSet::new();
+        if self.rtpmaps.iter().any(|map| !numbers.insert(map.payload_type)) {
+            return refused("a payload type has two codecs");
         }
         let mut ids = BTreeSet::new();
         if self.extmaps.iter().any(|extmap| !ids.insert(extmap.id)) {

@@ -571,3 +571,18 @@ fn own_offer_is_valid() {
         assert_eq!((own.ssrcs.len(), own.ssrc_groups.len(), own.setup), (2, 1, Some(Setup::ActPass)));
     }
 }
+
+#[test]
+fn repeated_formats_and_long_parameters_are_refused() {
+    let text = vector("chrome-offer-av-plain.sdp");
+    let repeated = text.replace("UDP/TLS/RTP/SAVPF 96 ", "UDP/TLS/RTP/SAVPF 96 96 ");
+    let two =
+        text.replacen("a=rtpmap:96 VP8/90000\r\n", "a=rtpmap:96 VP8/90000\r\na=rtpmap:96 VP9/90000\r\n", 1);
+    let long =
+        text.replacen("a=rtpmap:96 ", &format!("a=fmtp:96 x={}\r\na=rtpmap:96 ", "y".repeat(1_100)), 1);
+    for (wrong, word) in [(repeated, "twice"), (two, "two codecs"), (long, "1024 bytes")] {
+        assert_ne!(wrong, text);
+        let error = Description::parse(&wrong).expect_err(word).to_string();
+        assert!(error.contains(word) && error.contains("mid 1"), "{word}: {error}");
+    }
+}

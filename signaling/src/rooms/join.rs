@@ -29,7 +29,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The result of checking the token of a join.
-enum TokenCheck {
+pub(super) enum TokenCheck {
     /// Development mode, and no token was sent.
     NotRequired,
     Valid(Session),
@@ -95,24 +95,21 @@ impl Rooms {
         self.enter(connection, &join, token, false).await
     }
 
-    /// Joins a client of HTTP: with a session that was checked, or with the token in `join`. `is_hidden`: the
-    /// others are not notified of it.
-    pub(super) async fn join_by_http(
-        self: &Arc<Self>,
-        connection: &Connection,
+    /// Checks what a client of HTTP shows: a session that was checked, or the token in `join`.
+    pub(super) fn check_entrance(
+        &self,
         join: &JoinRoom,
         session: Option<Session>,
-        is_hidden: bool,
-    ) -> Result<Payload, RequestError> {
+    ) -> Result<TokenCheck, RequestError> {
         check(join)?;
-        let token = match session {
-            Some(session) => TokenCheck::Valid(session),
-            None => self.admit(join)?,
-        };
-        self.enter(connection, join, token, is_hidden).await
+        match session {
+            Some(session) => Ok(TokenCheck::Valid(session)),
+            None => self.admit(join),
+        }
     }
 
-    async fn enter(
+    /// `is_hidden`: the others are not notified of the client.
+    pub(super) async fn enter(
         self: &Arc<Self>,
         connection: &Connection,
         join: &JoinRoom,

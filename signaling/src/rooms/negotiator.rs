@@ -115,8 +115,6 @@ pub(super) struct Negotiation {
     pub(super) allows_mixed: bool,
     /// The sections of all descriptions, in their order.
     pub(super) lines: Vec<Line>,
-    /// Number of the next MID of this side.
-    pub(super) next_mid: u32,
     /// The lines before an offer of this side that has no answer yet.
     pub(super) before_offer: Option<Vec<Line>>,
     /// When an offer of this side without an answer is made again, and the pause after that.
@@ -149,6 +147,8 @@ pub(super) struct Line {
     pub(super) is_guess: bool,
     pub(super) publish: Option<Published>,
     pub(super) play: Option<Played>,
+    /// The track that was on it before the client stopped receiving.
+    pub(super) held: Option<ProducerId>,
     /// Whether another track may be put on it: browsers report a new track only after a description in which the
     /// section had none.
     pub(super) is_free: bool,

@@ -55,17 +55,14 @@ pub struct SdpRecord {
     /// `a=extmap-allow-mixed`.
     #[prost(bool, tag = "13")]
     pub allows_mixed: bool,
-    /// Number of the next MID of this side.
-    #[prost(uint32, tag = "14")]
-    pub next_mid: u32,
     /// What sections can have: each once.
-    #[prost(message, repeated, tag = "15")]
+    #[prost(message, repeated, tag = "14")]
     pub media: Vec<MediaRecord>,
     /// The sections.
-    #[prost(message, repeated, tag = "16")]
+    #[prost(message, repeated, tag = "15")]
     pub lines: Vec<LineRecord>,
     /// Number of sections at the end that are in an offer without an answer only.
-    #[prost(uint32, tag = "17")]
+    #[prost(uint32, tag = "16")]
     pub unanswered: u32,
 }
 
@@ -223,7 +220,6 @@ impl SdpRecord {
             is_active: of.own.setup == Setup::Active,
             candidates: of.own.candidates.iter().map(Candidate::to_string).collect(),
             allows_mixed: of.allows_mixed,
-            next_mid: of.next_mid,
             media,
             lines,
             unanswered: of.before_offer.as_ref().map_or(0, |before| (of.lines.len() - before.len()) as u32),
@@ -267,7 +263,6 @@ impl SdpRecord {
             },
             allows_mixed: self.allows_mixed,
             lines,
-            next_mid: self.next_mid,
             // The client may have the last offer of the former process, with an answer that was lost, or not.
             before_offer,
             offer_again: (Instant::now(), limits::OFFER_PAUSE),
@@ -332,6 +327,7 @@ impl LineRecord {
             is_free: play.is_none(),
             publish,
             play,
+            held: None,
         })
     }
 }

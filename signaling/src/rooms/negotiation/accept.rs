@@ -1,10 +1,11 @@
 //! Descriptions of a client: its offers, and its answers to the offers of this side.
 
 use super::apply::Opened;
+use crate::auth::token::check_source;
 use crate::limits;
 use crate::proto::{self, ErrorCode, OfferedTrack, RtpParameters, signal::Payload};
 use crate::request_error::RequestError;
-use crate::rooms::lookup::not_joined;
+use crate::rooms::lookup::{check_publish, not_joined};
 use crate::rooms::negotiator::{Line, Negotiation, Negotiator, Plan, Remote};
 use crate::rooms::object::Object;
 use crate::rooms::state::PeerId;
@@ -97,6 +98,8 @@ impl Rooms {
         let mut next = match known.cloned() {
             Some(mut known) => {
                 self.withdraw_offer(&mut known);
+                // An offer that failed may have closed a part of them.
+                self.state().drop_ended(&mut known.lines);
                 if known.remote.ice_ufrag != remote.ice_ufrag {
                     self.restart_transport(peer, &mut known).await?;
                 }
@@ -113,7 +116,6 @@ impl Rooms {
                     own,
                     allows_mixed: false,
                     lines: Vec::new(),
-                    next_mid: next_mid(&offer.description),
                     before_offer: None,
                     offer_again: (Instant::now(), limits::OFFER_PAUSE),
                     is_offer_due: false,
@@ -183,6 +185,7 @@ impl Rooms {
                 "sdp: a later offer has at least as many sections as the last description (RFC 8829 §5.2.2)",
             ));
         }
+        self.check_tracks(peer, plan, offer, tracks)?;
         let mut first_refusal = None;
         for (index, section) in sections.iter().enumerate() {
             let kind = kind(section);
@@ -211,6 +214,43 @@ impl Rooms {
             Some(refusal) if !negotiation.lines.iter().any(|line| line.is_accepted) => Err(refusal),
             _ => Ok(()),
         }
+    }
+
+    /// Checks all tracks of an offer, before anything is closed or opened for it.
+    fn check_tracks(
+        &self,
+        peer: PeerId,
+        plan: &Plan,
+        offer: &CheckedOffer,
+        tracks: &[OfferedTrack],
+    ) -> Result<(), RequestError> {
+        if matches!(plan, Plan::Fill { .. }) {
+            return Ok(());
+        }
+        let mut count = 0;
+        let mut counts = [0; 2];
+        for (index, section) in offer.description.sections.iter().enumerate() {
+            let Some(kind) = kind(section).filter(|_| section.direction.sends()) else { continue };
+            let number = &mut counts[usize::from(kind == Kind::Video)];
+            let source = source(tracks, section, kind, *number)?;
+            *number += 1;
+            if !offer.is_acceptable(index) || publish(section, kind, &self.media).is_err() {
+                continue;
+            }
+            check_source(&source).map_err(|wanted| RequestError::bad(format!("source must be {wanted}")))?;
+            let state = self.state();
+            let owner = state.peers.get(&peer).ok_or_else(not_joined)?;
+            check_publish(&owner.permissions, &source)?;
+            if let Some(room) = state.rooms.get(&owner.room) {
+                room.policy.check_publish(&owner.permissions)?;
+            }
+            count += 1;
+        }
+        if count > limits::PRODUCERS_PER_PEER_MAX {
+            let text = format!("a peer has at most {} producers", limits::PRODUCERS_PER_PEER_MAX);
+            return Err(RequestError::limit(text));
+        }
+        Ok(())
     }
 
     /// Brings a line into line with its section. Returns why the section is rejected, if it is.
@@ -259,7 +299,12 @@ impl Rooms {
         }
         if let Some(ended) = line.play.take_if(|_| !section.direction.receives() || usable.is_none()) {
             self.close(Object::Consumer(ended.consumer));
+            line.held = usable.is_some().then_some(ended.producer);
             negotiation.refused.insert(ended.producer);
+        } else if section.direction.receives()
+            && let Some(held) = line.held.take()
+        {
+            negotiation.refused.remove(&held);
         }
         let line = &mut negotiation.lines[index];
         if let (false, Some(kind), Some(publishing)) = (is_same, usable, publishing) {
@@ -331,6 +376,9 @@ impl Rooms {
             if let Some(refused) = line.play.take_if(|_| !takes || !can_play) {
                 self.close(Object::Consumer(refused.consumer));
                 negotiation.refused.insert(refused.producer);
+                // The client may receive again later.
+                line.held = (!section.is_rejected() && can_play).then_some(refused.producer);
+                line.section = Arc::new(Section { direction: section.direction, ..(*line.section).clone() });
                 line.is_free = true;
             }
         }
@@ -365,6 +413,7 @@ impl Line {
             is_guess: false,
             publish: None,
             play: None,
+            held: None,
             is_free: true,
         }
     }
@@ -388,13 +437,6 @@ fn source(
         (Kind::Video, _) => "screen",
     };
     Ok(name.to_owned())
-}
-
-/// The first number for the MIDs of this side: the client may have sections of a former negotiation.
-fn next_mid(offer: &Description) -> u32 {
-    let numbers =
-        offer.sections.iter().filter_map(|section| section.mid.strip_prefix('s')?.parse::<u32>().ok());
-    numbers.max().map_or(0, |last| last.saturating_add(1))
 }
 
 /// Whether a text has the form of a candidate; its transport or kind may be unknown here.

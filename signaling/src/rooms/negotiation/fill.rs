@@ -70,7 +70,6 @@ impl Rooms {
                     && negotiation.lines.last().is_some_and(|line| line.play.is_none())
                 {
                     negotiation.lines.pop();
-                    negotiation.next_mid = negotiation.next_mid.saturating_sub(1);
                 }
             }
         }
@@ -120,9 +119,10 @@ impl Rooms {
         let known: Vec<&Section> =
             negotiation.lines.iter().filter(|line| line.is_accepted).map(|line| &*line.section).collect();
         let is_guess = known.iter().all(|section| kind_of(section) != Some(kind));
-        let mid = format!("s{}", negotiation.next_mid);
+        let is_used = |mid: &String| negotiation.lines.iter().any(|line| line.section.mid == *mid);
+        let mid =
+            (0..=negotiation.lines.len()).map(|number| format!("s{number}")).find(|mid| !is_used(mid))?;
         let section = template(mid, kind, &known, &self.media);
-        negotiation.next_mid += 1;
         negotiation.lines.push(Line {
             section: Arc::new(section),
             kind: Some(kind),
@@ -131,6 +131,7 @@ impl Rooms {
             is_guess,
             publish: None,
             play: None,
+            held: None,
             is_free: true,
         });
         Some(negotiation.lines.len() - 1)

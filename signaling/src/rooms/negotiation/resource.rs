@@ -10,6 +10,7 @@ use crate::rooms::lookup::{gone, parse_id, permitted, turn_user};
 use crate::rooms::negotiator::{Negotiator, Plan};
 use crate::rooms::state::{PeerId, State};
 use crate::rooms::{Connection, Rooms};
+use crate::sdp::{check_offer, parse, peer_dtls};
 use control::{Encoding, Kind, ProducerId};
 use sdp::Fragment;
 use std::fmt::Write;
@@ -125,9 +126,12 @@ impl Rooms {
     ) -> Result<Resource, RequestError> {
         let Visitor { address, room, token, session, name } = visitor;
         let is_player = matches!(plan, Plan::Fill { .. });
-        let (connection, queue) = self.connect(address);
         let join = JoinRoom { room, token, display_name: name, ..JoinRoom::default() };
-        let joined = match self.join_by_http(&connection, &join, session, is_player).await {
+        let entrance = self.check_entrance(&join, session)?;
+        // Before the join: the others learn nothing of an offer that cannot be read.
+        peer_dtls(check_offer(parse(sdp)?)?.tagged())?;
+        let (connection, queue) = self.connect(address);
+        let joined = match self.enter(&connection, &join, entrance, is_player).await {
             Ok(Payload::Joined(joined)) => joined,
             other => {
                 self.disconnect(&connection);
