@@ -432,6 +432,8 @@ async fn encoder_is_a_peer_until_it_deletes_its_resource_or_vanishes() {
         ResourceName { is_player: true, ..name },
         ResourceName { room: "other", ..name },
         ResourceName { id: &resource.id[..resource.id.len() - 2], ..name },
+        ResourceName { id: &format!("{}x", resource.id), ..name },
+        ResourceName { id: &format!("{}0", resource.id), ..name },
         ResourceName { id: "", ..name },
         ResourceName { id: &resource.id.replace(|c: char| c.is_ascii_digit(), "é"), ..name },
     ] {

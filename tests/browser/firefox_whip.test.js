@@ -1,4 +1,6 @@
-// Firefox with bare connections over WHIP and WHEP, with Chromium in the same room.
+// Firefox with bare connections over WHIP and WHEP, with Chromium in the same room. On loopback, its media goes
+// over the TURN servers of the answer. `firefox_direct.test.js` runs this file in a namespace with another address
+// in LEAT_DIRECT_IP, to which Firefox sends directly.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -10,6 +12,8 @@ import { machineLoad, TEST_LIMIT, until } from './lib/wait.js';
 import { WhipPage } from './lib/whip.js';
 
 const FRAMES = 60;
+const DIRECT_IP = process.env.LEAT_DIRECT_IP;
+const relays = DIRECT_IP === undefined;
 
 let firefox;
 
@@ -22,13 +26,14 @@ after(() => firefox?.close());
 /** Runs a test with a server, Chromium, and a page of another site in Firefox. */
 async function withPage(t, body) {
   const site = await Site.start();
-  const leat = await Leat.start();
+  const leat = await Leat.start(relays ? [] : ['--listen-ip', DIRECT_IP]);
   const chromium = await launch();
   const opened = await openPage(firefox, site.url);
   const page = WhipPage.over(opened, 'Firefox');
   try {
     await until('the page is loaded', () => page.run(() => window.whip !== undefined));
     await body({ leat, site, chromium, page });
+    assert.equal((await page.streams()).type, relays ? 'relay' : 'host', 'the type of the candidate of Firefox');
     assert.deepEqual(page.errors, [], 'uncaught in the page of Firefox');
   } catch (error) {
     t.diagnostic(`--- Firefox\n${page.errors.join('\n')}\n--- leat up\n${leat.log}\n--- machine\n${machineLoad()}`);
@@ -47,7 +52,7 @@ for (const codec of ['video/VP8', 'video/VP9']) {
       const room = 'millpond';
       const ada = await Peer.open(chromium, leat.url, { room, name: 'Ada', camera: [withoutDevices] });
       await ada.connected();
-      await page.publish(`${leat.url}/whip/${room}?name=Grace`, { codec, relays: true });
+      await page.publish(`${leat.url}/whip/${room}?name=Grace`, { codec, relays });
       await ada.receives(['Grace']);
       const start = await ada.stream('Grace', 'video');
       await until(`${FRAMES} frames`, async () => (await ada.stream('Grace', 'video')).frames - start.frames >= FRAMES);
@@ -63,7 +68,7 @@ for (const codec of ['video/VP8', 'video/VP9']) {
       const room = 'millpond';
       const camera = await WhipPage.open(chromium, site, 'Camera');
       await camera.publish(`${leat.url}/whip/${room}?name=Camera`, { codec });
-      await page.play(`${leat.url}/whep/${room}`, { relays: true });
+      await page.play(`${leat.url}/whep/${room}`, { relays });
       const { received } = await page.receives({ frames: FRAMES });
       assert.equal(received.find(({ kind }) => kind === 'video').codec, codec);
       await page.shows();
@@ -77,7 +82,7 @@ test('an ICE restart of Firefox keeps its streams', TEST_LIMIT, (t) =>
     const room = 'millpond';
     const ada = await Peer.open(chromium, leat.url, { room, name: 'Ada', camera: [withoutDevices] });
     await ada.connected();
-    await page.publish(`${leat.url}/whip/${room}?name=Grace`, { relays: true });
+    await page.publish(`${leat.url}/whip/${room}?name=Grace`, { relays });
     await ada.receives(['Grace']);
     const answer = await page.run(() => window.whip.restartIce(0));
     assert.equal(answer.status, 200, answer.body);

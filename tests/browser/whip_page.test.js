@@ -44,10 +44,10 @@ test('one page publishes, another waits for it and plays it', TEST_LIMIT, async 
     for (const one of [camera, player]) {
       await until(`${FRAMES} frames`, async () => (await frames(one)) >= FRAMES);
       const row = await one.page.locator('.streams tr[data-kind="video"]').first().textContent();
-      assert.match(row, /VP8.*640×360/);
+      assert.match(row, /VP8.*\d×\d/);
     }
     const video = player.page.locator('video');
-    await until('the picture is shown', () => video.evaluate((video) => video.videoWidth === 640 && !video.paused));
+    await until('the picture is shown', () => video.evaluate((video) => video.videoWidth > 0 && !video.paused));
 
     await player.press('Stop');
     await isIn('idle', player);

@@ -348,3 +348,23 @@ test('the URL of a session is a secret, which permits its requests without the t
   assert.equal((await patch(url, { etag: response.headers.get('ETag') })).status, 204);
   assert.equal((await fetch(url, { method: 'DELETE' })).status, 200);
 });
+
+test('a stream key publishes into its room under its label, until it is revoked', TEST_LIMIT, async (t) => {
+  const printed = closed.shell(`leat stream-keys add --room ${ROOM} --label 'Camera 2'`);
+  const [id, key] = ['id', 'key'].map((name) => new RegExp(`^${name}: (\\S+)$`, 'm').exec(printed)[1]);
+  const headers = bearer(key);
+  const ada = await SignalClient.join(closed.url, ROOM, 'Ada', token());
+  t.after(() => ada.close());
+
+  const response = await send(`${closed.url}/whip/${ROOM}`, { headers });
+  assert.equal(response.status, 201, await response.text());
+  const joined = () => ada.notifications.filter((payload) => payload.case === 'peerJoined');
+  await until('Ada sees the encoder', () => joined().some(({ value }) => value.peer.displayName === 'Camera 2'));
+
+  await assertProblem(await send(`${closed.url}/whip/mill-race`, { headers }), 401);
+  // A stream key is no token: it does not play.
+  await assertProblem(await send(`${closed.url}/whep/${ROOM}`, { headers, body: PLAYER_OFFER }), 401);
+
+  closed.shell(`leat stream-keys revoke ${id}`);
+  await until('the key is refused', async () => (await send(`${closed.url}/whip/${ROOM}`, { headers })).status === 401);
+});

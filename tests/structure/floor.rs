@@ -89,7 +89,11 @@ pub const PLAN: &[CrateRule] = &[
     top("leat-bus", "signaling/bus", &[]),
     top("leat-sdp", "signaling/sdp", &[]),
     top("leat-stores", "signaling/stores", &[]),
-    top("leat-signaling", "signaling", &["leat-bus", "leat-control", "leat-log", "leat-shm", "leat-stores"]),
+    top(
+        "leat-signaling",
+        "signaling",
+        &["leat-bus", "leat-control", "leat-log", "leat-sdp", "leat-shm", "leat-stores"],
+    ),
     top(
         "leat-turn",
         "turn",

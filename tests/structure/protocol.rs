@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Commands and fields that signaling does not use yet, and what will use them. An entry that is in use is an
 /// error.
 pub const LATER: &[(&str, &str)] = &[
-    ("Command::ConnectTransportAs", "clients that are the DTLS server, or whose fingerprint is not SHA-256"),
     ("Command::RequestKeyframe", "a keyframe at the request of an application"),
     ("Command::SetBitrates.min_outgoing_bps", "a bound that an operator sets for a transport"),
     ("Event::StatsEnd", "statistics of a room and of a worker"),

@@ -19,7 +19,7 @@ pub struct SdpRecord {
     /// 1: everything, 2: nothing, 3: as many tracks as there are sections. 0 is invalid.
     #[prost(uint32, tag = "1")]
     pub plan: u32,
-    /// Whom a player plays.
+    /// The peer that a player plays; absent: all.
     #[prost(string, optional, tag = "2")]
     pub only: Option<String>,
     /// `o=` of this side.
@@ -64,6 +64,9 @@ pub struct SdpRecord {
     /// The sections.
     #[prost(message, repeated, tag = "16")]
     pub lines: Vec<LineRecord>,
+    /// Number of sections at the end that are in an offer without an answer only.
+    #[prost(uint32, tag = "17")]
+    pub unanswered: u32,
 }
 
 /// Codecs and header extensions.
@@ -223,6 +226,7 @@ impl SdpRecord {
             next_mid: of.next_mid,
             media,
             lines,
+            unanswered: of.before_offer.as_ref().map_or(0, |before| (of.lines.len() - before.len()) as u32),
         }
     }
 
@@ -241,6 +245,8 @@ impl SdpRecord {
         let media: Vec<LocalMedia> = self.media.iter().map(MediaRecord::media).collect::<Option<_>>()?;
         let lines: Vec<Line> =
             self.lines.iter().map(|line| line.line(&media, exists)).collect::<Option<_>>()?;
+        let answered = lines.len().saturating_sub(self.unanswered as usize);
+        let before_offer = (answered < lines.len()).then(|| lines[..answered].to_vec());
         let setup = if self.is_active { Setup::Active } else { Setup::Passive };
         Some(Negotiation {
             session_id: self.session_id,
@@ -262,9 +268,9 @@ impl SdpRecord {
             allows_mixed: self.allows_mixed,
             lines,
             next_mid: self.next_mid,
-            before_offer: None,
+            // The client may have the last offer of the former process, with an answer that was lost, or not.
+            before_offer,
             offer_again: (Instant::now(), limits::OFFER_PAUSE),
-            // The client may have the last offer of the former process, with an answer that was lost.
             is_offer_due: true,
             refused: BTreeSet::new(),
         })

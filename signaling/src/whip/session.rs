@@ -31,7 +31,7 @@ pub(super) struct Wishes {
 struct LayersBody {
     /// The MID; without it, the first video section.
     media_id: Option<String>,
-    /// An encoding of simulcast: its RID, or its number from 0, the smallest.
+    /// An encoding of simulcast, as in the event `layers`.
     encoding_id: Option<String>,
     spatial_layer_id: Option<u8>,
     temporal_layer_id: Option<u8>,

@@ -141,7 +141,7 @@ async function restartIce(index) {
 async function streams(index) {
   const connection = connections[index];
   const report = await connection.getStats();
-  const rows = { state: connection.connectionState, sent: [], received: [], local: undefined };
+  const rows = { state: connection.connectionState, sent: [], received: [], local: undefined, type: undefined };
   for (const stats of report.values()) {
     const codec = report.get(stats.codecId)?.mimeType ?? '';
     const row = { kind: stats.kind, mid: stats.mid, rid: stats.rid ?? '', codec, height: stats.frameHeight ?? 0 };
@@ -157,7 +157,8 @@ async function streams(index) {
       });
     // The candidate pair in use, in Firefox and in Chromium.
     const pair = stats.type === 'candidate-pair' && stats.selected ? stats : report.get(stats.selectedCandidatePairId);
-    if (pair) rows.local = report.get(pair.localCandidateId)?.usernameFragment;
+    const local = pair && report.get(pair.localCandidateId);
+    if (local) [rows.local, rows.type] = [local.usernameFragment, local.candidateType];
   }
   return rows;
 }

@@ -113,7 +113,7 @@ impl Rooms {
                     own,
                     allows_mixed: false,
                     lines: Vec::new(),
-                    next_mid: 0,
+                    next_mid: next_mid(&offer.description),
                     before_offer: None,
                     offer_again: (Instant::now(), limits::OFFER_PAUSE),
                     is_offer_due: false,
@@ -305,8 +305,7 @@ impl Rooms {
         let answer = match answered {
             Ok(answer) => answer,
             Err(error) => {
-                negotiation.before_offer = None;
-                negotiation.is_offer_due = true;
+                negotiation.offer_again.0 = Instant::now() + limits::REFUSED_ANSWER_PAUSE;
                 negotiator.wake_after(limits::REFUSED_ANSWER_PAUSE);
                 return Err(error);
             }
@@ -389,6 +388,13 @@ fn source(
         (Kind::Video, _) => "screen",
     };
     Ok(name.to_owned())
+}
+
+/// The first number for the MIDs of this side: the client may have sections of a former negotiation.
+fn next_mid(offer: &Description) -> u32 {
+    let numbers =
+        offer.sections.iter().filter_map(|section| section.mid.strip_prefix('s')?.parse::<u32>().ok());
+    numbers.max().map_or(0, |last| last.saturating_add(1))
 }
 
 /// Whether a text has the form of a candidate; its transport or kind may be unknown here.

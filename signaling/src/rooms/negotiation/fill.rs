@@ -43,6 +43,7 @@ impl Rooms {
             (playable, known, has_changed)
         };
         let (playable, known, has_changed) = playable;
+        let line_count = negotiation.lines.len();
         let mut filled = Filled { has_changed, retry_after: None };
         for line in &mut negotiation.lines {
             if let Some(ended) = line.play.take_if(|play| !known.contains(&play.producer)) {
@@ -64,6 +65,13 @@ impl Rooms {
             for track in tracks.iter().filter(|track| !played.contains(&track.producer)) {
                 let Some(index) = self.free_line(negotiation, plan, kind, may_add) else { break };
                 self.put(peer, negotiation, index, track.producer, opened, &mut filled).await;
+                // A section that was added for it is of no use if it cannot be played.
+                if negotiation.lines.len() > line_count
+                    && negotiation.lines.last().is_some_and(|line| line.play.is_none())
+                {
+                    negotiation.lines.pop();
+                    negotiation.next_mid = negotiation.next_mid.saturating_sub(1);
+                }
             }
         }
         filled
@@ -154,13 +162,6 @@ impl Rooms {
                             Some(filled.retry_after.map_or(pause, |earlier| earlier.min(pause)));
                     }
                     None => _ = negotiation.refused.insert(producer),
-                }
-                // A section that was added for it is of no use; it is the last one.
-                let is_unused = index + 1 == negotiation.lines.len();
-                let is_new = negotiation.lines[index].is_assumed && negotiation.before_offer.is_none();
-                if is_unused && is_new {
-                    negotiation.lines.pop();
-                    negotiation.next_mid = negotiation.next_mid.saturating_sub(1);
                 }
             }
         }

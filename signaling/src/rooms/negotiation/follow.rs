@@ -51,27 +51,22 @@ impl Rooms {
             *current = None;
             return false;
         }
-        if negotiator.take_missed()
-            && let Some(known) = current.as_mut()
-        {
-            known.before_offer = None;
-            known.is_offer_due = true;
-        }
-        let is_away = self.state().peers.get(&peer).is_none_or(|peer| peer.socket.is_none());
-        if let Some(known) = current.as_mut().filter(|known| known.before_offer.is_some()) {
+        let Some(known) = current.as_mut() else { return true };
+        known.is_offer_due |= negotiator.take_missed();
+        if known.before_offer.is_some() && !known.is_offer_due {
             let (at, _) = known.offer_again;
             let now = Instant::now();
+            let is_away = self.state().peers.get(&peer).is_none_or(|peer| peer.socket.is_none());
             if is_away || at > now {
                 // A client that is away gets an offer when it is back.
-                negotiator.retry_in(at.saturating_duration_since(now).max(limits::OFFER_PAUSE));
+                negotiator.retry_in(at.saturating_duration_since(now).max(limits::NEGOTIATION_PAUSE));
                 return true;
             }
-            known.before_offer = None;
             known.is_offer_due = true;
         }
-        let Some(known) = current.as_ref() else { return true };
-        let before = known.lines.clone();
         let mut next = known.clone();
+        // The client may have seen nothing of an offer without an answer.
+        let before = next.before_offer.take().unwrap_or_else(|| known.lines.clone());
         let mut opened = Opened::new(self);
         let may_add = negotiator.plan == Plan::Everything;
         let filled = self.fill(peer, &negotiator.plan, &mut next, may_add, &mut opened).await;

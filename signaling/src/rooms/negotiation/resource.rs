@@ -181,7 +181,8 @@ impl Rooms {
         let secret: Option<Vec<u8>> = (0..secret.len() / 2)
             .map(|index| u8::from_str_radix(secret.get(2 * index..2 * index + 2)?, 16).ok())
             .collect();
-        let secret = secret.filter(|bytes| bytes.len() == limits::SECRET_BYTES)?;
+        let is_whole = name.id.len() == 16 + 2 * limits::SECRET_BYTES;
+        let secret = secret.filter(|bytes| is_whole && bytes.len() == limits::SECRET_BYTES)?;
         let state = self.state();
         let entry = state.peers.get(&peer).filter(|entry| is_secret_of(entry, &secret))?;
         let negotiator = entry.negotiator.clone()?;
