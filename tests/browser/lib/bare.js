@@ -198,7 +198,10 @@ export class Bare {
       async ({ indices, stop }) => {
         for (const transceiver of indices.map((index) => published[index])) {
           // Chromium needs negotiation without end after the stop of a transceiver that was in no description.
-          while (stop && transceiver.mid === null) await new Promise((done) => setTimeout(done, 10));
+          for (let waits = 0; stop && transceiver.mid === null; waits += 1) {
+            if (waits === 3_000) throw new Error('a track is in no description');
+            await new Promise((done) => setTimeout(done, 10));
+          }
           transceiver.sender.track?.stop();
           if (stop) transceiver.stop();
           else pc.removeTrack(transceiver.sender);
