@@ -515,3 +515,18 @@ pub const OFFER_PAUSE: Duration = Duration::from_secs(5);
 pub const OFFER_PAUSE_MAX: Duration = Duration::from_secs(80);
 /// Pause after an answer was refused, before the next offer.
 pub const REFUSED_ANSWER_PAUSE: Duration = Duration::from_millis(500);
+/// The longest time between changes of what a player plays: a publisher that opens and closes tracks all the time
+/// costs each player one change in this time. The first changes after [`PLAYER_QUIET`] come at once.
+pub const PLAYER_CHANGE_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Time without a change after which the next one of a player comes at once.
+pub const PLAYER_QUIET: Duration = Duration::from_secs(10);
+/// Bytes of a stored negotiation: that of a browser with forty sections has 7 KiB. A longer one is not stored: then the
+/// call ends with this process.
+pub const SDP_RECORD_BYTES_MAX: usize = 8 * 1024;
+/// Sessions of WHIP and WHEP: half of those of Socket.IO. A further one gets status 429.
+pub const RESOURCES_MAX: usize = SESSIONS_MAX / 2;
+/// New sessions of WHIP and WHEP of one IPv4 address or IPv6 /64, whose clients may never connect. A further one gets
+/// status 429.
+pub const RESOURCES_PER_ADDRESS_PER_SECOND: f64 = 10.0;
+/// The burst of that: a school that opens one page.
+pub const RESOURCES_PER_ADDRESS_BURST: f64 = 500.0;

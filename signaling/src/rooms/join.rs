@@ -59,8 +59,6 @@ pub(super) struct NewPeer<'a> {
     pub(super) join: &'a JoinRoom,
     pub(super) socket: (super::ConnectionId, super::Outbox),
     pub(super) session: Option<Session>,
-    /// Whether the others are not notified of it, whatever its token permits.
-    pub(super) is_hidden: bool,
 }
 
 /// The answer to a join, and the commands that the engine must answer before.
@@ -92,7 +90,7 @@ impl Rooms {
     ) -> Result<Payload, RequestError> {
         check(&join)?;
         let token = self.admit(&join)?;
-        self.enter(connection, &join, token, false).await
+        self.enter(connection, &join, token).await
     }
 
     /// Checks what a client of HTTP shows: a session that was checked, or the token in `join`.
@@ -108,13 +106,12 @@ impl Rooms {
         }
     }
 
-    /// `is_hidden`: the others are not notified of the client.
+    /// Joins a client whose token was checked.
     pub(super) async fn enter(
         self: &Arc<Self>,
         connection: &Connection,
         join: &JoinRoom,
         token: TokenCheck,
-        is_hidden: bool,
     ) -> Result<Payload, RequestError> {
         if let Some(session) = token.session() {
             let user = (session.project.clone(), session.user.clone());
@@ -132,7 +129,7 @@ impl Rooms {
         // engine.
         let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
 
-        let Admitted { answer, updates } = self.admit_peer(connection, join, token, is_hidden)?;
+        let Admitted { answer, updates } = self.admit_peer(connection, join, token)?;
         for (worker, command) in updates {
             // Without an engine the transports are lost as well; a busy engine gets the command again.
             if let Err(AskError::TimedOut | AskError::Busy) = self.node.ask(worker, command.clone()).await {
@@ -149,7 +146,6 @@ impl Rooms {
         connection: &Connection,
         join: &JoinRoom,
         token: TokenCheck,
-        is_hidden: bool,
     ) -> Result<Admitted, RequestError> {
         let room = RoomKey::new(token.project(), &*join.room);
         let mut state = self.state();
@@ -179,7 +175,7 @@ impl Rooms {
                     TokenCheck::Valid(session) => Some(session),
                     TokenCheck::Expired { error, .. } => return Err(error),
                 };
-                let permissions = permissions_of(session.as_ref(), is_hidden);
+                let permissions = permissions_of(session.as_ref());
                 let policy = state.rooms.get(&room).map(|room| room.policy.clone());
                 policy.iter().try_for_each(|policy| policy.check_entry(&permissions))?;
                 if policy.as_ref().is_some_and(|policy| policy.lets_wait(&permissions)) {
@@ -190,7 +186,7 @@ impl Rooms {
                     Some(session) => self.replaced_peers(&state, &room, &session.user, join.take_over)?,
                     None => Vec::new(),
                 };
-                let entry = NewPeer { join, socket, session, is_hidden };
+                let entry = NewPeer { join, socket, session };
                 let (id, secret) = self.add_peer(&mut state, &room, entry, replaced)?;
                 (id, secret, None)
             }
@@ -496,14 +492,12 @@ pub(super) fn shown_name(of_token: Option<&str>, of_client: &str, user: &str) ->
 }
 
 /// What a new client may do.
-fn permissions_of(session: Option<&Session>, is_hidden: bool) -> Permissions {
-    let mut permissions = match session {
+fn permissions_of(session: Option<&Session>) -> Permissions {
+    match session {
         Some(session) => session.permissions.clone(),
         // In development mode, only clients of this machine can connect.
         None => Permissions { can_use_plain_transports: true, ..Permissions::default() },
-    };
-    permissions.hidden |= is_hidden;
-    permissions
+    }
 }
 
 fn parse_peer(id: &str) -> Option<PeerId> {
@@ -636,7 +630,7 @@ fn add_peer(
     new: NewPeer<'_>,
     replaced: usize,
 ) -> Result<(PeerId, Vec<u8>), RequestError> {
-    let NewPeer { join, socket, session, is_hidden } = new;
+    let NewPeer { join, socket, session } = new;
     match state.rooms.get(room) {
         Some(found) => found.policy.check_size(found.peers.len() - replaced)?,
         None if state.rooms.len() >= limits::ROOMS_MAX => {
@@ -654,7 +648,7 @@ fn add_peer(
     let id = PeerId(random_id());
     let mut secret = vec![0; limits::SECRET_BYTES];
     getrandom::fill(&mut secret).expect("the kernel provides random numbers");
-    let permissions = permissions_of(session.as_ref(), is_hidden);
+    let permissions = permissions_of(session.as_ref());
     let (user, name, token) = match session {
         Some(Session { user, name, token, .. }) => (user, name, Some(token)),
         None => (format!("guest-{:04x}", id.0 >> 48), None, None),

@@ -76,7 +76,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use stores::sessions::Sessions;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Who may join.
 pub enum Admission {
@@ -155,6 +155,8 @@ pub struct Rooms {
     spread_above: usize,
     peers_per_user: usize,
     allows_sha1: bool,
+    /// Sessions of WHIP and WHEP.
+    resources: Arc<Semaphore>,
     joins: Mutex<TokenBucket>,
     /// By project and user.
     joins_of_users: Mutex<TokenBuckets<(String, String)>>,
@@ -235,6 +237,7 @@ impl Rooms {
             spread_above,
             peers_per_user,
             allows_sha1,
+            resources: Arc::new(Semaphore::new(limits::RESOURCES_MAX)),
             joins: Mutex::new(joins),
             joins_of_users: Mutex::new(joins_of_users),
             leave_beacons: Mutex::new(leave_beacons),

@@ -11,7 +11,7 @@ use sdp::{
     Direction, LocalCodec, LocalMedia, LocalSection, LocalTransport, Msid, Offer, OfferedSection, Section,
 };
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -39,6 +39,8 @@ pub(super) struct Negotiator {
     pub(super) changed: Notify,
     /// Whether the client may have missed notifications.
     has_missed: AtomicBool,
+    /// Number of the last stream of its status.
+    stream: AtomicU64,
     /// When its task looks again without being woken.
     retry_at: Mutex<Option<Instant>>,
     /// Bounds the descriptions of the client.
@@ -54,6 +56,7 @@ impl Negotiator {
             current: tokio::sync::Mutex::default(),
             changed: Notify::new(),
             has_missed: AtomicBool::new(false),
+            stream: AtomicU64::new(0),
             retry_at: Mutex::default(),
             descriptions: Mutex::new(bucket),
         })
@@ -68,6 +71,16 @@ impl Negotiator {
     pub(super) fn offer_again(&self) {
         self.has_missed.store(true, Ordering::Relaxed);
         self.wake();
+    }
+
+    /// The number of a new stream of its status.
+    pub(super) fn next_stream(&self) -> u64 {
+        self.stream.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Whether this is the last stream of its status.
+    pub(super) fn is_stream(&self, number: u64) -> bool {
+        self.stream.load(Ordering::Relaxed) == number
     }
 
     /// Takes what [`Self::offer_again`] stored.

@@ -270,12 +270,12 @@ impl Peer {
     }
 
     /// Numbers a notification, keeps it, and sends it unless the peer is away.
-    fn notify(&mut self, signal: Bytes) {
+    fn notify(&mut self, signal: Bytes, changes_tracks: bool) {
         let signal = self.notifications.push(signal);
         if let Some((_, outbox)) = &self.socket {
             outbox.send(signal);
         }
-        if let Some(negotiator) = &self.negotiator {
+        if let Some(negotiator) = self.negotiator.as_ref().filter(|_| changes_tracks) {
             negotiator.wake();
         }
     }
@@ -311,25 +311,28 @@ impl State {
     /// Notifies a peer; while it is away, the notification is kept for its return.
     pub(super) fn send(&mut self, peer: PeerId, payload: Payload) {
         if let Some(peer) = self.peers.get_mut(&peer) {
-            peer.notify(encode(payload));
+            let changes_tracks = changes_tracks(&payload);
+            peer.notify(encode(payload), changes_tracks);
         }
     }
 
     /// Notifies all peers of `room` except `except`.
     pub(super) fn broadcast(&mut self, room: &RoomKey, except: Option<PeerId>, payload: Payload) {
         let Some(room) = self.rooms.get(room) else { return };
+        let changes_tracks = changes_tracks(&payload);
         let signal = encode(payload);
         for peer in room.peers.iter().filter(|peer| Some(**peer) != except) {
             if let Some(peer) = self.peers.get_mut(peer) {
-                peer.notify(signal.clone());
+                peer.notify(signal.clone(), changes_tracks);
             }
         }
     }
 
     /// Notifies all peers.
     pub(super) fn broadcast_all(&mut self, payload: Payload) {
+        let changes_tracks = changes_tracks(&payload);
         let signal = encode(payload);
-        self.peers.values_mut().for_each(|peer| peer.notify(signal.clone()));
+        self.peers.values_mut().for_each(|peer| peer.notify(signal.clone(), changes_tracks));
     }
 
     /// The state of the session on a connection.
@@ -614,6 +617,20 @@ impl State {
     pub(super) fn forget_notifications(&mut self) {
         self.peers.values_mut().for_each(|peer| peer.notifications.forget());
     }
+}
+
+/// Whether a client that speaks SDP may have to play other tracks after this notification.
+fn changes_tracks(payload: &Payload) -> bool {
+    matches!(
+        payload,
+        Payload::NewProducer(_)
+            | Payload::ProducerClosed(_)
+            | Payload::ConsumerClosed(_)
+            | Payload::PeerJoined(_)
+            | Payload::PeerLeft(_)
+            | Payload::TransportClosed(_)
+            | Payload::MediaLost(_)
+    )
 }
 
 /// The result of [`State::remove_peer`].

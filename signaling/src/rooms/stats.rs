@@ -79,8 +79,12 @@ impl State {
             return;
         }
         let speaking = dominant.and_then(|producer| Some(self.producers.get(&producer)?.peer));
-        if let (Some(room), Some(speaking)) = (self.rooms.get_mut(&room), speaking) {
-            room.dominant = Some(speaking);
+        if let (Some(room), Some(speaking)) = (self.rooms.get_mut(&room), speaking)
+            && room.dominant.replace(speaking) != Some(speaking)
+        {
+            // Players show the active speaker.
+            let players = room.peers.iter().filter_map(|id| self.peers.get(id)?.negotiator.as_ref());
+            players.for_each(|player| player.wake());
         }
         let owner = |producer: ProducerId| Some(self.producers.get(&producer)?.peer.to_string());
         let dominant = dominant.and_then(|producer| Some((owner(producer)?, producer.to_string())));

@@ -73,8 +73,10 @@ impl State {
         let producer = self.first_of(producer);
         let owner = self.producers.get(&producer).and_then(|producer| self.peers.get(&producer.peer));
         let users = owner.and_then(|owner| owner.subscribers.get(&producer));
-        let user = self.peers.get(&peer).map(|peer| UserHash::new(&peer.user));
-        if users.is_none_or(|users| user.is_some_and(|user| users.contains(&user))) {
+        let is_named = |users: &BTreeSet<UserHash>| {
+            self.peers.get(&peer).is_some_and(|peer| users.contains(&UserHash::new(&peer.user)))
+        };
+        if users.is_none_or(is_named) {
             return Ok(());
         }
         let text = "the publishing peer does not permit this user to receive this producer";

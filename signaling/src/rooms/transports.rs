@@ -173,7 +173,8 @@ pub(super) fn peer_updates(state: &State, id: PeerId) -> Vec<(Worker, Command)> 
 /// The command that stores the data of a transport; `None` if it is gone, or its data too long.
 pub(super) fn update(state: &State, transport: TransportId) -> Option<(Worker, Command)> {
     let of = state.transports.get(&transport)?;
-    let app_data =
-        app_data::pack(&transport_record(state, of.peer, of.direction, of.sdp.clone()).ok()?).ok()?;
+    let packed = |sdp| app_data::pack(&transport_record(state, of.peer, of.direction, sdp).ok()?).ok();
+    // What administrators decided counts more than the negotiation, if there is no room for both.
+    let app_data = packed(of.sdp.clone()).or_else(|| packed(None))?;
     Some((of.worker, Command::SetAppData { transport, app_data }))
 }

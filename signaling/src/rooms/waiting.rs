@@ -86,7 +86,7 @@ impl Rooms {
         let Some(client) = state.remove_waiting(connection) else { return Err(no_such_client()) };
         let join = JoinRoom { room: room.name.clone(), display_name, ..JoinRoom::default() };
         let socket = (connection, client.outbox.clone());
-        let entry = NewPeer { join: &join, socket, session, is_hidden: false };
+        let entry = NewPeer { join: &join, socket, session };
         let (id, secret) = self.add_peer(&mut state, &room, entry, replaced)?;
         state.connections.insert(connection, Some(id));
         state.apply(id, SessionEvent::AuthValid);

@@ -26,7 +26,7 @@ pub(super) fn text(body: &[u8]) -> Result<&str, Problem> {
 }
 
 /// The condition of a request (RFC 9110 §13.1.1); `None` without one. RFC 9725 §4.3.3 writes the star in quotes.
-pub(super) fn condition(headers: &HeaderMap) -> Result<Option<IfMatch<'_>>, Problem> {
+pub(super) fn condition(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
     let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
     let wrong = || Problem::malformed("If-Match must be * or the ETag of the session, in double quotes");
     let value = value.to_str().map_err(|_| wrong())?.trim();
@@ -38,7 +38,7 @@ pub(super) fn condition(headers: &HeaderMap) -> Result<Option<IfMatch<'_>>, Prob
         let (is_weak, tag) = tag.strip_prefix("W/").map_or((false, tag), |rest| (true, rest));
         let tag = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or_else(wrong)?;
         // A weak tag matches nothing here.
-        tags.extend(Some(tag).filter(|_| !is_weak));
+        tags.extend(Some(tag.to_owned()).filter(|_| !is_weak));
     }
     Ok(Some(IfMatch::Tags(tags)))
 }

@@ -57,12 +57,11 @@ pub(super) async fn stream(
     Path((room, session)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     api.count(address)?;
-    if !api.rooms.has_resource(protocol.name(&room, &session)) {
-        return Err(Problem::no_session());
-    }
+    let name = protocol.name(&room, &session);
+    let number = api.rooms.open_status_stream(name).ok_or_else(Problem::no_session)?;
     let permit =
         api.streams.clone().try_acquire_owned().map_err(|_| Problem::too_many(limits::QUOTA_PAUSE))?;
-    let watched = Watched { api, protocol, room, session, sent: Sent::default(), _permit: permit };
+    let watched = Watched { api, protocol, room, session, number, sent: Sent::default(), _permit: permit };
     let body = Body::from_stream(stream::unfold(watched, |mut watched| async {
         let events = watched.next().await?;
         Some((Ok::<_, Infallible>(Bytes::from(events)), watched))
@@ -77,6 +76,8 @@ struct Watched {
     protocol: Protocol,
     room: String,
     session: String,
+    /// A later stream of the session ends this one.
+    number: u64,
     sent: Sent,
     _permit: OwnedSemaphorePermit,
 }
@@ -95,7 +96,8 @@ impl Watched {
             if self.sent.last.is_some() {
                 sleep(limits::WHEP_EVENTS_INTERVAL).await;
             }
-            let status = self.api.rooms.player_status(self.protocol.name(&self.room, &self.session)).await?;
+            let name = self.protocol.name(&self.room, &self.session);
+            let status = self.api.rooms.player_status(name, self.number).await?;
             let events = self.sent.events(status);
             if !events.is_empty() {
                 return Some(events);

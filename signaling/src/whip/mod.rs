@@ -35,6 +35,7 @@ pub struct WhipApi {
     /// For stream keys.
     accounts: Option<Accounts>,
     requests: Mutex<TokenBuckets>,
+    opened: Mutex<TokenBuckets>,
     /// Streams of events.
     streams: Arc<Semaphore>,
 }
@@ -68,7 +69,9 @@ impl WhipApi {
             limits::WHIP_REQUESTS_PER_ADDRESS_BURST,
         );
         let streams = Arc::new(Semaphore::new(limits::WHEP_STREAMS_MAX));
-        Self { rooms, accounts, requests: Mutex::new(requests), streams }
+        let opened =
+            TokenBuckets::new(limits::RESOURCES_PER_ADDRESS_PER_SECOND, limits::RESOURCES_PER_ADDRESS_BURST);
+        Self { rooms, accounts, requests: Mutex::new(requests), opened: Mutex::new(opened), streams }
     }
 
     /// The routes.
@@ -95,6 +98,12 @@ impl WhipApi {
     fn count(&self, address: std::net::IpAddr) -> Result<(), Problem> {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.take(address, Instant::now()).map_err(Problem::too_many)
+    }
+
+    /// Counts a new session of this address.
+    fn count_opened(&self, address: std::net::IpAddr) -> Result<(), Problem> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.take(address, Instant::now()).map_err(Problem::too_many)
     }
 }
 

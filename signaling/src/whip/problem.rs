@@ -49,6 +49,10 @@ impl Problem {
         Self::new(StatusCode::PRECONDITION_FAILED, text)
     }
 
+    pub(super) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "an internal error of the server; see its log")
+    }
+
     pub(super) fn stream_key() -> Self {
         let text = "the stream key is unknown or revoked, or for another room";
         Self { code: "TOKEN_KEY".to_owned(), ..Self::new(StatusCode::UNAUTHORIZED, text) }

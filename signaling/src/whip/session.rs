@@ -52,6 +52,7 @@ pub(super) async fn open(
     body: Bytes,
 ) -> Result<Response, Problem> {
     api.count(address)?;
+    api.count_opened(address)?;
     bodies::check_type(&headers, DESCRIPTION)?;
     let sdp = bodies::text(&body)?;
     let credentials = bearer(&headers)?;
@@ -121,7 +122,13 @@ pub(super) async fn patch(
     }
     bodies::check_type(&headers, FRAGMENT)?;
     let condition = bodies::condition(&headers)?.ok_or_else(Problem::no_condition)?;
-    let patched = api.rooms.patch_resource(name, condition, bodies::text(&body)?).await?;
+    // A restart of ICE is completed even if the client closes its connection meanwhile.
+    let body = bodies::text(&body)?.to_owned();
+    let patching = tokio::spawn(async move {
+        let name = protocol.name(&room, &session);
+        api.rooms.patch_resource(name, &condition, &body).await
+    });
+    let patched = patching.await.map_err(|_| Problem::internal())??;
     match patched.ok_or_else(Problem::no_session)? {
         Patched::Mismatch => Err(Problem::mismatch()),
         Patched::Candidates => Ok(StatusCode::NO_CONTENT.into_response()),

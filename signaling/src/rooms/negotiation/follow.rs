@@ -8,6 +8,7 @@ use crate::rooms::state::PeerId;
 use crate::rooms::{Connection, Queue, Rooms};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout_at};
 
 impl Rooms {
@@ -23,6 +24,7 @@ impl Rooms {
         negotiator: Arc<Negotiator>,
         connection: Arc<Connection>,
         mut queue: Queue,
+        permit: Option<OwnedSemaphorePermit>,
     ) {
         let rooms = Arc::downgrade(self);
         tokio::spawn(async move {
@@ -38,20 +40,22 @@ impl Rooms {
                 rooms.leave(peer);
             }
             rooms.disconnect(&connection);
+            drop(permit);
         });
     }
 
-    /// Compares what a client plays with what is in its room. Returns whether the client has its transport.
-    async fn update(&self, peer: PeerId, negotiator: &Negotiator) -> bool {
+    /// Compares what a client plays with what is in its room. Returns whether something has changed; `None` if the
+    /// client has no transport any more.
+    async fn update(&self, peer: PeerId, negotiator: &Negotiator) -> Option<bool> {
         let mut current = negotiator.current.lock().await;
         let is_open =
             current.as_ref().is_some_and(|known| self.state().transports.contains_key(&known.transport));
         if !is_open {
             // The client was notified: it starts again with an offer.
             *current = None;
-            return false;
+            return None;
         }
-        let Some(known) = current.as_mut() else { return true };
+        let known = current.as_mut()?;
         known.is_offer_due |= negotiator.take_missed();
         if known.before_offer.is_some() && !known.is_offer_due {
             let (at, _) = known.offer_again;
@@ -60,7 +64,7 @@ impl Rooms {
             if is_away || at > now {
                 // A client that is away gets an offer when it is back.
                 negotiator.retry_in(at.saturating_duration_since(now).max(limits::NEGOTIATION_PAUSE));
-                return true;
+                return Some(false);
             }
             known.is_offer_due = true;
         }
@@ -95,27 +99,37 @@ impl Rooms {
         if let Some(pause) = filled.retry_after {
             negotiator.retry_in(pause);
         }
-        true
+        Some(is_changed)
     }
 }
 
 async fn follow(rooms: Weak<Rooms>, peer: PeerId, negotiator: Arc<Negotiator>) {
     let mut retry_at: Option<Instant> = None;
+    let (mut pause, mut changed_at) = (limits::NEGOTIATION_PAUSE, Instant::now());
     loop {
         match retry_at {
             None => negotiator.changed.notified().await,
             // A wake in between looks earlier, and again.
             Some(at) => _ = timeout_at(at.into(), negotiator.changed.notified()).await,
         }
-        // What happens together becomes one description.
-        sleep(limits::NEGOTIATION_PAUSE).await;
+        // What happens together becomes one description. The answers of other clients slow the changes down; a
+        // player gives none.
+        sleep(pause).await;
         let Some(rooms) = rooms.upgrade() else { return };
         if !rooms.state().peers.contains_key(&peer) {
             return;
         }
-        let is_open = rooms.update(peer, &negotiator).await;
-        if !is_open && negotiator.plan != Plan::Everything {
+        let updated = rooms.update(peer, &negotiator).await;
+        if updated.is_none() && negotiator.plan != Plan::Everything {
             return;
+        }
+        let is_player = matches!(negotiator.plan, Plan::Fill { .. });
+        if changed_at.elapsed() > limits::PLAYER_QUIET {
+            pause = limits::NEGOTIATION_PAUSE;
+        }
+        if is_player && updated == Some(true) {
+            pause = (4 * pause).min(limits::PLAYER_CHANGE_PAUSE_MAX);
+            changed_at = Instant::now();
         }
         retry_at = negotiator.next_retry();
     }

@@ -45,11 +45,11 @@ pub struct Resource {
 
 /// The condition of a request (RFC 9110 §13.1.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IfMatch<'a> {
+pub enum IfMatch {
     /// `*`.
     Any,
     /// One of these entity tags.
-    Tags(Vec<&'a str>),
+    Tags(Vec<String>),
 }
 
 /// The name of a resource, as in its URL.
@@ -130,8 +130,13 @@ impl Rooms {
         let entrance = self.check_entrance(&join, session)?;
         // Before the join: the others learn nothing of an offer that cannot be read.
         peer_dtls(check_offer(parse(sdp)?)?.tagged())?;
+        let permit = self.resources.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| {
+            RequestError::limit("too many encoders and players at this server")
+                .retry_after(limits::QUOTA_PAUSE)
+        })?;
         let (connection, queue) = self.connect(address);
-        let joined = match self.enter(&connection, &join, entrance, is_player).await {
+        let joined = match self.enter(&connection, &join, entrance).await {
             Ok(Payload::Joined(joined)) => joined,
             other => {
                 self.disconnect(&connection);
@@ -156,7 +161,7 @@ impl Rooms {
         }
         guard.is_over = true;
         let user = turn_user(self.state().peers.get(&peer).ok_or_else(gone)?);
-        self.follow_resource(peer, negotiator, connection.clone(), queue);
+        self.follow_resource(peer, negotiator, connection.clone(), queue, Some(permit));
         let mut id = peer.to_string();
         joined.resume_secret.iter().for_each(|byte| _ = write!(id, "{byte:02x}"));
         Ok(Resource { id, accepted, ice_servers: self.ice_servers(&user) })
@@ -214,7 +219,7 @@ impl Rooms {
     pub async fn patch_resource(
         &self,
         name: ResourceName<'_>,
-        condition: IfMatch<'_>,
+        condition: &IfMatch,
         fragment: &str,
     ) -> Result<Option<Patched>, RequestError> {
         let Some((peer, negotiator)) = self.peer_of_resource(name) else { return Ok(None) };
@@ -224,7 +229,7 @@ impl Rooms {
         let mut current = negotiator.current.lock().await;
         let Some(negotiation) = current.as_mut() else { return Ok(None) };
         if let IfMatch::Tags(tags) = condition
-            && !tags.contains(&negotiation.own.ice_ufrag.as_str())
+            && !tags.contains(&negotiation.own.ice_ufrag)
         {
             return Ok(Some(Patched::Mismatch));
         }
@@ -235,6 +240,7 @@ impl Rooms {
         }
         self.restart_transport(peer, negotiation).await?;
         negotiation.remote.ice_ufrag = ice_ufrag;
+        self.store_negotiation(&negotiator.plan, negotiation);
         let tagged = negotiation.lines.iter().find(|line| line.is_accepted).ok_or_else(gone)?;
         Ok(Some(Patched::Restarted {
             fragment: Fragment::write(&negotiation.own, &tagged.section.mid, &tagged.section.media),
@@ -279,9 +285,18 @@ impl Rooms {
         Ok(true)
     }
 
-    /// What a player plays; `None` if there is no such resource.
-    pub async fn player_status(&self, name: ResourceName<'_>) -> Option<PlayerStatus> {
+    /// Begins a stream of the status of a player, and ends the one before. `None` if there is no such resource.
+    pub fn open_status_stream(&self, name: ResourceName<'_>) -> Option<u64> {
+        let (_, negotiator) = self.peer_of_resource(name)?;
+        Some(negotiator.next_stream())
+    }
+
+    /// What a player plays; `None` if there is no such resource, or a later stream.
+    pub async fn player_status(&self, name: ResourceName<'_>, stream: u64) -> Option<PlayerStatus> {
         let (peer, negotiator) = self.peer_of_resource(name)?;
+        if !negotiator.is_stream(stream) {
+            return None;
+        }
         let current = negotiator.current.lock().await;
         let lines = &current.as_ref()?.lines;
         let state = self.state();

@@ -1,5 +1,6 @@
 //! Negotiations outlive the signaling process, as their media does.
 
+use crate::limits;
 use crate::rooms::Rooms;
 use crate::rooms::negotiator::{Negotiation, Negotiator, Plan};
 use crate::rooms::object::Object;
@@ -7,6 +8,7 @@ use crate::rooms::sdp_record::{Exists, SdpRecord};
 use crate::rooms::state::PeerId;
 use crate::sdp::play;
 use control::TransportId;
+use prost::Message;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -16,19 +18,18 @@ impl Rooms {
         let record = SdpRecord::new(plan, negotiation, |line| {
             Some(play(&line.section, line.kind?, &self.media)?.media)
         });
+        let record = Some(record).filter(|record| record.encoded_len() <= limits::SDP_RECORD_BYTES_MAX);
+        if record.is_none() {
+            tracing::warn!(transport = %negotiation.transport, "a negotiation is too long to be stored");
+        }
         let mut state = self.state();
         let Some(transport) = state.transports.get_mut(&negotiation.transport) else { return };
-        if transport.sdp.as_ref() == Some(&record) {
+        if transport.sdp == record {
             return;
         }
-        transport.sdp = Some(record);
-        match crate::rooms::transports::update(&state, negotiation.transport) {
-            Some((worker, command)) => self.node.tell(worker, command),
-            None => {
-                // The call goes on; it would end with this process.
-                tracing::warn!(transport = %negotiation.transport, "a negotiation is too large to be stored");
-                state.transports.entry(negotiation.transport).and_modify(|transport| transport.sdp = None);
-            }
+        transport.sdp = record;
+        if let Some((worker, command)) = crate::rooms::transports::update(&state, negotiation.transport) {
+            self.node.tell(worker, command);
         }
     }
 
@@ -80,7 +81,8 @@ impl Rooms {
             }
             drop(state);
             negotiator.wake();
-            self.follow_resource(peer, negotiator, connection, queue);
+            let permit = self.resources.clone().try_acquire_owned().ok();
+            self.follow_resource(peer, negotiator, connection, queue, permit);
         }
     }
 
