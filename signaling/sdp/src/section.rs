@@ -582,7 +582,8 @@ impl Section {
             return refused("a RID is there twice");
         }
         let mut numbers = BTreeSet::new();
-        if self.formats.iter().any(|format| !numbers.insert(format)) {
+        // With leading zeros, it is the same number.
+        if self.formats.iter().any(|format| !numbers.insert(format.trim_start_matches('0'))) {
             return refused("a format is there twice");
         }
         let mut numbers = BTreeSet::new();

@@ -438,6 +438,7 @@ impl State {
             peer.former_tokens.push_back(former);
         }
         let (is_hidden, room) = (peer.permissions.hidden, peer.room.clone());
+        peer.negotiator.iter().for_each(|negotiator| negotiator.wake());
         match (was_hidden, is_hidden) {
             (false, true) => {
                 self.leave_presence(id);
@@ -560,8 +561,9 @@ fn resume_peer(
         None => {}
     }
     state.set_presence_connected(id, true);
-    if !is_replayed && let Some(negotiator) = state.peers.get(&id).and_then(|peer| peer.negotiator.as_ref()) {
-        negotiator.offer_again();
+    if let Some(negotiator) = state.peers.get(&id).and_then(|peer| peer.negotiator.as_ref()) {
+        // An offer among the missed notifications is sent again with them.
+        if is_replayed { negotiator.wake() } else { negotiator.offer_again() }
     }
     let mut kept = keep_listed_objects(state, id, resume);
     kept.position = position;

@@ -1,6 +1,7 @@
 //! What an offer must have as a whole.
 
 use super::kind;
+use crate::limits;
 use crate::request_error::RequestError;
 use sdp::{Description, Section};
 
@@ -30,6 +31,10 @@ pub fn check_offer(description: Description) -> Result<CheckedOffer, RequestErro
     let Some(tagged) = description.sections.iter().position(is_media) else {
         return refused("it has no section of audio or video with a port");
     };
+    if let Some(long) = description.sections.iter().find(|section| section.mid.len() > limits::MID_LEN_MAX) {
+        let text = format!("the mid {:.40} is longer than {} bytes", long.mid, limits::MID_LEN_MAX);
+        return refused(&text);
+    }
     let section = &description.sections[tagged];
     if section.ice_ufrag.is_none() || section.ice_pwd.is_none() {
         return refused("it needs a=ice-ufrag and a=ice-pwd (RFC 8839 §5.4)");

@@ -5,7 +5,6 @@
 
 use super::problem::Problem;
 use super::{Protocol, WhipApi};
-use crate::api::accounts::ClientAddress;
 use crate::limits;
 use crate::rooms::{PlayedMedia, PlayerStatus};
 use axum::Extension;
@@ -27,14 +26,12 @@ pub(super) const NAMES: &str = "active,inactive,layers,viewercount";
 /// `POST` of the events: a list of those that the player wants. This server sends all of them.
 pub(super) async fn subscribe(
     State(api): State<Arc<WhipApi>>,
-    Extension(ClientAddress(address)): Extension<ClientAddress>,
     Extension(protocol): Extension<Protocol>,
     Path((room, session)): Path<(String, String)>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    api.count(address)?;
     if !api.rooms.has_resource(protocol.name(&room, &session)) {
         return Err(Problem::no_session());
     }
@@ -52,11 +49,9 @@ pub(super) async fn subscribe(
 /// `GET` of the events: a stream of them, until the session ends.
 pub(super) async fn stream(
     State(api): State<Arc<WhipApi>>,
-    Extension(ClientAddress(address)): Extension<ClientAddress>,
     Extension(protocol): Extension<Protocol>,
     Path((room, session)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    api.count(address)?;
     let name = protocol.name(&room, &session);
     let number = api.rooms.open_status_stream(name).ok_or_else(Problem::no_session)?;
     let permit =

@@ -10,12 +10,13 @@ mod session;
 
 pub use problem::Problem;
 
+use crate::api::accounts::ClientAddress;
 use crate::limits;
 use crate::rooms::{ResourceName, Rooms};
 use crate::token_bucket::TokenBuckets;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, Method, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{delete, post};
 use axum::{Extension, Router};
@@ -90,6 +91,7 @@ impl WhipApi {
         publish
             .merge(play)
             .layer(DefaultBodyLimit::max(limits::WHIP_BODY_BYTES_MAX))
+            .layer(from_fn_with_state(self.clone(), counted))
             .layer(from_fn(problem::describe))
             .with_state(self)
     }
@@ -105,6 +107,20 @@ impl WhipApi {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         opened.take(address, Instant::now()).map_err(Problem::too_many)
     }
+}
+
+/// Counts a request before its body is read.
+async fn counted(
+    State(api): State<Arc<WhipApi>>,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    api.count(address)?;
+    if request.method() == Method::POST && request.uri().path().split('/').count() == 3 {
+        api.count_opened(address)?;
+    }
+    Ok(next.run(request).await)
 }
 
 /// Names the accepted type in answers to OPTIONS (RFC 9725 §4.6), which CORS gives.

@@ -105,7 +105,8 @@ fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::Muted => StatusCode::FORBIDDEN,
         // RFC 9110 §15.5.7: no common codec.
         ErrorCode::CannotConsume | ErrorCode::UnsupportedCodec => StatusCode::NOT_ACCEPTABLE,
-        ErrorCode::NoSuchProducer => StatusCode::CONFLICT,
+        ErrorCode::NoSuchProducer | ErrorCode::WrongState => StatusCode::CONFLICT,
+        ErrorCode::NoSuchTransport | ErrorCode::NoSuchConsumer => StatusCode::NOT_FOUND,
         ErrorCode::Limit => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::EngineUnavailable | ErrorCode::Draining | ErrorCode::StoreUnavailable => {
             StatusCode::SERVICE_UNAVAILABLE

@@ -51,8 +51,6 @@ pub(super) async fn open(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    api.count(address)?;
-    api.count_opened(address)?;
     bodies::check_type(&headers, DESCRIPTION)?;
     let sdp = bodies::text(&body)?;
     let credentials = bearer(&headers)?;
@@ -94,11 +92,9 @@ pub(super) async fn open(
 /// `DELETE` of a session.
 pub(super) async fn close(
     State(api): Shared,
-    Extension(ClientAddress(address)): Extension<ClientAddress>,
     Extension(protocol): Extension<Protocol>,
     Path((room, session)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    api.count(address)?;
     if api.rooms.close_resource(protocol.name(&room, &session)) {
         Ok(StatusCode::OK.into_response())
     } else {
@@ -109,13 +105,11 @@ pub(super) async fn close(
 /// `PATCH` of a session: candidates, or an ICE restart.
 pub(super) async fn patch(
     State(api): Shared,
-    Extension(ClientAddress(address)): Extension<ClientAddress>,
     Extension(protocol): Extension<Protocol>,
     Path((room, session)): Path<(String, String)>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    api.count(address)?;
     let name = protocol.name(&room, &session);
     if !api.rooms.has_resource(name) {
         return Err(Problem::no_session());
@@ -145,13 +139,11 @@ pub(super) async fn patch(
 /// `POST` of the layers of a section.
 pub(super) async fn layers(
     State(api): Shared,
-    Extension(ClientAddress(address)): Extension<ClientAddress>,
     Extension(protocol): Extension<Protocol>,
     Path((room, session)): Path<(String, String)>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    api.count(address)?;
     let name = protocol.name(&room, &session);
     if !api.rooms.has_resource(name) {
         return Err(Problem::no_session());

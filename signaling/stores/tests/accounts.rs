@@ -638,7 +638,7 @@ async fn backup_is_restored_into_either_database_with_every_row() {
             let counts = to.accounts.restore(&operator(), &mut bytes.as_slice()).await.expect("restored");
             let audit = counts.audit;
             let expected =
-                BackupCounts { projects: 3, users: 4, api_keys: 7, stream_keys: 4, audit, revocations: 2 };
+                BackupCounts { projects: 3, users: 4, api_keys: 7, stream_keys: 4, audit, revocations: 4 };
             assert_eq!(counts, expected);
             assert!(counts.audit > 600, "{counts:?}");
             assert_eq!(to.rows().await, rows);

@@ -14,7 +14,7 @@ use crate::sdp::{CheckedOffer, check_offer, kind, parse, peer_dtls, play, publis
 use control::Kind;
 use sdp::{Answer, Candidate, Description, Section};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The answer to an offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Accepted {
     pub ice_ufrag: String,
     /// Number of tracks that are played.
     pub played: usize,
+    /// When a further track may become playable.
+    pub retry_after: Option<Duration>,
 }
 
 impl Rooms {
@@ -139,7 +141,12 @@ impl Rooms {
         })?;
         self.resume_lines(peer, &mut next.lines).await;
         next.lines.iter_mut().for_each(|line| line.is_free = line.play.is_none());
-        let accepted = Accepted { sdp, ice_ufrag: next.own.ice_ufrag.clone(), played: next.played().len() };
+        let accepted = Accepted {
+            sdp,
+            ice_ufrag: next.own.ice_ufrag.clone(),
+            played: next.played().len(),
+            retry_after: filled.retry_after,
+        };
         opened.keep();
         former.into_iter().for_each(|former| self.close(Object::Transport(former)));
         next.is_offer_due = false;
@@ -190,11 +197,12 @@ impl Rooms {
         for (index, section) in sections.iter().enumerate() {
             let kind = kind(section);
             let is_known = negotiation.lines.get(index).is_some_and(|line| line.section.mid == section.mid);
+            let is_known = is_known && negotiation.lines[index].kind == kind;
             if let Some(line) = negotiation.lines.get_mut(index).filter(|_| !is_known) {
                 if line.is_accepted {
                     let text = format!(
-                        "sdp: section {index} had mid {} in the last description, and now has {}",
-                        line.section.mid, section.mid
+                        "sdp: section {index} was {} with mid {} in the last description, and now is {} with mid {}",
+                        line.section.media, line.section.mid, section.media, section.mid
                     );
                     return Err(RequestError::bad(text));
                 }

@@ -3,6 +3,8 @@
 use super::apply::Opened;
 use super::playable::Playable;
 use crate::limits;
+use crate::ortc::Numbers;
+use crate::proto::ErrorCode;
 use crate::rooms::Rooms;
 use crate::rooms::negotiator::{Line, Negotiation, Plan};
 use crate::rooms::object::Object;
@@ -12,7 +14,7 @@ use control::{Kind, ProducerId};
 use sdp::Section;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The result of a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,45 +53,49 @@ impl Rooms {
                 filled.has_changed = true;
             }
         }
-        for kind in [Kind::Audio, Kind::Video] {
-            let mut tracks: Vec<_> = playable
-                .iter()
-                .filter(|track| track.kind == kind && !negotiation.refused.contains(&track.producer))
-                .copied()
-                .collect();
-            if matches!(plan, Plan::Fill { .. }) {
-                tracks.sort_by_key(|track| !track.is_featured);
-                self.feature(negotiation, kind, &tracks, &mut filled);
+        let mut tracks = playable;
+        tracks.retain(|track| !negotiation.refused.contains(&track.producer));
+        if matches!(plan, Plan::Fill { .. }) {
+            tracks.sort_by_key(|track| !track.is_featured);
+            for kind in [Kind::Audio, Kind::Video] {
+                let featured = tracks.iter().find(|track| track.kind == kind && track.is_featured);
+                featured.into_iter().for_each(|track| self.feature(negotiation, *track, &mut filled));
             }
-            let played = negotiation.played();
-            for track in tracks.iter().filter(|track| !played.contains(&track.producer)) {
-                let Some(index) = self.free_line(negotiation, plan, kind, may_add) else { break };
-                self.put(peer, negotiation, index, track.producer, opened, &mut filled).await;
-                // A section that was added for it is of no use if it cannot be played.
-                if negotiation.lines.len() > line_count
-                    && negotiation.lines.last().is_some_and(|line| line.play.is_none())
-                {
-                    negotiation.lines.pop();
-                }
+        }
+        // In the order of the peers: each has audio and video before the next one.
+        let played = negotiation.played();
+        for track in tracks.iter().filter(|track| !played.contains(&track.producer)) {
+            let Some(index) = self.free_line(negotiation, plan, track.kind, may_add) else { continue };
+            self.put(peer, negotiation, index, track.producer, opened, &mut filled).await;
+            // A section that was added for it is of no use if it cannot be played.
+            if negotiation.lines.len() > line_count
+                && negotiation.lines.last().is_some_and(|line| line.play.is_none())
+            {
+                negotiation.lines.pop();
             }
         }
         filled
     }
 
     /// Frees the first section of a player if another track is to be on it, and the section on which that track
-    /// is.
-    fn feature(&self, negotiation: &mut Negotiation, kind: Kind, tracks: &[Playable], filled: &mut Filled) {
-        let Some(featured) = tracks.iter().find(|track| track.is_featured) else { return };
+    /// is. Nothing happens while the player cannot decode that track: then its publisher is asked for a backup.
+    fn feature(&self, negotiation: &mut Negotiation, featured: Playable, filled: &mut Filled) {
+        let kind = featured.kind;
         let lines = negotiation.lines.iter_mut().filter(|line| line.kind == Some(kind) && line.can_play());
         let mut lines: Vec<&mut Line> = lines.collect();
-        let is_on = |line: &Line, producer: ProducerId| {
-            line.play.as_ref().is_some_and(|play| play.producer == producer)
-        };
-        if lines.first().is_none_or(|first| is_on(first, featured.producer)) {
+        let is_on = |line: &Line| line.play.as_ref().is_some_and(|play| play.producer == featured.producer);
+        let Some(first) = lines.first().filter(|first| !is_on(first)) else { return };
+        let Some(playing) = play(&first.section, kind, &self.media) else { return };
+        let now = Instant::now();
+        let capabilities = &playing.capabilities;
+        let chosen =
+            self.state().choose(featured.producer, capabilities, Numbers::Receiver, &self.media, now);
+        if let Err(error) = chosen {
+            filled.retry_after = filled.retry_after.into_iter().chain(error.retry_after).min();
             return;
         }
         for (index, line) in lines.iter_mut().enumerate() {
-            if (index == 0 || is_on(line, featured.producer))
+            if (index == 0 || is_on(line))
                 && let Some(ended) = line.play.take()
             {
                 self.close(Object::Consumer(ended.consumer));
@@ -157,12 +163,11 @@ impl Rooms {
             }
             Err(error) => {
                 tracing::debug!(peerId = %peer, producer = %producer, %error, "a track cannot be played");
-                match error.retry_after {
-                    Some(pause) => {
-                        filled.retry_after =
-                            Some(filled.retry_after.map_or(pause, |earlier| earlier.min(pause)));
-                    }
-                    None => _ = negotiation.refused.insert(producer),
+                filled.retry_after = filled.retry_after.into_iter().chain(error.retry_after).min();
+                // Permissions and limits may change; a client that is notified of a change looks again.
+                let may_change = matches!(error.code, ErrorCode::TokenPermission | ErrorCode::Limit);
+                if error.retry_after.is_none() && !may_change {
+                    negotiation.refused.insert(producer);
                 }
             }
         }

@@ -61,9 +61,12 @@ impl Rooms {
             let (at, _) = known.offer_again;
             let now = Instant::now();
             let is_away = self.state().peers.get(&peer).is_none_or(|peer| peer.socket.is_none());
-            if is_away || at > now {
-                // A client that is away gets an offer when it is back.
-                negotiator.retry_in(at.saturating_duration_since(now).max(limits::NEGOTIATION_PAUSE));
+            if is_away {
+                // It is woken when it is back.
+                return Some(false);
+            }
+            if at > now {
+                negotiator.retry_in(at - now);
                 return Some(false);
             }
             known.is_offer_due = true;

@@ -25,12 +25,19 @@ impl State {
             .iter()
             .filter(|other| **other != id && self.is_visible(**other))
             .filter_map(|other| Some((*other, self.peers.get(other)?)))
-            .filter(|(other, peer)| match plan {
-                Plan::Everything => true,
-                Plan::Nothing => false,
-                Plan::Fill { only } => only.as_ref().is_none_or(|only| is_named(*other, peer, only)),
-            })
+            .filter(|_| *plan != Plan::Nothing)
             .collect();
+        if let Plan::Fill { only: Some(name) } = plan {
+            // A display name is chosen by its client, so an id or a user comes first.
+            let is_by_id = |(other, _): &(PeerId, &Peer)| other.to_string() == *name;
+            let is_by_user = |(_, peer): &(PeerId, &Peer)| peer.user == *name;
+            let (by_id, by_user) = (others.iter().any(is_by_id), others.iter().any(is_by_user));
+            others.retain(|other| match (by_id, by_user) {
+                (true, _) => is_by_id(other),
+                (false, true) => is_by_user(other),
+                (false, false) => other.1.display_name == *name,
+            });
+        }
         others.sort_by_key(|(other, peer)| (peer.joined, *other));
         let mut found = Vec::new();
         for (peer, _) in others {
@@ -51,8 +58,4 @@ impl State {
         }
         found
     }
-}
-
-fn is_named(id: PeerId, peer: &Peer, name: &str) -> bool {
-    id.to_string() == name || peer.user == name || peer.display_name == name
 }

@@ -9,13 +9,14 @@ use crate::rooms::join::is_secret_of;
 use crate::rooms::lookup::{gone, parse_id, permitted, turn_user};
 use crate::rooms::negotiator::{Negotiator, Plan};
 use crate::rooms::state::{PeerId, State};
-use crate::rooms::{Connection, Rooms};
+use crate::rooms::{Connection, Rooms, draining};
 use crate::sdp::{check_offer, parse, peer_dtls};
 use control::{Encoding, Kind, ProducerId};
 use sdp::Fragment;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A client that opens a resource.
 #[derive(Clone, Debug)]
@@ -135,11 +136,15 @@ impl Rooms {
             RequestError::limit("too many encoders and players at this server")
                 .retry_after(limits::QUOTA_PAUSE)
         })?;
+        if *self.draining.borrow() {
+            return Err(draining());
+        }
         let (connection, queue) = self.connect(address);
+        // Dropped when the request is, for example because the client closes its connection.
+        let mut guard = Departure { rooms: self, connection: &connection, peer: None, is_over: false };
         let joined = match self.enter(&connection, &join, entrance).await {
             Ok(Payload::Joined(joined)) => joined,
             other => {
-                self.disconnect(&connection);
                 other?;
                 return Err(RequestError::new(
                     ErrorCode::RoomLocked,
@@ -148,8 +153,7 @@ impl Rooms {
             }
         };
         let peer = parse_id(&joined.peer_id).map(PeerId).ok_or_else(gone)?;
-        // Dropped when the request is, for example because the client closes its connection.
-        let mut guard = Departure { rooms: self, connection: &connection, peer, is_over: false };
+        guard.peer = Some(peer);
         if is_player {
             let may_play = self.state().peers.get(&peer).is_some_and(|peer| peer.permissions.can_subscribe);
             permitted(may_play, "canSubscribe")?;
@@ -157,7 +161,7 @@ impl Rooms {
         let negotiator = self.negotiator_of_http(peer, plan)?;
         let accepted = self.accept_offer(peer, &negotiator, sdp, &[]).await?;
         if is_player && accepted.played == 0 {
-            return Err(self.nothing_to_play(peer, &negotiator));
+            return Err(self.nothing_to_play(peer, &negotiator, accepted.retry_after));
         }
         guard.is_over = true;
         let user = turn_user(self.state().peers.get(&peer).ok_or_else(gone)?);
@@ -173,10 +177,19 @@ impl Rooms {
         Ok(negotiator)
     }
 
-    fn nothing_to_play(&self, peer: PeerId, negotiator: &Negotiator) -> RequestError {
+    fn nothing_to_play(
+        &self,
+        peer: PeerId,
+        negotiator: &Negotiator,
+        retry_after: Option<Duration>,
+    ) -> RequestError {
         if self.state().playable(peer, &negotiator.plan).is_empty() {
             let text = "there is nothing to play in this room; try again when a client publishes";
             return RequestError::new(ErrorCode::NoSuchProducer, text).retry_after(limits::PLAYER_PAUSE);
+        }
+        if let Some(pause) = retry_after {
+            let text = "the publisher was asked for a codec of this player; try again";
+            return RequestError::new(ErrorCode::NoSuchProducer, text).retry_after(pause);
         }
         let text =
             "the player has none of the codecs that are published in this room, or may not receive them";
@@ -337,14 +350,14 @@ fn encodings(state: &State, producer: ProducerId) -> Vec<String> {
 struct Departure<'a> {
     rooms: &'a Arc<Rooms>,
     connection: &'a Connection,
-    peer: PeerId,
+    peer: Option<PeerId>,
     is_over: bool,
 }
 
 impl Drop for Departure<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.rooms.leave(self.peer);
+            self.peer.into_iter().for_each(|peer| self.rooms.leave(peer));
             self.rooms.disconnect(self.connection);
         }
     }

@@ -81,3 +81,6 @@ pub const HASH_PASSES: u32 = 2;
 
 /// Bytes of one line of a backup: the longest row has 3 KiB. A longer one is refused.
 pub const BACKUP_LINE_BYTES_MAX: usize = 64 * 1024;
+/// Seconds for which the revocation of a stream key is stored: all processes read it within seconds, and one that
+/// cannot reach the database within a day.
+pub const STREAM_KEY_REVOCATION_S: i64 = 24 * 3_600;

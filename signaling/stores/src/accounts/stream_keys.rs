@@ -6,8 +6,9 @@ use super::audit::{Action, Actor, append};
 use super::database::{in_transaction, on_pool};
 use super::error::AccountError;
 use super::ids::{new_id, new_secret, now_ms, sha256_hex};
-use super::limits::{PAGE_LEN, STREAM_KEY_BYTES_MAX, STREAM_KEYS_PER_PROJECT_MAX};
+use super::limits::{PAGE_LEN, STREAM_KEY_BYTES_MAX, STREAM_KEY_REVOCATION_S, STREAM_KEYS_PER_PROJECT_MAX};
 use super::names::{check_label, check_room};
+use super::revocations::{RevocationKind, StoredRevocation, add_revocation};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 /// A stream key, without its secret part.
@@ -125,6 +126,16 @@ impl Accounts {
             .await?;
             let (room,) =
                 room.ok_or_else(|| AccountError::not_found("valid stream key", id, Some(project)))?;
+            // It ends what the encoder publishes now.
+            let now = now_ms() / 1_000;
+            let revocation = StoredRevocation {
+                project: project.to_owned(),
+                kind: RevocationKind::Token,
+                value: id.to_owned(),
+                since: 0,
+                until: now.saturating_add(STREAM_KEY_REVOCATION_S),
+            };
+            add_revocation!(tx, &revocation);
             let action = Action::new("stream-key.revoke", format!("stream-key:{id}"), project);
             append!(tx, actor, action.with_details(format!("room {room}")))?;
             Ok(())
