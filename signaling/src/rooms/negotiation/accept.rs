@@ -283,10 +283,7 @@ impl Rooms {
         (line.is_assumed, line.is_guess) = (false, false);
         let usable = kind(section).filter(|_| offer.is_acceptable(index));
         let is_published = section.direction.sends() && matches!(plan, Plan::Everything | Plan::Nothing);
-        let publishing = match usable.filter(|_| is_published) {
-            Some(kind) => Some(publish(section, kind, &self.media)),
-            None => None,
-        };
+        let publishing = usable.filter(|_| is_published).map(|kind| publish(section, kind, &self.media));
         let can_play = !matches!(plan, Plan::Nothing)
             && usable.is_some_and(|kind| play(section, kind, &self.media).is_some());
         let (publishing, refusal) = match publishing {
