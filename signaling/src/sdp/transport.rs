@@ -46,7 +46,7 @@ fn candidate(of: &IceCandidate) -> Option<Candidate> {
 
 /// The certificate of the other side, for `ConnectTransport`, and the role of this side in DTLS.
 ///
-/// The strongest hash counts: whoever can forge a weaker one must not choose it.
+/// The strongest hash counts: an attacker who can forge a weaker one must not choose it.
 pub fn peer_dtls(section: &Section) -> Result<(DtlsParameters, Setup), RequestError> {
     let strongest = section.fingerprints.iter().max_by_key(|fingerprint| fingerprint.algorithm);
     let Some(strongest) = strongest else {
