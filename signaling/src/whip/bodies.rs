@@ -67,3 +67,55 @@ pub(super) fn links(servers: &[IceServer]) -> impl Iterator<Item = HeaderValue> 
 fn quoted(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn with(name: header::HeaderName, value: &[u8]) -> Option<HeaderMap> {
+        Some([(name, HeaderValue::from_bytes(value).ok()?)].into_iter().collect())
+    }
+
+    fn tags(value: &str) -> Option<IfMatch> {
+        condition(&with(header::IF_MATCH, value.as_bytes()).expect("a header")).ok().flatten()
+    }
+
+    #[test]
+    fn conditions_are_read_as_in_http() {
+        let one = |tag: &str| Some(IfMatch::Tags(vec![tag.to_owned()]));
+        assert_eq!((tags("*"), tags("\"*\"")), (Some(IfMatch::Any), Some(IfMatch::Any)));
+        assert_eq!((tags("\"ab+/\""), tags(" \"x\" ")), (one("ab+/"), one("x")));
+        assert_eq!(tags("\"a\", W/\"b\", \"c\""), Some(IfMatch::Tags(vec!["a".into(), "c".into()])));
+        assert_eq!(tags("W/\"a\""), Some(IfMatch::Tags(vec![])), "a weak tag matches nothing");
+        assert_eq!((tags("a"), tags("\"a"), tags("")), (None, None, None));
+        assert_eq!(condition(&HeaderMap::new()), Ok(None));
+    }
+
+    #[test]
+    fn links_have_quoted_credentials() {
+        let server = IceServer {
+            urls: vec!["turn:h:1?transport=udp".into(), "turn:h:1\r\n".into()],
+            username: "a\"b".into(),
+            credential: "c\\d".into(),
+        };
+        let found: Vec<_> = links(&[server]).collect();
+        let wanted = "<turn:h:1?transport=udp>; rel=\"ice-server\"; username=\"a\\\"b\"; credential=\"c\\\\d\"; credential-type=\"password\"";
+        assert_eq!(found, [wanted], "a URL that is no header is left out");
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_and_body_is_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            for name in [header::IF_MATCH, header::CONTENT_TYPE, header::AUTHORIZATION] {
+                let Some(headers) = with(name, &bytes) else { continue };
+                if let Ok(Some(IfMatch::Tags(tags))) = condition(&headers) {
+                    prop_assert!(tags.iter().all(|tag| tag.len() <= bytes.len()));
+                }
+                let _ = check_type(&headers, DESCRIPTION);
+                let _ = super::super::credentials::bearer(&headers);
+            }
+            prop_assert_eq!(text(&bytes).is_ok(), std::str::from_utf8(&bytes).is_ok());
+        }
+    }
+}
