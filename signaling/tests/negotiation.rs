@@ -638,7 +638,11 @@ async fn offer_that_fails_changes_nothing() {
     let changed = sending().replace("a=extmap:1 ", "a=extmap:9 ");
     let wrong = Payload::Offer(proto::Offer {
         sdp: changed,
-        tracks: vec![proto::OfferedTrack { mid: "1".into(), source: "x".repeat(limits::SOURCE_LEN_MAX + 1) }],
+        tracks: vec![proto::OfferedTrack {
+            mid: "1".into(),
+            source: "x".repeat(limits::SOURCE_LEN_MAX + 1),
+            ..Default::default()
+        }],
         ..Default::default()
     });
     assert_eq!(ada.fails(wrong).await, ErrorCode::BadMessage);
@@ -669,4 +673,27 @@ async fn mids_of_the_server_are_none_of_the_client() {
     }
     let mids: Vec<_> = read(&text).sections.into_iter().map(|section| section.mid).collect();
     assert_eq!(mids, ["s0", "s4294967295", "s1"]);
+}
+
+#[tokio::test]
+async fn layers_of_a_stream_are_those_that_the_client_names() {
+    let (engine, signaling) = start();
+    let ada = signaling.client();
+    ada.join(join("stage", "Ada")).await;
+    let text = vector("chrome-offer-vp9-L3T3_KEY.sdp");
+    let mid =
+        read(&text).sections.into_iter().find(|section| section.kind == MediaKind::Video).expect("video").mid;
+    let named = |mode: &str| {
+        let track =
+            proto::OfferedTrack { mid: mid.clone(), scalability_mode: mode.into(), ..Default::default() };
+        Payload::Offer(proto::Offer { sdp: text.clone(), tracks: vec![track], ..Default::default() })
+    };
+    assert_eq!(ada.fails(named("L9T9")).await, ErrorCode::BadMessage);
+    assert!(matches!(ada.ask(named("L3T3_KEY")).await, Payload::Answer(_)));
+    let produced = engine.commands().into_iter().filter_map(|command| match command {
+        Command::Produce(produce) if produce.kind == control::Kind::Video => Some(produce),
+        _ => None,
+    });
+    let encodings = produced.last().expect("a producer").encodings;
+    assert_eq!((encodings[0].spatial_layers, encodings[0].temporal_layers), (3, 3));
 }

@@ -3,14 +3,14 @@
 use super::apply::Opened;
 use crate::auth::token::check_source;
 use crate::limits;
-use crate::proto::{self, ErrorCode, OfferedTrack, RtpParameters, signal::Payload};
+use crate::proto::{self, ErrorCode, OfferedTrack, RtpEncodingParameters, RtpParameters, signal::Payload};
 use crate::request_error::RequestError;
 use crate::rooms::lookup::{check_publish, not_joined};
 use crate::rooms::negotiator::{Line, Negotiation, Negotiator, Plan, Remote};
 use crate::rooms::object::Object;
 use crate::rooms::state::PeerId;
 use crate::rooms::{Rooms, random_id};
-use crate::sdp::{CheckedOffer, check_offer, kind, parse, peer_dtls, play, publish};
+use crate::sdp::{CheckedOffer, Publishing, check_offer, kind, parse, peer_dtls, play, publish};
 use control::Kind;
 use sdp::{Answer, Candidate, Description, Section};
 use std::sync::Arc;
@@ -284,6 +284,7 @@ impl Rooms {
         let usable = kind(section).filter(|_| offer.is_acceptable(index));
         let is_published = section.direction.sends() && matches!(plan, Plan::Everything | Plan::Nothing);
         let publishing = usable.filter(|_| is_published).map(|kind| publish(section, kind, &self.media));
+        let publishing = publishing.map(|found| found.map(|publishing| with_layers(publishing, tracks)));
         let can_play = !matches!(plan, Plan::Nothing)
             && usable.is_some_and(|kind| play(section, kind, &self.media).is_some());
         let (publishing, refusal) = match publishing {
@@ -422,6 +423,22 @@ impl Line {
             is_free: true,
         }
     }
+}
+
+/// The layers that a client names for a track.
+fn with_layers(mut publishing: Publishing, tracks: &[OfferedTrack]) -> Publishing {
+    let parameters = &mut publishing.parameters;
+    let named = tracks.iter().find(|track| Some(&track.mid) == parameters.mid.as_ref());
+    let Some(mode) = named.map(|track| &track.scalability_mode).filter(|mode| !mode.is_empty()) else {
+        return publishing;
+    };
+    if parameters.encodings.is_empty() {
+        parameters.encodings.push(RtpEncodingParameters::default());
+    }
+    for encoding in &mut parameters.encodings {
+        encoding.scalability_mode = Some(mode.clone());
+    }
+    publishing
 }
 
 /// The source of a track: as the client names it, or by its kind.
