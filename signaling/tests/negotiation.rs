@@ -690,10 +690,10 @@ async fn layers_of_a_stream_are_those_that_the_client_names() {
     };
     assert_eq!(ada.fails(named("L9T9")).await, ErrorCode::BadMessage);
     assert!(matches!(ada.ask(named("L3T3_KEY")).await, Payload::Answer(_)));
-    let produced = engine.commands().into_iter().filter_map(|command| match command {
+    let mut produced = engine.commands().into_iter().filter_map(|command| match command {
         Command::Produce(produce) if produce.kind == control::Kind::Video => Some(produce),
         _ => None,
     });
-    let encodings = produced.last().expect("a producer").encodings;
+    let encodings = produced.next_back().expect("a producer").encodings;
     assert_eq!((encodings[0].spatial_layers, encodings[0].temporal_layers), (3, 3));
 }
