@@ -520,8 +520,8 @@ pub const REFUSED_ANSWER_PAUSE: Duration = Duration::from_millis(500);
 pub const PLAYER_CHANGE_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Time without a change after which the next one of a player comes at once.
 pub const PLAYER_QUIET: Duration = Duration::from_secs(10);
-/// Bytes of a stored negotiation: that of a browser with forty sections has 7 KiB. A longer one is not stored: then the
-/// call ends with this process.
+/// Bytes of a stored negotiation: half of what the engine stores with a transport, the rest is for the peer. A longer
+/// one is not stored: then the call ends with this process.
 pub const SDP_RECORD_BYTES_MAX: usize = 8 * 1024;
 /// Sessions of WHIP and WHEP: half of those of Socket.IO. A further one gets status 429.
 pub const RESOURCES_MAX: usize = SESSIONS_MAX / 2;
