@@ -9,6 +9,7 @@ export { type ChannelEvents, type Payload, type PayloadInit, type Request, Signa
 export type { OwnMetadata } from './core';
 export type { CallOptions } from './entry';
 export { Evicted, NotAdmitted, SignalError, SocketLost, TokenUnavailable } from './errors';
+export type { FileChunk, FileMetadata, FileTransfer, FileTransferState } from './files/types';
 export type { HistoryEntry } from './history';
 export type { Layers } from './layers';
 export type { Presence } from './roster';
