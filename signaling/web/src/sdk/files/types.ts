@@ -19,6 +19,29 @@ export interface FileChunk {
   checksum: string;
 }
 
+/** Why a transfer has failed, was declined or cancelled. `error` of the transfer has a sentence for each. */
+export type FileErrorCode =
+  | 'USER'
+  | 'QUOTA'
+  | 'TOO_LARGE'
+  | 'UNKNOWN_TRANSFER'
+  | 'PROTOCOL'
+  | 'STORAGE'
+  | 'SOURCE'
+  | 'WRONG_HASH'
+  | 'CORRUPT'
+  | 'TIMEOUT'
+  | 'PEER_LEFT';
+
+/** One receiver of a file to the room. */
+export interface FileReceiver {
+  peerId: string;
+  state: FileTransferState;
+  /** Bytes that it has confirmed. */
+  bytes: number;
+  errorCode?: FileErrorCode;
+}
+
 export type FileTransferState = 'offered' | 'active' | 'paused' | 'done' | 'declined' | 'cancelled' | 'failed';
 
 /** A file on its way, as an immutable value. */
@@ -29,10 +52,13 @@ export interface FileTransfer {
   direction: 'send' | 'receive';
   metadata: FileMetadata;
   state: FileTransferState;
-  /** Bytes that have arrived. */
+  /** Bytes that have arrived; of a file to the room, at the slowest receiver. */
   bytes: number;
-  /** Bytes per second. */
+  /** Bytes per second, smoothed; 0 while nothing arrives. */
   rate: number;
   /** For the user, if the transfer failed. */
   error?: string;
+  errorCode?: FileErrorCode;
+  /** Of a file to the room. */
+  receivers?: readonly FileReceiver[];
 }
