@@ -675,6 +675,7 @@ fn add_peer(
         former_tokens: VecDeque::new(),
         changes: None,
         mutes: None,
+        messages: None,
         joined: state.joins,
         negotiator: None,
     };

@@ -17,4 +17,5 @@ export type { SessionState } from './session';
 export type { Direction, LocalSource, Subscribers } from './sources';
 export type { TokenSource } from './token';
 export type { CallEvents, CallView, PeerView, SourceView } from './view';
+export { WebRTCError, type WebRTCErrorCode } from './webrtc_error';
 export { playByWhep, publishByWhip, WhipError, type WhipOptions, WhipSession } from './whip';
