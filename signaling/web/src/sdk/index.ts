@@ -4,6 +4,16 @@
 export type { Permissions, RoomPolicy, WaitingClient } from './access';
 export type { RoomAdmin } from './admin';
 export { Call } from './call';
+export {
+  type CallFields,
+  type CallModel,
+  type CallStore,
+  type CallStoreState,
+  createCallStore,
+  noCall,
+  type Peer,
+  peerActions,
+} from './call_store';
 export { type Captured, captureDevices, captureOne, captureScreen, problemOf } from './capture';
 export { type ChannelEvents, type Payload, type PayloadInit, type Request, SignalChannel } from './channel';
 export type { OwnMetadata } from './core';
