@@ -22,6 +22,7 @@ export { Evicted, NotAdmitted, SignalError, SocketLost, TokenUnavailable } from 
 export type { FileChunk, FileMetadata, FileTransfer, FileTransferState } from './files/types';
 export type { HistoryEntry } from './history';
 export type { Layers } from './layers';
+export { PeerConnection, WebRTCErrorEvent } from './peer_connection';
 export type { Presence } from './roster';
 export type { SessionState } from './session';
 export type { Direction, LocalSource, Subscribers } from './sources';
