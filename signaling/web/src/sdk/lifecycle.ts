@@ -6,7 +6,7 @@ import { ErrorCode, type IceServer, type Joined } from '../gen/signal_pb';
 import type { Request } from './channel';
 import { messageOf, SignalError } from './errors';
 import { defaultPolicy, type EncodingPolicy } from './layers';
-import { Media } from './media';
+import { Media, type Protection } from './media';
 import type { MediaChange } from './notifications';
 import { perform } from './perform';
 import type { Action } from './sync';
@@ -27,6 +27,8 @@ export interface LifecycleEvents {
   note(what: string): void;
   /** The server has assigned this socket to the client. */
   isJoined(): boolean;
+  /** Null: media is not encrypted end to end. */
+  protection(): Protection | null;
 }
 
 export class MediaLifecycle {
@@ -226,11 +228,18 @@ export class MediaLifecycle {
     const epoch = this.#epoch;
     let media: Media;
     try {
-      media = await Media.open(device, epoch, this.#iceServers, this.#request, {
-        onPath: () => this.#events.onChange(),
-        onDead: (reason) => this.#replace(reason),
-        onSourceEnded: (source) => this.#events.onSourceEnded(source),
-      });
+      media = await Media.open(
+        device,
+        epoch,
+        this.#iceServers,
+        this.#request,
+        {
+          onPath: () => this.#events.onChange(),
+          onDead: (reason) => this.#replace(reason),
+          onSourceEnded: (source) => this.#events.onSourceEnded(source),
+        },
+        this.#events.protection(),
+      );
     } catch (error) {
       if (this.#opening !== attempt) return;
       this.#events.note(`making transports failed: ${messageOf(error)}`);

@@ -59,6 +59,14 @@ interface TransportPath {
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
+/** Puts end-to-end encryption between the encoders, the decoders and the network. */
+export interface Protection {
+  /** For the peer connection. */
+  readonly settings: Record<string, unknown>;
+  protectSender(sender: RTCRtpSender, source: string, mimeType: string): void;
+  protectReceiver(receiver: RTCRtpReceiver, peerId: string, source: string, mimeType: string): void;
+}
+
 export interface MediaEvents {
   /** The path of a transport is connected or lost, or a restart is due. */
   onPath(): void;
@@ -96,6 +104,7 @@ export class Media {
   readonly #device: Device;
   readonly #request: Request;
   readonly #events: MediaEvents;
+  readonly #protection: Protection | null;
   readonly #paths: Record<Direction, TransportPath>;
   readonly #whenClosed: Promise<never>;
   #reject: (reason: MediaClosed) => void = () => undefined;
@@ -109,7 +118,9 @@ export class Media {
     iceServers: IceServer[],
     request: Request,
     events: MediaEvents,
+    protection: Protection | null,
   ): Promise<Media> {
+    const additionalSettings = protection?.settings;
     const [send, recv] = await Promise.allSettled([
       request({ case: 'createTransport', value: { direction: 'send' } }, 'transportCreated'),
       request({ case: 'createTransport', value: { direction: 'recv' } }, 'transportCreated'),
@@ -120,8 +131,9 @@ export class Media {
         epoch,
         request,
         events,
-        device.createSendTransport(fromTransportCreated(send.value, iceServers)),
-        device.createRecvTransport(fromTransportCreated(recv.value, iceServers)),
+        protection,
+        device.createSendTransport({ ...fromTransportCreated(send.value, iceServers), additionalSettings }),
+        device.createRecvTransport({ ...fromTransportCreated(recv.value, iceServers), additionalSettings }),
       );
     }
     for (const half of [send, recv]) {
@@ -135,12 +147,14 @@ export class Media {
     readonly epoch: string,
     request: Request,
     events: MediaEvents,
+    protection: Protection | null,
     send: types.Transport,
     recv: types.Transport,
   ) {
     this.#device = device;
     this.#request = request;
     this.#events = events;
+    this.#protection = protection;
     this.#paths = { send: this.#watch('send', send), recv: this.#watch('recv', recv) };
     this.#whenClosed = new Promise((_, reject) => {
       this.#reject = reject;
@@ -276,13 +290,19 @@ export class Media {
     const { source, kind, track } = local;
     const paused = local.paused || held;
     const key = backup?.key ?? source;
+    const codec = kind === 'audio' ? undefined : this.#codec(backup?.mimeType);
     const encoding =
-      kind === 'audio'
-        ? { codecOptions: audioOptions(policy) }
-        : await this.#videoOptions(source, track, policy, this.#codec(backup?.mimeType));
+      kind === 'audio' ? { codecOptions: audioOptions(policy) } : await this.#videoOptions(source, track, policy, codec);
     const appData = { source, paused, contentHint: track.contentHint, backupFor: backup?.producerId };
     const producer = await this.#unlessClosed(
-      this.#paths.send.transport.produce({ track, stopTracks: false, appData, ...encoding }),
+      this.#paths.send.transport.produce({
+        track,
+        stopTracks: false,
+        appData,
+        ...encoding,
+        // If it throws, nothing is sent.
+        onRtpSender: (sender) => this.#protection?.protectSender(sender, source, codec?.mimeType ?? 'audio/opus'),
+      }),
     );
     if (paused) producer.pause();
     producer.on('trackended', () => this.#events.onSourceEnded(source));
@@ -376,6 +396,7 @@ export class Media {
       ),
     );
     if (!answer.rtpParameters) throw new Error('ConsumerCreated carries no RTP parameters');
+    const mimeType = answer.rtpParameters.codecs[0]?.mimeType ?? '';
     let consumer: types.Consumer;
     try {
       consumer = await this.#unlessClosed(
@@ -387,6 +408,7 @@ export class Media {
           // Microphone and camera of one peer play in sync because they share a stream id; a screen has its
           // own clock.
           streamId: source.startsWith('screen') ? `${peerId}-screen` : peerId,
+          onRtpReceiver: (receiver) => this.#protection?.protectReceiver(receiver, peerId, source, mimeType),
         }),
       );
     } catch (error) {

@@ -26,6 +26,8 @@ function shown(rest: Partial<Shown> = {}): Shown {
     media: null,
     speaking: new Set(),
     fileTransfers: new Map(),
+    encrypted: false,
+    encryptionOf: () => null,
     failure: null,
     ...rest,
   };

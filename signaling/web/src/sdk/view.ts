@@ -1,6 +1,7 @@
 // The state of a call that a user interface needs, as one immutable value. Pure.
 
 import type { Access, Permissions, RoomPolicy, WaitingClient } from './access';
+import type { PeerEncryption } from './e2ee/encryption';
 import type { FileTransfer } from './files/types';
 import type { RemotePeer, RemoteSource, Roster } from './roster';
 import type { SessionState } from './session';
@@ -22,6 +23,8 @@ export interface SourceView extends RemoteSource {
 
 export interface PeerView extends Omit<RemotePeer, 'sources'> {
   sources: readonly SourceView[];
+  /** Null while the call is not encrypted end to end. */
+  encryption: PeerEncryption | null;
 }
 
 export interface CallView {
@@ -44,6 +47,8 @@ export interface CallView {
   sendScores: ReadonlyMap<string, number>;
   /** Peer ids, this client's own among them. */
   speaking: ReadonlySet<string>;
+  /** Media is encrypted end to end. */
+  encrypted: boolean;
   /** By id. */
   fileTransfers: ReadonlyMap<string, FileTransfer>;
   /** Why the session ended; null if the user ended it. */
@@ -83,10 +88,11 @@ export interface Shown extends Omit<CallView, 'peers' | 'sendScores' | 'permissi
   roster: Roster;
   unplayable: ReadonlySet<string>;
   media: Received | null;
+  encryptionOf(peerId: string): PeerEncryption | null;
 }
 
 /** `now` is in milliseconds since the epoch. */
-export function viewOf({ access, roster, unplayable, media, local, ...rest }: Shown, now: number): CallView {
+export function viewOf({ access, roster, unplayable, media, local, encryptionOf, ...rest }: Shown, now: number): CallView {
   const sourceView = (source: RemoteSource): SourceView => ({
     ...source,
     track: media?.incoming.get(source.id)?.consumer.track ?? null,
@@ -94,7 +100,11 @@ export function viewOf({ access, roster, unplayable, media, local, ...rest }: Sh
     starved: !source.paused && isStarved(media, source.id, now),
     score: receivedScore(media, source.id),
   });
-  const peers = [...roster.values()].map((peer) => ({ ...peer, sources: [...peer.sources.values()].map(sourceView) }));
+  const peers = [...roster.values()].map((peer) => ({
+    ...peer,
+    sources: [...peer.sources.values()].map(sourceView),
+    encryption: encryptionOf(peer.id),
+  }));
   const { permissions, policy, waiting } = access;
   const waitingClients = [...waiting.values()];
   return { ...rest, permissions, policy, waitingClients, peers, local: new Map(local), sendScores: sendScores(media) };
