@@ -158,6 +158,18 @@ export class Bare {
     return this.messages.filter((message) => message.from === from && message.case === name).length;
   }
 
+  /** Number of offers of the server that arrived while one of the page waited for its answer. */
+  get voidOffers() {
+    let isWaiting = false;
+    let count = 0;
+    for (const { from, case: name } of this.messages) {
+      if (from === 'page' && name === 'offer') isWaiting = true;
+      if (from === 'server' && name === 'answer') isWaiting = false;
+      if (from === 'server' && name === 'offer' && isWaiting) count += 1;
+    }
+    return count;
+  }
+
   /** The messages as lines, for a person. */
   get log() {
     const line = ({ at, from, case: name, value }) => {
