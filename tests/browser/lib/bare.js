@@ -106,23 +106,29 @@ export class Bare {
    * resumes after its socket was lost.
    */
   static async open(browser, pages, url, { room, name, token = '', publishes = true, video = CAPTURE, resumes = false }) {
-    const bare = new Bare();
+    const bare = new this();
     bare.name = name;
-    const context = await browser.newContext({ permissions: ['camera', 'microphone'] });
-    bare.page = await context.newPage();
-    bare.page.setDefaultTimeout(PATIENCE_MS);
-    bare.page.on('pageerror', (error) => bare.errors.push(error.message));
-    bare.page.on('websocket', (socket) => {
-      socket.on('framesent', ({ payload }) => bare.#note('page', payload));
-      socket.on('framereceived', ({ payload }) => bare.#note('server', payload));
-    });
+    await bare.openPage(browser);
     const values = { url, room, displayName: name, token, video, publishes };
     await bare.page.goto(`${pages.origin}/${resumes ? 'resuming' : ''}#${encodeURIComponent(JSON.stringify(values))}`);
     await until(`${name} has joined`, () => bare.messages.some((message) => message.case === 'joined'));
     return bare;
   }
 
-  #note(from, payload) {
+  /** Opens an empty page in its own context, whose messages are noted. */
+  async openPage(browser) {
+    const context = await browser.newContext({ permissions: ['camera', 'microphone'] });
+    this.page = await context.newPage();
+    this.page.setDefaultTimeout(PATIENCE_MS);
+    this.page.on('pageerror', (error) => this.errors.push(error.message));
+    this.page.on('websocket', (socket) => {
+      socket.on('framesent', ({ payload }) => this.note('page', payload));
+      socket.on('framereceived', ({ payload }) => this.note('server', payload));
+    });
+  }
+
+  /** Keeps the messages of a frame of the socket. */
+  note(from, payload) {
     if (typeof payload === 'string') return;
     for (const { case: name, value } of payloadsOf(payload)) this.messages.push({ at: Date.now(), from, case: name, value });
   }
