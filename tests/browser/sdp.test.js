@@ -8,7 +8,7 @@ import { IS_IPV6 } from './lib/family.js';
 import { Leat } from './lib/leat.js';
 import { CAPTURE_720, launch, Peer, withoutDevices } from './lib/peers.js';
 import { rounds } from './lib/rounds.js';
-import { machineLoad, sleep, TEST_LIMIT, until } from './lib/wait.js';
+import { machineLoad, PATIENCE_MS, sleep, TEST_LIMIT, until } from './lib/wait.js';
 
 let leat;
 let browser;
@@ -148,6 +148,21 @@ const SIMULCAST = {
   ],
 };
 
+/** Large sizes wait for the estimate of the bandwidth, for which a busy machine is a congested network. */
+const SIZE_MS = 3 * PATIENCE_MS;
+
+/** A page gets a picture of this height. */
+async function getsSize(bare, height) {
+  let rows;
+  const isThere = async () => {
+    rows = await bare.received();
+    return rows.some((row) => row.height === height);
+  };
+  await until('', isThere, { timeoutMs: SIZE_MS }).catch(() =>
+    assert.fail(`${bare.name}: no ${height} lines: ${JSON.stringify(rows)}`),
+  );
+}
+
 /** A viewer in the web app requests the sizes of that peer's camera, `top` and its fractions, and gets each. */
 async function getsEachSize(viewer, name, top) {
   await until(`${viewer.name} gets the track`, () => viewer.stream(name, 'video'));
@@ -164,7 +179,7 @@ async function getsEachSize(viewer, name, top) {
   ]) {
     await viewer.pin(name, { spatialLayer });
     const fail = () => assert.fail(`layer ${spatialLayer} should have height ${height}: ${JSON.stringify(row)}`);
-    await until('', () => is(height)).catch(fail);
+    await until('', () => is(height), { timeoutMs: SIZE_MS }).catch(fail);
     const { frames } = row;
     await until('frames of it', async () => (await viewer.stream(name, 'video')).frames - frames >= 10);
   }
@@ -179,7 +194,7 @@ for (const [name, encodings] of Object.entries(SIMULCAST)) {
       await getsEachSize(grace, 'Ada', SIMULCAST_CAPTURE.height);
       const bob = await open('Bob', { publishes: false });
       await bob.play();
-      await until('the largest picture', async () => (await bob.received()).some((row) => row.height === 540));
+      await getsSize(bob, SIMULCAST_CAPTURE.height);
       await plays(bob, [video(ada)]);
       noErrors(ada, bob);
     });
@@ -204,7 +219,7 @@ for (const { codec, mode, extension } of [
         assert.equal((await grace.stream('Ada', 'video')).codec, `video/${codec}`);
         const bob = await open('Bob', { publishes: false });
         await bob.play();
-        await until('the largest picture', async () => (await bob.received()).some((row) => row.height === CAPTURE_720.height));
+        await getsSize(bob, CAPTURE_720.height);
         const [row] = await plays(bob, [video(ada)]);
         assert.equal(row.codec, `video/${codec}`);
         noErrors(ada, bob);
