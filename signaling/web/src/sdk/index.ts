@@ -4,6 +4,16 @@
 export type { Permissions, RoomPolicy, WaitingClient } from './access';
 export type { RoomAdmin } from './admin';
 export { Call } from './call';
+export {
+  type CallFields,
+  type CallModel,
+  type CallStore,
+  type CallStoreState,
+  createCallStore,
+  noCall,
+  type Peer,
+  peerActions,
+} from './call_store';
 export { type Captured, captureDevices, captureOne, captureScreen, problemOf } from './capture';
 export { type ChannelEvents, type Payload, type PayloadInit, type Request, SignalChannel } from './channel';
 export type { OwnMetadata } from './core';
@@ -12,9 +22,11 @@ export { Evicted, NotAdmitted, SignalError, SocketLost, TokenUnavailable } from 
 export type { FileChunk, FileMetadata, FileTransfer, FileTransferState } from './files/types';
 export type { HistoryEntry } from './history';
 export type { Layers } from './layers';
+export { PeerConnection, WebRTCErrorEvent } from './peer_connection';
 export type { Presence } from './roster';
 export type { SessionState } from './session';
 export type { Direction, LocalSource, Subscribers } from './sources';
 export type { TokenSource } from './token';
 export type { CallEvents, CallView, PeerView, SourceView } from './view';
+export { WebRTCError, type WebRTCErrorCode } from './webrtc_error';
 export { playByWhep, publishByWhip, WhipError, type WhipOptions, WhipSession } from './whip';

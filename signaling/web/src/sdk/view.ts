@@ -1,6 +1,7 @@
 // The state of a call that a user interface needs, as one immutable value. Pure.
 
 import type { Access, Permissions, RoomPolicy, WaitingClient } from './access';
+import type { FileTransfer } from './files/types';
 import type { RemotePeer, RemoteSource, Roster } from './roster';
 import type { SessionState } from './session';
 import type { Incoming, LocalSource, Outgoing, Sent } from './sources';
@@ -43,6 +44,8 @@ export interface CallView {
   sendScores: ReadonlyMap<string, number>;
   /** Peer ids, this client's own among them. */
   speaking: ReadonlySet<string>;
+  /** By id. */
+  fileTransfers: ReadonlyMap<string, FileTransfer>;
   /** Why the session ended; null if the user ended it. */
   failure: Error | null;
 }

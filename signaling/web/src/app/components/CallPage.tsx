@@ -48,7 +48,7 @@ export function CallPage() {
         <StateChip />
       </header>
       <main>
-        <Grid call={call} />
+        <Grid />
         {soundBlocked && (
           <button type="button" className="primary unblock" onClick={() => setSoundBlocked(false)}>
             <Icon name="sound" /> Turn on sound
