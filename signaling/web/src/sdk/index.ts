@@ -19,7 +19,13 @@ export { type ChannelEvents, type Payload, type PayloadInit, type Request, Signa
 export type { OwnMetadata } from './core';
 export type { CallOptions } from './entry';
 export { Evicted, NotAdmitted, SignalError, SocketLost, TokenUnavailable } from './errors';
-export type { FileChunk, FileMetadata, FileTransfer, FileTransferState } from './files/types';
+export { FileTransferError } from './files/file_errors';
+export { channelLink, type FileLink, type FileLinkEvents } from './files/file_link';
+export { BlobSource, type FileSource } from './files/file_source';
+export { type FileSink, type FileStorage, MemorySink, memoryStorage, type StoredFile, StreamSink } from './files/file_storage';
+export { type FileClock, FileTransfers, type FileTransfersOptions } from './files/file_transfers';
+export { browserStorage } from './files/opfs_storage';
+export type { FileChunk, FileErrorCode, FileMetadata, FileReceiver, FileTransfer, FileTransferState } from './files/types';
 export type { HistoryEntry } from './history';
 export type { Layers } from './layers';
 export { PeerConnection, WebRTCErrorEvent } from './peer_connection';
