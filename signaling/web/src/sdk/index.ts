@@ -29,6 +29,8 @@ export type { FileChunk, FileErrorCode, FileMetadata, FileReceiver, FileTransfer
 export type { HistoryEntry } from './history';
 export type { Layers } from './layers';
 export { PeerConnection, WebRTCErrorEvent } from './peer_connection';
+export { type Measurement, type QualityLevel, worstOf } from './quality/measure';
+export type { SourceQuality } from './quality/sampler';
 export type { Presence } from './roster';
 export type { SessionState } from './session';
 export type { Direction, LocalSource, Subscribers } from './sources';
