@@ -8,18 +8,21 @@ import { Activity } from './activity';
 import { type Payload, SignalChannel } from './channel';
 import { type CallOptions, Entry, type Notification } from './entry';
 import { Evicted, messageOf } from './errors';
+import type { FileTransfer } from './files/types';
 import { History } from './history';
 import { type LifecycleEvents, MediaLifecycle } from './lifecycle';
 import type { Media } from './media';
 import { apply, type Effect } from './notifications';
+import { measuredOf, QualitySampler } from './quality/sampler';
 import { consequenceOf } from './refusals';
 import { Room } from './room';
 import { emptyRoster, rosterAfter, withoutSources } from './roster';
 import { eventDue, next, type SessionEvent, type SessionState } from './session';
+import { shared } from './share';
 import { Speaking } from './speaking';
 import { differences } from './sync';
 import { CallToken } from './token';
-import { type CallEvents, STARVED_AFTER_MS, viewOf } from './view';
+import { type CallEvents, type CallView, STARVED_AFTER_MS, viewOf } from './view';
 
 /** What the others see of this client, as far as the application has set it. */
 export interface OwnMetadata {
@@ -42,11 +45,18 @@ export class CallCore {
     onOwnVoice: () => this.reportActivity(),
     ownId: () => this.entry.identity?.peerId ?? '',
   });
+  readonly #quality = new QualitySampler(
+    () => this.media && measuredOf(this.media),
+    () => this.#publish(),
+  );
   readonly #activity = new Activity(() => this.channel.tell({ case: 'setPresence', value: { state: PresenceState.ACTIVE } }));
+  /** By id; immutable values. */
+  readonly fileTransfers = new Map<string, FileTransfer>();
   /** What the server has accepted. It belongs to the place in the room, and is lost with it. */
   #metadata: OwnMetadata = {};
   #session: SessionState = 'Handshaking';
   #failure: Error | null = null;
+  #view: CallView | null = null;
   #starvedTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: CallOptions, events: CallEvents) {
@@ -129,6 +139,7 @@ export class CallCore {
     this.#publish();
     this.channel.open();
     this.#speaking.start();
+    this.#quality.start();
   }
 
   #onJoined(joined: Joined, kept: Media | null, early: readonly Notification[]): void {
@@ -245,6 +256,7 @@ export class CallCore {
       this.entry.end();
       this.#lifecycle.end();
       this.#speaking.stop();
+      this.#quality.stop();
       this.room.roster = emptyRoster;
       this.room.access = initialAccess;
     }
@@ -274,8 +286,11 @@ export class CallCore {
       unplayable,
       media: this.media,
       speaking: this.#speaking.now,
+      quality: this.#quality.now,
+      fileTransfers: this.fileTransfers,
       failure: this.#failure,
     };
-    this.#events.onView(viewOf(shown, Date.now()));
+    this.#view = shared(this.#view, viewOf(shown, Date.now()));
+    this.#events.onView(this.#view);
   }
 }

@@ -291,7 +291,7 @@ export interface FailedJoin {
 
 export function afterFailure(error: unknown, { isResume, isSocketUp, isTokenNew, wasJoined }: FailedJoin): AfterFailure {
   if (error instanceof SocketLost && !isSocketUp) return { do: 'wait' };
-  const code = error instanceof SignalError ? error.code : null;
+  const code = error instanceof SignalError ? error.errorCode : null;
   if (isResume && code === ErrorCode.RESUME_SECRET) return { do: 'enterAsNew' };
   if (isTokenOld(error) && !isTokenNew) return { do: 'replaceToken' };
   // Before the first join a user waits for the answer.

@@ -186,7 +186,7 @@ export class MediaLifecycle {
   #onFailed(media: Media, name: string, action: Action, error: unknown): Verdict {
     this.#events.note(`${name} failed: ${messageOf(error)}`);
     const isRefused = error instanceof SignalError;
-    if (isRefused && error.code === ErrorCode.NO_SUCH_TRANSPORT) this.drop('the server has no such transport');
+    if (isRefused && error.errorCode === ErrorCode.NO_SUCH_TRANSPORT) this.drop('the server has no such transport');
     if (media === this.media && media.broken && this.#events.isJoined()) {
       this.#replaceBroken(media, media.broken);
       return 'stop';

@@ -18,6 +18,7 @@ import {
 } from './layers';
 import type { MediaKind } from './roster';
 import { type Backup, type Direction, Hints, type Incoming, type LocalSource, type Outgoing, type Subscribers } from './sources';
+import { WebRTCError } from './webrtc_error';
 import {
   fromIceParameters,
   fromIceServers,
@@ -68,16 +69,20 @@ export interface MediaEvents {
 }
 
 /** `close()` was called while an action ran. Not an error for the user. */
-export class MediaClosed extends Error {
+export class MediaClosed extends WebRTCError {
   override name = 'MediaClosed';
+
+  constructor(message: string) {
+    super('CLOSED', message);
+  }
 }
 
 /** An action needs a transport that could not be connected before. */
-export class MediaBroken extends Error {
+export class MediaBroken extends WebRTCError {
   override name = 'MediaBroken';
 
   constructor() {
-    super('The connection for media could not be set up.');
+    super('ICE_FAILURE', 'The connection for media could not be set up.');
   }
 }
 

@@ -1,0 +1,757 @@
+//! One association and its channels.
+
+use crate::channel::{Channel, Kind, Reliability, Role, StreamId};
+use crate::dcep::Message;
+use crate::discard::{Discard, Discarded};
+use crate::failed::{Failed, OpenError, SendError};
+use crate::guard::{self, Guard, SINK, Verdict};
+use crate::handshake::{Handshake, Init, Step};
+use crate::lane::{Lane, State, kind_of};
+use crate::limits::{
+    EVENT_BYTES_MAX, EVENTS_MAX, FEED_TARGET, LABEL_LEN_MAX, MESSAGE_LEN_MAX, PACKET_LEN_MAX, PACKET_LEN_MIN,
+    PACKETS_TARGET, SEND_BUFFER_MAX, SEND_MESSAGES_MAX, START_DELAY, STREAMS_MAX,
+};
+use crate::link::Link;
+use crate::packet::{Chunk, Packet, Ports, Writer, kind};
+use crate::schedule::{self, Schedule};
+use bytes::Bytes;
+use machine::{Instant, Rng};
+use sctp_proto::{AssociationError, Chunks, PayloadProtocolIdentifier as Protocol, StreamEvent};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// What both sides have agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Our role in DTLS.
+    pub role: Role,
+    /// Our SCTP port (`a=sctp-port`, RFC 8841 §5).
+    pub local_port: u16,
+    /// The peer's.
+    pub remote_port: u16,
+    /// Bytes of the longest packet that is sent: what fits into a datagram of the path with the headers of
+    /// DTLS. At least [`PACKET_LEN_MIN`].
+    pub packet_len_max: usize,
+    /// Bytes of the longest message that the peer accepts (`a=max-message-size`, RFC 8841 §6); 0 is no
+    /// limit. [`MESSAGE_LEN_MAX`] applies besides.
+    pub peer_message_len_max: usize,
+}
+
+impl Settings {
+    /// The usual ports, and packets for the path that WebRTC assumes (RFC 8831 §5).
+    pub fn new(role: Role) -> Self {
+        let port = 5000;
+        Self { role, local_port: port, remote_port: port, packet_len_max: 1191, peer_message_len_max: 0 }
+    }
+
+    fn ports(&self) -> Ports {
+        Ports { local: self.local_port, remote: self.remote_port }
+    }
+
+    fn packet_len(&self) -> usize {
+        self.packet_len_max.clamp(PACKET_LEN_MIN, PACKET_LEN_MAX)
+    }
+
+    fn message_len_max(&self) -> usize {
+        match self.peer_message_len_max {
+            0 => MESSAGE_LEN_MAX,
+            len => len.min(MESSAGE_LEN_MAX),
+        }
+    }
+}
+
+/// What has happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The association is established. Once.
+    Connected,
+    /// The peer has opened a channel.
+    Opened {
+        /// Its number.
+        stream: StreamId,
+        /// Its description.
+        channel: Channel,
+    },
+    /// A message has arrived.
+    Message {
+        /// Its channel.
+        stream: StreamId,
+        /// Its kind.
+        kind: Kind,
+        /// May be empty.
+        payload: Bytes,
+    },
+    /// A channel is closed in both directions, and its number may be used again.
+    Closed {
+        /// Its number.
+        stream: StreamId,
+    },
+    /// Fewer bytes of a channel are buffered than [its threshold](Association::set_low_threshold), or as many.
+    BufferLow {
+        /// The channel.
+        stream: StreamId,
+    },
+    /// The association has ended, and all channels with it. The last event.
+    Failed(Failed),
+}
+
+/// One end of an association. After each call, call [`poll_transmit`](Self::poll_transmit) and
+/// [`poll_event`](Self::poll_event) until they yield `None`, and then read
+/// [`poll_timeout`](Self::poll_timeout). An event that is not polled pauses the peer in the end: see
+/// [`EVENT_BYTES_MAX`].
+pub struct Association {
+    settings: Settings,
+    handshake: Handshake,
+    /// From the end of the handshake to that of the association.
+    established: Option<Established>,
+    failed: Option<Failed>,
+    lanes: BTreeMap<u16, Lane>,
+    schedule: Schedule,
+    /// Messages and bytes in the queues of all lanes.
+    queued_len: usize,
+    queued_bytes: usize,
+    packets: VecDeque<Bytes>,
+    events: VecDeque<Event>,
+    event_bytes: usize,
+    discarded: Discarded,
+    now: Instant,
+}
+
+/// What exists while the association is established.
+struct Established {
+    link: Link,
+    guard: Guard,
+    /// Streams below this number exist in both directions.
+    streams: u16,
+    /// Streams that may have a complete message.
+    readable: BTreeSet<u16>,
+    /// Streams with messages in the library.
+    sending: BTreeSet<u16>,
+    /// Bytes of all of them.
+    in_library: usize,
+    /// Streams whose reset has failed, and which cannot be used again.
+    broken: BTreeSet<u16>,
+}
+
+impl Association {
+    /// An association whose handshake begins: at once as DTLS client, as server when the peer begins or after
+    /// [`START_DELAY`]. Verification tag, TSN and cookie are from `rng`.
+    pub fn new(now: Instant, settings: Settings, mut rng: Rng) -> Self {
+        let begin_at = match settings.role {
+            Role::Client => now,
+            Role::Server => now + START_DELAY,
+        };
+        let mut association = Self {
+            settings,
+            handshake: Handshake::new(settings.ports(), begin_at, &mut rng),
+            established: None,
+            failed: None,
+            lanes: BTreeMap::new(),
+            schedule: Schedule::default(),
+            queued_len: 0,
+            queued_bytes: 0,
+            packets: VecDeque::new(),
+            events: VecDeque::new(),
+            event_bytes: 0,
+            discarded: Discarded::default(),
+            now,
+        };
+        association.handle_timeout(now);
+        association
+    }
+
+    /// A packet has arrived: the content of one DTLS record. What is malformed is [counted](Self::discarded).
+    pub fn handle_packet(&mut self, now: Instant, packet: &[u8]) {
+        self.now = self.now.max(now);
+        if self.failed.is_some() {
+            return;
+        }
+        let Some(view) = Packet::new(packet) else { return self.discarded.add(Discard::Malformed) };
+        if view.ports != self.settings.ports() {
+            return self.discarded.add(Discard::WrongAssociation);
+        }
+        self.handle_chunks(packet, &view);
+        self.settle();
+    }
+
+    /// The time of [`poll_timeout`](Self::poll_timeout) has been reached.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        if self.failed.is_some() {
+            return;
+        }
+        match self.handshake.on_timeout(self.now) {
+            Ok(packet) => self.packets.extend(packet),
+            Err(()) => return self.fail(Failed::HandshakeTimedOut),
+        }
+        if let Some(established) = &mut self.established
+            && established.link.next_timeout().is_some_and(|at| at <= self.now)
+        {
+            established.link.on_timeout(self.now);
+        }
+        self.settle();
+    }
+
+    /// The next packet to send.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
+        self.now = self.now.max(now);
+        if self.packets.is_empty() {
+            self.pump();
+        }
+        self.packets.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let of_link = self.established.as_ref().and_then(|established| established.link.next_timeout());
+        let of_handshake = self.handshake.next_timeout().filter(|_| self.failed.is_none());
+        of_link.into_iter().chain(of_handshake).min()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let was_paused = self.is_paused();
+        let event = self.events.pop_front();
+        if let Some(Event::Message { payload, .. }) = &event {
+            self.event_bytes -= payload.len();
+        }
+        if was_paused && !self.is_paused() {
+            self.resume();
+        }
+        event
+    }
+
+    /// Opens a channel, also before the association is established. Messages may be sent at once; the peer
+    /// sees the channel with, or before, the first one (RFC 8832 §6).
+    pub fn open(&mut self, channel: Channel) -> Result<StreamId, OpenError> {
+        self.check_open(&channel)?;
+        let first = if self.settings.role == Role::Client { 0 } else { 1 };
+        let streams = self.streams();
+        let free = (first..streams).step_by(2).find(|id| self.is_free(*id)).ok_or(OpenError::NoFreeId)?;
+        self.lanes.insert(free, Lane::new(channel, State::Opening, false));
+        self.announce(free);
+        Ok(StreamId(free))
+    }
+
+    /// Creates a channel that both sides know by other means, without messages to the peer.
+    pub fn open_negotiated(&mut self, stream: StreamId, channel: Channel) -> Result<(), OpenError> {
+        self.check_open(&channel)?;
+        if stream.0 >= self.streams() {
+            return Err(OpenError::InvalidId);
+        }
+        if !self.is_free(stream.0) {
+            return Err(OpenError::InUse);
+        }
+        self.lanes.insert(stream.0, Lane::new(channel, State::Open, true));
+        self.announce(stream.0);
+        Ok(())
+    }
+
+    fn check_open(&self, channel: &Channel) -> Result<(), OpenError> {
+        if let Some(failed) = self.failed {
+            return Err(failed.into());
+        }
+        let is_long = channel.label.len() > LABEL_LEN_MAX || channel.protocol.len() > LABEL_LEN_MAX;
+        if is_long { Err(OpenError::LabelTooLong) } else { Ok(()) }
+    }
+
+    /// Streams that exist in both directions.
+    fn streams(&self) -> u16 {
+        self.established.as_ref().map_or(STREAMS_MAX, |established| established.streams)
+    }
+
+    fn is_free(&self, id: u16) -> bool {
+        let is_busy = |it: &Established| it.broken.contains(&id) || it.guard.is_resetting(id);
+        !self.lanes.contains_key(&id) && !self.established.as_ref().is_some_and(is_busy)
+    }
+
+    /// Sends a message on an open channel. It is not copied.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        stream: StreamId,
+        kind: Kind,
+        payload: Bytes,
+    ) -> Result<(), SendError> {
+        self.now = self.now.max(now);
+        if let Some(failed) = self.failed {
+            return Err(failed.into());
+        }
+        let Some(lane) = self.lanes.get_mut(&stream.0).filter(|lane| lane.is_open()) else {
+            return Err(SendError::NotOpen);
+        };
+        let (len, max) = (payload.len(), self.settings.message_len_max());
+        if len > max {
+            return Err(SendError::TooLong { len, max });
+        }
+        let in_library = self.established.as_ref().map_or(0, |established| established.in_library);
+        let buffered = self.queued_bytes + in_library;
+        if buffered + len > SEND_BUFFER_MAX || self.queued_len >= SEND_MESSAGES_MAX {
+            return Err(SendError::Full);
+        }
+        let (was_idle, before) = (lane.is_idle(), lane.queued_bytes());
+        lane.push(self.now, kind, payload);
+        lane.is_above_low |= lane.buffered() > lane.low;
+        self.queued_bytes += lane.queued_bytes() - before;
+        self.queued_len += 1;
+        if was_idle {
+            self.schedule.insert(stream.0, &mut lane.next);
+        }
+        Ok(())
+    }
+
+    /// Closes a channel (RFC 8831 §6.7): what is buffered is still sent; messages that arrive are dropped.
+    /// [`Closed`](Event::Closed) follows when the peer has closed it too.
+    pub fn close(&mut self, stream: StreamId) {
+        if let Some(lane) = self.lanes.get_mut(&stream.0).filter(|lane| lane.is_open()) {
+            lane.state = State::Flushing;
+            self.finish_flushing(stream.0);
+        }
+    }
+
+    /// Ends the association with an ABORT, which is ready to be polled (RFC 9260 §9.1).
+    pub fn abort(&mut self) {
+        self.fail(Failed::Closed);
+    }
+
+    /// Bytes of a channel that the peer has not acknowledged.
+    pub fn buffered(&self, stream: StreamId) -> usize {
+        self.lanes.get(&stream.0).map_or(0, Lane::buffered)
+    }
+
+    /// The number of buffered bytes at which [`BufferLow`](Event::BufferLow) is reported; 0 at first.
+    pub fn set_low_threshold(&mut self, stream: StreamId, bytes: usize) {
+        if let Some(lane) = self.lanes.get_mut(&stream.0) {
+            lane.low = bytes;
+            lane.is_above_low = lane.buffered() > bytes;
+        }
+    }
+
+    /// Whether the association is established.
+    pub fn is_connected(&self) -> bool {
+        self.established.is_some()
+    }
+
+    /// Why the association has ended, if it has.
+    pub fn failed(&self) -> Option<Failed> {
+        self.failed
+    }
+
+    /// How often something was discarded for this reason.
+    pub fn discarded(&self, discard: Discard) -> u64 {
+        self.discarded.count(discard)
+    }
+
+    /// Bytes of all messages that wait: for sending, and as events.
+    pub fn memory(&self) -> usize {
+        let in_library = self.established.as_ref().map_or(0, |established| established.in_library);
+        let packets: usize = self.packets.iter().map(Bytes::len).sum();
+        self.queued_bytes + in_library + self.event_bytes + packets
+    }
+
+    // Packets in.
+
+    /// Passes the admitted chunks to the library, and those of the handshake to [`Handshake`].
+    fn handle_chunks(&mut self, packet: &[u8], view: &Packet<'_>) {
+        let is_ours = self.established.as_mut().is_none_or(|it| it.guard.begin_packet(view.tag));
+        let is_alone = view.chunks().nth(1).is_none();
+        let mut admitted = Writer::like(packet);
+        let mut is_whole = true;
+        for chunk in view.chunks() {
+            if self.failed.is_some() {
+                return;
+            }
+            if matches!(chunk.kind, kind::INIT | kind::INIT_ACK | kind::COOKIE_ECHO | kind::COOKIE_ACK) {
+                is_whole = false;
+                self.handle_handshake(view.tag, &chunk, is_alone);
+                continue;
+            }
+            let is_paused = self.is_paused();
+            let Some(established) = &mut self.established else {
+                self.handle_early(view.tag, &chunk);
+                continue;
+            };
+            if !is_ours {
+                self.discarded.add(Discard::WrongAssociation);
+                continue;
+            }
+            match established.guard.admit(&chunk, is_paused) {
+                Verdict::Pass => admitted.push(chunk.whole),
+                Verdict::Withhold(discard) => {
+                    self.discarded.add(discard);
+                    is_whole = false;
+                }
+                Verdict::Replace(discard, replacement) => {
+                    self.discarded.add(discard);
+                    admitted.push(&replacement);
+                    is_whole = false;
+                }
+                Verdict::Fail(failed) => return self.fail(failed),
+            }
+            if chunk.kind == kind::RECONFIG {
+                // What follows may be for the channel that the reset makes available.
+                is_whole &= admitted.len() == packet.len();
+                let before = std::mem::replace(&mut admitted, Writer::like(packet));
+                if is_whole {
+                    self.deliver(Bytes::copy_from_slice(packet));
+                } else if !before.is_empty() {
+                    self.deliver(before.finish());
+                }
+                is_whole = false;
+                self.settle();
+            }
+        }
+        if admitted.is_empty() {
+            return;
+        }
+        // The checksum of the whole packet is known.
+        let packet = if is_whole { Bytes::copy_from_slice(packet) } else { admitted.finish() };
+        self.deliver(packet);
+    }
+
+    fn deliver(&mut self, packet: Bytes) {
+        if let Some(established) = &mut self.established {
+            established.link.on_packet(self.now, packet);
+        }
+    }
+
+    /// A chunk before the end of the handshake.
+    fn handle_early(&mut self, tag: u32, chunk: &Chunk<'_>) {
+        match chunk.kind {
+            kind::ABORT if tag == self.handshake.ours().tag => self.fail(Failed::AbortedByPeer),
+            kind::ERROR => self.discarded.add(Discard::PeerError),
+            _ => self.discarded.add(Discard::UnexpectedHandshake),
+        }
+    }
+
+    fn handle_handshake(&mut self, tag: u32, chunk: &Chunk<'_>, is_alone: bool) {
+        match self.handshake.on_chunk(self.now, tag, chunk, is_alone) {
+            Step::Reply(packet) => self.packets.push_back(packet),
+            Step::Established(peer, reply) => {
+                self.packets.extend(reply);
+                self.establish(&peer);
+            }
+            Step::Discarded(discard) => self.discarded.add(discard),
+        }
+    }
+
+    fn establish(&mut self, peer: &Init) {
+        let (ports, ours) = (self.settings.ports(), self.handshake.ours());
+        let Some(link) = Link::new(ports, self.settings.packet_len(), ours, peer) else {
+            return self.fail(Failed::Protocol);
+        };
+        let mut established = Established {
+            link,
+            guard: Guard::new(ports, ours, peer),
+            streams: STREAMS_MAX.min(peer.inbound).min(peer.outbound),
+            readable: BTreeSet::new(),
+            sending: BTreeSet::new(),
+            in_library: 0,
+            broken: BTreeSet::new(),
+        };
+        let _ = established.guard.begin_packet(ours.tag);
+        let streams = established.streams;
+        self.established = Some(established);
+        self.events.push_back(Event::Connected);
+        let ids: Vec<u16> = self.lanes.keys().copied().collect();
+        for id in ids {
+            if id < streams {
+                self.announce(id);
+                self.finish_flushing(id);
+            } else {
+                self.remove_lane(id);
+            }
+        }
+    }
+
+    // Channels.
+
+    /// Creates the stream of a lane, and sends the OPEN that belongs to it.
+    fn announce(&mut self, id: u16) {
+        let (Some(established), Some(lane)) = (&mut self.established, self.lanes.get(&id)) else { return };
+        if !established.link.open(id) {
+            // A reset of this stream is not complete in the library.
+            return self.remove_lane(id);
+        }
+        established.guard.opened(id);
+        if !lane.is_negotiated {
+            let open = Message::Open(lane.channel.clone()).write();
+            established.link.write(id, Protocol::Dcep, Reliability::default(), open);
+            established.sending.insert(id);
+        }
+        // Messages that arrived before.
+        established.readable.insert(id);
+    }
+
+    /// Resets a channel that is closed, once its queue is empty.
+    fn finish_flushing(&mut self, id: u16) {
+        let (Some(established), Some(lane)) = (&mut self.established, self.lanes.get_mut(&id)) else { return };
+        if lane.state == State::Flushing && lane.is_idle() {
+            lane.state = State::Resetting;
+            established.reset(id);
+        }
+    }
+
+    /// Forgets the messages of a lane that wait.
+    fn clear_queue(&mut self, id: u16) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        if !lane.is_idle() {
+            self.schedule.remove(id, lane.next);
+            self.queued_len -= lane.queue_len();
+            self.queued_bytes -= lane.queued_bytes();
+            lane.clear();
+        }
+    }
+
+    fn remove_lane(&mut self, id: u16) {
+        self.clear_queue(id);
+        if self.lanes.remove(&id).is_some() {
+            self.events.push_back(Event::Closed { stream: StreamId(id) });
+        }
+        if let Some(established) = &mut self.established {
+            established.readable.remove(&id);
+        }
+    }
+
+    fn on_stream(&mut self, event: StreamEvent) {
+        let Some(established) = &mut self.established else { return };
+        match event {
+            StreamEvent::Readable { id } => {
+                established.readable.insert(id);
+            }
+            StreamEvent::Finished { id } => {
+                // The peer has closed; the library answers.
+                self.clear_queue(id);
+                if let Some(lane) = self.lanes.get_mut(&id) {
+                    lane.state = State::Resetting;
+                }
+            }
+            StreamEvent::ResetComplete { id } => {
+                established.guard.reset_done(id);
+                self.remove_lane(id);
+            }
+            StreamEvent::ResetFailed { id, .. } => {
+                established.guard.reset_done(id);
+                established.broken.insert(id);
+                self.remove_lane(id);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_dcep(&mut self, id: u16, message: &[u8]) {
+        let stream = StreamId(id);
+        let lane = self.lanes.get_mut(&id);
+        match (Message::read(message), lane) {
+            (Some(Message::Ack), Some(lane)) if !lane.is_negotiated => {
+                if lane.state == State::Opening {
+                    lane.state = State::Open;
+                }
+            }
+            (Some(Message::Open(channel)), None) if !self.settings.role.is_ours(stream) => {
+                let Some(established) = &mut self.established else { return };
+                let ack = Message::Ack.write();
+                established.link.write(id, Protocol::Dcep, Reliability::default(), ack);
+                established.sending.insert(id);
+                self.lanes.insert(id, Lane::new(channel.clone(), State::Open, false));
+                self.events.push_back(Event::Opened { stream, channel });
+            }
+            (_, lane) => {
+                let is_channel = lane.is_some();
+                self.discarded.add(Discard::InvalidDcep);
+                // RFC 8832 §6: a channel that cannot be is closed.
+                if let Some(established) = self.established.as_mut().filter(|_| !is_channel) {
+                    established.reset(id);
+                }
+            }
+        }
+    }
+
+    fn on_message(&mut self, id: u16, mut message: Chunks) {
+        let (protocol, len) = (message.ppi, message.len());
+        let Some(bytes) = message.next(len).map(|chunk| chunk.bytes) else { return };
+        if protocol == Protocol::Dcep {
+            return self.on_dcep(id, &bytes);
+        }
+        let Some((kind, is_empty)) = kind_of(protocol) else {
+            return self.discarded.add(Discard::UnknownProtocol);
+        };
+        match self.lanes.get(&id).map(|lane| lane.state) {
+            Some(State::Flushing) => {}
+            Some(_) => {
+                let payload = if is_empty { Bytes::new() } else { bytes };
+                self.event_bytes += payload.len();
+                self.events.push_back(Event::Message { stream: StreamId(id), kind, payload });
+            }
+            None => self.discarded.add(Discard::MessageWithoutChannel),
+        }
+    }
+
+    // Between the library and the caller.
+
+    /// Whether messages stay in the library, because the caller does not poll.
+    fn is_paused(&self) -> bool {
+        self.event_bytes >= EVENT_BYTES_MAX || self.events.len() >= EVENTS_MAX
+    }
+
+    /// Handles what the library reports.
+    fn settle(&mut self) {
+        loop {
+            while let Some(event) = self.established.as_mut().and_then(|it| it.link.poll()) {
+                match event {
+                    sctp_proto::Event::Stream(event) => self.on_stream(event),
+                    sctp_proto::Event::AssociationLost { reason }
+                    | sctp_proto::Event::HandshakeFailed { reason } => return self.on_lost(&reason),
+                    _ => {}
+                }
+            }
+            if !self.read() {
+                break;
+            }
+        }
+        self.measure();
+    }
+
+    fn on_lost(&mut self, reason: &AssociationError) {
+        let Some(established) = &self.established else { return };
+        match (established.guard.reason(), reason) {
+            (_, AssociationError::ReceiveBufferExhausted) => self.fail(Failed::TooLong),
+            (reason, _) => self.fail(reason),
+        }
+    }
+
+    /// Reads messages until the caller must poll. Whether there was one.
+    fn read(&mut self) -> bool {
+        let mut has_read = false;
+        while let Some(established) = &mut self.established {
+            let sunk = established.link.drain_sink();
+            established.guard.released(sunk);
+            established.readable.remove(&SINK);
+            if self.is_paused() {
+                break;
+            }
+            let Some(established) = &mut self.established else { break };
+            let Some(&id) = established.readable.first() else { break };
+            match established.link.read(id) {
+                Some(message) => {
+                    established.guard.released(message.chunks.len());
+                    self.on_message(id, message);
+                    has_read = true;
+                }
+                None => {
+                    established.readable.remove(&id);
+                }
+            }
+        }
+        has_read
+    }
+
+    /// The caller has polled: reads on, and tells the peer that there is space.
+    fn resume(&mut self) {
+        if self.failed.is_some() {
+            return;
+        }
+        self.settle();
+        let is_paused = self.is_paused();
+        if let Some(established) = self.established.as_mut().filter(|_| !is_paused)
+            && let Some(packet) = established.guard.window_update()
+        {
+            established.link.on_packet(self.now, packet);
+        }
+    }
+
+    /// Looks at how much of each channel is buffered.
+    fn measure(&mut self) {
+        let Some(established) = &mut self.established else { return };
+        let Established { link, sending, in_library, .. } = established;
+        *in_library = 0;
+        sending.retain(|id| {
+            let buffered = link.buffered(*id);
+            *in_library += buffered;
+            if let Some(lane) = self.lanes.get_mut(id) {
+                lane.in_library = buffered;
+                if lane.is_above_low && lane.buffered() <= lane.low {
+                    lane.is_above_low = false;
+                    self.events.push_back(Event::BufferLow { stream: StreamId(*id) });
+                }
+            }
+            buffered > 0
+        });
+        link.bound_unsent(*in_library);
+    }
+
+    // Packets out.
+
+    /// Makes packets, while the congestion window allows and not too many wait.
+    fn pump(&mut self) {
+        let len_max = self.settings.packet_len();
+        while let Some(established) = &mut self.established {
+            let packets = established.link.packets(self.now);
+            for packet in packets {
+                let first_sent = established.guard.on_sent(&packet);
+                established.link.first_sent(first_sent);
+                self.packets.extend(guard::fit(packet, len_max));
+            }
+            if self.packets.len() >= PACKETS_TARGET || !self.feed() {
+                break;
+            }
+        }
+        // Expired messages have left the library without an input.
+        self.settle();
+    }
+
+    /// Gives messages to the library, in the order of priorities. Whether a queue has changed.
+    fn feed(&mut self) -> bool {
+        let mut has_changed = false;
+        while let Some(established) = &mut self.established {
+            if established.link.unsent() >= FEED_TARGET || self.schedule.is_empty() {
+                break;
+            }
+            let Some(id) = self.schedule.take() else { break };
+            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            let Some(message) = lane.pop() else { continue };
+            has_changed = true;
+            self.queued_len -= 1;
+            self.queued_bytes -= message.payload.len();
+            if let Some(reliability) = lane.remaining(self.now, &message) {
+                lane.next = schedule::end(lane.next, message.payload.len(), lane.channel.priority);
+                established.link.write(id, message.protocol, reliability, message.payload);
+            }
+            established.sending.insert(id);
+            match lane.is_idle() {
+                false => self.schedule.insert(id, &mut lane.next),
+                true => self.finish_flushing(id),
+            }
+        }
+        has_changed
+    }
+
+    /// Ends the association, and releases its memory.
+    fn fail(&mut self, failed: Failed) {
+        if self.failed.is_some() {
+            return;
+        }
+        self.failed = Some(failed);
+        self.packets.clear();
+        if let Some(established) = self.established.take()
+            && failed != Failed::AbortedByPeer
+        {
+            self.packets.push_back(established.guard.abort());
+        }
+        self.lanes.clear();
+        self.schedule = Schedule::default();
+        (self.queued_len, self.queued_bytes) = (0, 0);
+        self.events.push_back(Event::Failed(failed));
+    }
+}
+
+impl Established {
+    /// Closes our direction of a stream, and drops what arrives on it.
+    fn reset(&mut self, id: u16) {
+        while let Some(message) = self.link.read(id) {
+            self.guard.released(message.chunks.len());
+        }
+        self.link.close(id);
+        self.guard.closing(id);
+        self.readable.remove(&id);
+    }
+}
