@@ -42,6 +42,7 @@ const peer = (id: string, paused = false): Peer => ({
       unplayable: false,
       starved: false,
       score: null,
+      quality: null,
     },
   ],
 });
@@ -51,7 +52,7 @@ const feed = new CallStoreFeed(createCallStore());
 /** The way of a view from the call to the page. Every object of it is new. */
 function show(peers: readonly Peer[], rest: Partial<CallView> = {}): void {
   const own = { room: 'millpond', peerId: 'ada', displayName: 'Ada', session: 'Connected', speaking: new Set() };
-  const maps = { local: new Map(), sendScores: new Map(), fileTransfers: new Map(), waitingClients: [] };
+  const maps = { local: new Map(), sendScores: new Map(), quality: new Map(), fileTransfers: new Map(), waitingClients: [] };
   const view = shared(feed.store.getState().view, { ...own, ...maps, peers, ...rest } as unknown as CallView);
   feed.show(view);
   act(() => useCallStore.setState({ call: view, peers: feed.store.getState().peers }));

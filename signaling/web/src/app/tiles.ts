@@ -1,6 +1,6 @@
 // The tiles of a participant: one for each screen, and one for the camera or the person without one. Pure.
 
-import type { CallView, PeerView, SourceView } from '../sdk';
+import { type CallView, type PeerView, type QualityLevel, type SourceView, worstOf } from '../sdk';
 import type { TileProps } from './components/Tile';
 
 /** At this score (0 to 10) or below, loss is visible. */
@@ -16,7 +16,7 @@ export function tilesOf(peer: PeerView, speaking: boolean): TileProps[] {
   const live = camera && !camera.paused;
   const shared = { peerId: peer.id, name: peer.name, away: peer.away, self: false };
   return [
-    ...peer.sources.filter(isExtra).map(({ id, source, track, paused, unplayable, starved, score }) => ({
+    ...peer.sources.filter(isExtra).map(({ id, source, track, paused, unplayable, starved, score, quality }) => ({
       ...shared,
       id,
       source,
@@ -27,6 +27,7 @@ export function tilesOf(peer: PeerView, speaking: boolean): TileProps[] {
       waiting: !paused && !track && !unplayable,
       muted: null,
       speaking: false,
+      quality: paused ? null : quality,
     })),
     {
       ...shared,
@@ -39,13 +40,19 @@ export function tilesOf(peer: PeerView, speaking: boolean): TileProps[] {
       waiting: Boolean(live && !camera.track && !camera.unplayable),
       muted: !microphone || microphone.paused,
       speaking,
+      quality: worstOf([microphone, camera].map((source) => (source?.paused ? null : source?.quality))),
     },
   ];
 }
 
 type Own = Pick<CallView, 'local' | 'sendScores' | 'peerId' | 'displayName'>;
 
-export function ownTiles({ local, sendScores, peerId, displayName }: Own, speaking: boolean): TileProps[] {
+export interface OwnQuality {
+  person: QualityLevel | null;
+  screen: QualityLevel | null;
+}
+
+export function ownTiles({ local, sendScores, peerId, displayName }: Own, speaking: boolean, quality: OwnQuality): TileProps[] {
   const microphone = local.get('microphone');
   const camera = local.get('camera');
   const screen = local.get('screen');
@@ -58,6 +65,7 @@ export function ownTiles({ local, sendScores, peerId, displayName }: Own, speaki
     track: camera && !camera.paused ? camera.track : null,
     muted: !microphone || microphone.paused,
     speaking,
+    quality: quality.person,
   };
   if (!screen) return [own];
   return [
@@ -69,6 +77,7 @@ export function ownTiles({ local, sendScores, peerId, displayName }: Own, speaki
       track: screen.track,
       muted: null,
       speaking: false,
+      quality: quality.screen,
     },
     own,
   ];
@@ -82,4 +91,10 @@ export function tileCount({ peers, local }: Pick<CallView, 'peers' | 'local'>): 
 
 function isExtra({ kind, source }: Pick<SourceView, 'kind' | 'source'>): boolean {
   return kind === 'video' && source !== 'camera';
+}
+
+/** The levels of what this client sends. */
+export function ownQuality({ quality, local }: Pick<CallView, 'quality' | 'local'>): OwnQuality {
+  const level = (source: string) => (local.get(source)?.paused === false ? quality.get(source)?.level : null);
+  return { person: worstOf([level('microphone'), level('camera')]), screen: worstOf([level('screen')]) };
 }

@@ -14,6 +14,7 @@ import { History } from './history';
 import { type LifecycleEvents, MediaLifecycle } from './lifecycle';
 import type { Media } from './media';
 import { apply, type Effect } from './notifications';
+import { measuredOf, QualitySampler } from './quality/sampler';
 import { consequenceOf } from './refusals';
 import { Room } from './room';
 import { emptyRoster, rosterAfter, withoutSources } from './roster';
@@ -46,6 +47,10 @@ export class CallCore {
     onOwnVoice: () => this.reportActivity(),
     ownId: () => this.entry.identity?.peerId ?? '',
   });
+  readonly #quality = new QualitySampler(
+    () => this.media && measuredOf(this.media),
+    () => this.#publish(),
+  );
   readonly #activity = new Activity(() => this.channel.tell({ case: 'setPresence', value: { state: PresenceState.ACTIVE } }));
   /** By id; immutable values. */
   readonly fileTransfers = new Map<string, FileTransfer>();
@@ -147,6 +152,7 @@ export class CallCore {
     this.#publish();
     this.channel.open();
     this.#speaking.start();
+    this.#quality.start();
   }
 
   #onJoined(joined: Joined, kept: Media | null, early: readonly Notification[]): void {
@@ -289,6 +295,7 @@ export class CallCore {
       this.encryption.end();
       this.#lifecycle.end();
       this.#speaking.stop();
+      this.#quality.stop();
       this.room.roster = emptyRoster;
       this.room.access = initialAccess;
     }
@@ -318,6 +325,7 @@ export class CallCore {
       unplayable,
       media: this.media,
       speaking: this.#speaking.now,
+      quality: this.#quality.now,
       fileTransfers: this.fileTransfers,
       encrypted: this.encryption.isOn,
       encryptionOf: (peerId: string) => this.encryption.stateOf(peerId),

@@ -20,6 +20,7 @@ const peer = (id: string, volume = 10): PeerView => ({
     unplayable: false,
     starved: false,
     score: source === 'camera' ? volume : null,
+    quality: null,
   })),
 });
 
@@ -38,6 +39,7 @@ const view = (rest: Partial<CallView> = {}): CallView => ({
   local: new Map(),
   sendScores: new Map([['camera', 10]]),
   speaking: new Set(['bob']),
+  quality: new Map(),
   fileTransfers: new Map(),
   failure: null,
   ...rest,

@@ -14,6 +14,7 @@ export function shared(before: CallView | null, after: CallView): CallView {
     waitingClients: sharedList(before.waitingClients, after.waitingClients),
     local: sharedMap(before.local, after.local, isEqual),
     sendScores: sharedMap(before.sendScores, after.sendScores),
+    quality: sharedMap(before.quality, after.quality),
     fileTransfers: sharedMap(before.fileTransfers, after.fileTransfers),
     speaking: sharedSet(before.speaking, after.speaking),
   };

@@ -25,6 +25,7 @@ function shown(rest: Partial<Shown> = {}): Shown {
     unplayable: new Set(),
     media: null,
     speaking: new Set(),
+    quality: new Map(),
     fileTransfers: new Map(),
     encrypted: false,
     encryptionOf: () => null,

@@ -3,6 +3,8 @@
 import type { Access, Permissions, RoomPolicy, WaitingClient } from './access';
 import type { PeerEncryption } from './e2ee/encryption';
 import type { FileTransfer } from './files/types';
+import type { QualityLevel } from './quality/measure';
+import type { SourceQuality } from './quality/sampler';
 import type { RemotePeer, RemoteSource, Roster } from './roster';
 import type { SessionState } from './session';
 import type { Incoming, LocalSource, Outgoing, Sent } from './sources';
@@ -19,6 +21,8 @@ export interface SourceView extends RemoteSource {
   starved: boolean;
   /** How well its media arrives here: from 0 (nothing) to 10 (no loss). Null before the first report. */
   score: number | null;
+  /** How well it is received, by the statistics of this browser. Null before the first measurement. */
+  quality: QualityLevel | null;
 }
 
 export interface PeerView extends Omit<RemotePeer, 'sources'> {
@@ -49,6 +53,11 @@ export interface CallView {
   speaking: ReadonlySet<string>;
   /** Media is encrypted end to end. */
   encrypted: boolean;
+  /**
+   * By producer id what this client receives, and by name what it sends: the level, and the measurements of the last two
+   * minutes.
+   */
+  quality: ReadonlyMap<string, SourceQuality>;
   /** By id. */
   fileTransfers: ReadonlyMap<string, FileTransfer>;
   /** Why the session ended; null if the user ended it. */
@@ -92,13 +101,15 @@ export interface Shown extends Omit<CallView, 'peers' | 'sendScores' | 'permissi
 }
 
 /** `now` is in milliseconds since the epoch. */
-export function viewOf({ access, roster, unplayable, media, local, encryptionOf, ...rest }: Shown, now: number): CallView {
+export function viewOf(shown: Shown, now: number): CallView {
+  const { access, roster, unplayable, media, local, quality, encryptionOf, ...rest } = shown;
   const sourceView = (source: RemoteSource): SourceView => ({
     ...source,
     track: media?.incoming.get(source.id)?.consumer.track ?? null,
     unplayable: unplayable.has(source.id),
     starved: !source.paused && isStarved(media, source.id, now),
     score: receivedScore(media, source.id),
+    quality: quality.get(source.id)?.level ?? null,
   });
   const peers = [...roster.values()].map((peer) => ({
     ...peer,
@@ -107,7 +118,7 @@ export function viewOf({ access, roster, unplayable, media, local, encryptionOf,
   }));
   const { permissions, policy, waiting } = access;
   const waitingClients = [...waiting.values()];
-  return { ...rest, permissions, policy, waitingClients, peers, local: new Map(local), sendScores: sendScores(media) };
+  return { ...rest, quality, permissions, policy, waitingClients, peers, local: new Map(local), sendScores: sendScores(media) };
 }
 
 function isStarved(media: Received | null, producerId: string, now: number): boolean {

@@ -55,6 +55,8 @@ export interface CallState extends CallModel {
   failure: Failure | null;
   notices: readonly Notice[];
   peopleOpen: boolean;
+  /** The panel takes the place of the participants. */
+  statisticsOpen: boolean;
   /** Peer ids: the peers that this administrator has muted. Those of other administrators are not known. */
   mutedPeers: ReadonlySet<string>;
   /** The browser does not play sound before the user interacts with the page. */
@@ -70,6 +72,7 @@ export interface CallState extends CallModel {
   /** A source of another peer is shown at this height, in device pixels. */
   showAt(sourceId: string, lines: number): void;
   togglePeople(): void;
+  toggleStatistics(): void;
   /** For administrators. The microphone of a peer is muted, or the peer may unmute it again. */
   mutePeer(peerId: string, muted: boolean): Promise<void>;
   kickPeer(peerId: string): Promise<void>;
@@ -185,6 +188,7 @@ export const useCallStore = create<CallState>()((set, get) => {
     failure: null,
     notices: [],
     peopleOpen: false,
+    statisticsOpen: false,
     mutedPeers: new Set(),
     soundBlocked: false,
 
@@ -237,7 +241,7 @@ export const useCallStore = create<CallState>()((set, get) => {
               // The join page opens them again for its preview.
               view.local.get('screen')?.track.stop();
               closeDevices();
-              set({ ...noCall(), call: null, peopleOpen: false, failure: failureOf(view.failure) });
+              set({ ...noCall(), call: null, peopleOpen: false, statisticsOpen: false, failure: failureOf(view.failure) });
             }
           },
           onNotice: (text) => get().notify(text),
@@ -275,14 +279,15 @@ export const useCallStore = create<CallState>()((set, get) => {
       if (!leaving) return;
       call = null;
       const screen = get().call?.local.get('screen');
-      set({ ...noCall(), call: null, peopleOpen: false });
+      set({ ...noCall(), call: null, peopleOpen: false, statisticsOpen: false });
       screen?.track.stop();
       closeDevices();
       await leaving.leave();
     },
 
     showAt: (sourceId, lines) => call?.setDisplayHeight(sourceId, lines),
-    togglePeople: () => set(({ peopleOpen }) => ({ peopleOpen: !peopleOpen })),
+    togglePeople: () => set(({ peopleOpen }) => ({ peopleOpen: !peopleOpen, statisticsOpen: false })),
+    toggleStatistics: () => set(({ statisticsOpen }) => ({ statisticsOpen: !statisticsOpen, peopleOpen: false })),
 
     mutePeer: async (peerId, muted) => {
       if (!(await administrate((admin) => admin.mutePeer(peerId, muted, 'audio')))) return;

@@ -2,7 +2,7 @@ import { memo, useLayoutEffect, useRef, useState } from 'react';
 import { useFields, useIsSpeaking, usePeer, usePeerIds } from '../../stores/selectors';
 import { useCallStore } from '../../stores/useCallStore';
 import { layout } from '../layout';
-import { ownTiles, tileCount, tilesOf } from '../tiles';
+import { ownQuality, ownTiles, tileCount, tilesOf } from '../tiles';
 import { Tile } from './Tile';
 
 const GAP = 12;
@@ -13,7 +13,7 @@ const PeerTiles = memo(function PeerTiles({ peerId }: { peerId: string }) {
   return peer && tilesOf(peer, speaking).map((tile) => <Tile key={tile.id} {...tile} />);
 });
 
-const nothing = { local: new Map(), sendScores: new Map(), peerId: '', displayName: '' };
+const nothing = { local: new Map(), sendScores: new Map(), quality: new Map(), peerId: '', displayName: '' };
 
 const OwnTiles = memo(function OwnTiles() {
   const own = useFields(({ call }) => {
@@ -21,7 +21,8 @@ const OwnTiles = memo(function OwnTiles() {
     return { local, sendScores, peerId, displayName };
   });
   const speaking = useIsSpeaking(own.peerId);
-  return ownTiles(own, speaking).map((tile) => <Tile key={tile.id} {...tile} />);
+  const quality = useFields(({ call }) => ownQuality(call ?? nothing));
+  return ownTiles(own, speaking, quality).map((tile) => <Tile key={tile.id} {...tile} />);
 });
 
 /** A tile for each participant and screen, as large as the window allows. */

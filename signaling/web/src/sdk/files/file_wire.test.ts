@@ -12,7 +12,7 @@ const offer: Offer = { kind: 'offer', metadata, chunkSize: 64, total: 2, toRoom:
 const chunk: WireChunk = { kind: 'chunk', sequence: 1, total: 2, data: randomBytes(36, 1), checksum: randomBytes(32, 2) };
 const signals: FileSignal[] = [
   offer,
-  { kind: 'answer', accepted: true, missing: { next: 0, end: 2, ranges: [{ start: 0, end: 2 }] } },
+  { kind: 'answer', accepted: true, missing: { next: 0, end: 2, ranges: [{ start: 0, end: 2 }] }, inOrder: true },
   { kind: 'answer', accepted: false, reason: 'QUOTA' },
   chunk,
   {

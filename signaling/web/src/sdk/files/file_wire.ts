@@ -37,7 +37,7 @@ export interface WireChunk {
 
 export type FileSignal =
   | Offer
-  | { readonly kind: 'answer'; readonly accepted: true; readonly missing: Missing }
+  | { readonly kind: 'answer'; readonly accepted: true; readonly missing: Missing; readonly inOrder: boolean }
   | { readonly kind: 'answer'; readonly accepted: false; readonly reason: FileErrorCode }
   | WireChunk
   | { readonly kind: 'missing'; readonly missing: Missing; readonly paused: boolean; readonly query: number }
@@ -81,7 +81,7 @@ function payloadOf(signal: FileSignal): NonNullable<Parameters<typeof create<typ
     }
     case 'answer':
       return signal.accepted
-        ? { case: 'answer', value: { accepted: true, missing: mutable(signal.missing) } }
+        ? { case: 'answer', value: { accepted: true, missing: mutable(signal.missing), inOrder: signal.inOrder } }
         : { case: 'answer', value: { accepted: false, reason: reasonTo(signal.reason) } };
     case 'chunk': {
       const { sequence, total, data, checksum } = signal;
@@ -132,10 +132,10 @@ function signalOf({ payload }: Message): FileSignal | Malformed | string | null 
     case 'offer':
       return offerOf(payload.value);
     case 'answer': {
-      const { accepted, reason } = payload.value;
+      const { accepted, reason, inOrder } = payload.value;
       if (!accepted) return { kind: 'answer', accepted, reason: reasonOf(reason) };
       const missing = missingOf(payload.value.missing);
-      return typeof missing === 'string' ? missing : { kind: 'answer', accepted, missing };
+      return typeof missing === 'string' ? missing : { kind: 'answer', accepted, missing, inOrder };
     }
     case 'chunk': {
       const { sequence, total, data, checksum } = payload.value;

@@ -51,9 +51,22 @@ export const QUERY_MS_MAX = 15_000;
 export const OFFER_REPEAT_MS = 10_000;
 /** An offer without an answer ends after this time. */
 export const OFFER_MS_MAX = 600_000;
-/** A transfer with an open channel and no message of the other side ends after this time. */
+/** A receiver that does not answer the sender for this time, while the channel is open, has ended the transfer. */
 export const SILENCE_MS_MAX = 120_000;
+/** A peer that left the room may return within this time, for example after a reload, and continue. */
+export const RETURN_MS_MAX = 60_000;
 /** A receiver without chunks sends what it misses after this time, so that it learns of a cancel that was lost. */
 export const RECEIVER_REPEAT_MS = 15_000;
 /** A file of an earlier page that is not continued is deleted after this time. */
 export const KEPT_MS_MAX = 604_800_000;
+
+/** Bytes that the sender reads from a file at once, and holds. */
+export const READ_BYTES = 524_288;
+/** Chunks that are stored together. A segment is written when it is whole; after a reload, others are sent again. */
+export const SEGMENT_CHUNKS = 64;
+/** Segments that a receiver holds in memory. A chunk of one more is dropped, and sent again. */
+export const SEGMENTS_OPEN_MAX = 4;
+/** A file up to this size can be received without a private file system, in memory. */
+export const MEMORY_FILE_BYTES_MAX = 67_108_864;
+/** How often timeouts are checked, and progress is shown. */
+export const TICK_MS = 250;
