@@ -227,7 +227,12 @@ export const useCallStore = create<CallState>()((set, get) => {
       if (call) return;
       const { room, name, token } = get();
       const joining = new Call(
-        { room: room.trim(), displayName: name.trim(), token: token.trim() },
+        {
+          room: room.trim(),
+          displayName: name.trim(),
+          token: token.trim(),
+          encryption: link.encrypted ? 'always' : 'asRoom',
+        },
         {
           onView: (view) => {
             if (call !== joining) return;
