@@ -38,7 +38,7 @@ export class CallCore {
   readonly room = new Room();
   readonly #options: CallOptions;
   readonly #events: CallEvents;
-  readonly #lifecycle: MediaLifecycle;
+  readonly lifecycle: MediaLifecycle;
   readonly #speaking = new Speaking({
     onChange: () => this.#publish(),
     microphone: () => this.media?.outgoing.get('microphone')?.producer,
@@ -70,12 +70,12 @@ export class CallCore {
       onMalformed: (error: unknown) => note(`skipped a malformed notification: ${error}`),
     };
     this.channel = new SignalChannel(options.url, channelEvents, options.requestTimeoutMs);
-    this.#lifecycle = new MediaLifecycle(this.channel.request, this.#lifecycleEvents());
+    this.lifecycle = new MediaLifecycle(this.channel.request, this.#lifecycleEvents());
     this.token = new CallToken(options.token, { refresh: (token) => this.#refreshToken(token), note });
     this.entry = new Entry(options, this.channel, this.token, {
-      onSocket: () => this.#lifecycle.onSocket(),
-      onJoined: (joined, device, early) => this.#onJoined(joined, this.#lifecycle.onJoined(joined, device), early),
-      onPlaceLost: (reason) => this.#lifecycle.drop(reason),
+      onSocket: () => this.lifecycle.onSocket(),
+      onJoined: (joined, device, early) => this.#onJoined(joined, this.lifecycle.onJoined(joined, device), early),
+      onPlaceLost: (reason) => this.lifecycle.drop(reason),
       onWaiting: () => this.#publish(),
       onRefused: (error) => this.#fail(error),
       note,
@@ -89,7 +89,8 @@ export class CallCore {
         this.room.roster = withoutSources(this.room.roster);
         this.#speaking.onReportsLost();
       },
-      onDropped: () => this.dispatch('ICE_DISCONNECT'),
+      onDropped: () => this.#onPathLost('newTransports'),
+      onRejoin: () => this.entry.rejoin(),
       onRefused: (media, action, error) => {
         const consequence = consequenceOf(action, error, this.room.roster);
         const notice = consequence && this.room.accept(consequence, media);
@@ -127,7 +128,7 @@ export class CallCore {
   }
 
   get media(): Media | null {
-    return this.#lifecycle.media;
+    return this.lifecycle.media;
   }
 
   /** The user did something. Cheap: call it for every event of pointer and keyboard. */
@@ -203,7 +204,7 @@ export class CallCore {
         this.history.note(effect.what);
         break;
       case 'media':
-        this.#lifecycle.apply(effect.change);
+        this.lifecycle.apply(effect.change);
         if (effect.change.on === 'layersChanged') this.#publishOnceStarved();
         break;
     }
@@ -229,21 +230,35 @@ export class CallCore {
     this.#sync();
     const { media } = this;
     if (media) {
-      this.#lifecycle.settle();
-      const event = eventDue(this.#session, media, this.room.isSending(media));
-      if (event) this.dispatch(event);
+      this.lifecycle.settle();
+      const isBack = this.#session !== 'Reconnecting' || this.room.isCarried(media);
+      const event = eventDue(this.#session, media, isBack && this.room.isSending(media));
+      if (event === 'ICE_DISCONNECT') this.#onPathLost('iceRestart');
+      else if (event) this.dispatch(event);
+      this.#noteRestored(media);
     }
     this.#publish();
   }
 
   #sync(): void {
-    if (!this.entry.joined || !this.#lifecycle.hasEngine) return;
+    if (!this.entry.joined || !this.lifecycle.hasEngine) return;
     if (!this.media) {
-      void this.#lifecycle.open();
+      void this.lifecycle.open();
       return;
     }
-    this.#lifecycle.run(differences(this.room, this.media));
+    this.lifecycle.run(differences(this.room, this.media));
     this.room.prune();
+  }
+
+  #noteRestored(media: Media): void {
+    if (this.#session !== 'Connected' || !this.lifecycle.recovery.now) return;
+    const isSettled = media.pathSettled && media.restartsDue.length === 0;
+    if (isSettled && this.room.isCarried(media)) this.lifecycle.onRestored();
+  }
+
+  #onPathLost(step: 'iceRestart' | 'newTransports'): void {
+    if (this.#session === 'Connected' || this.#session === 'Reconnecting') this.lifecycle.recovery.onLost(step);
+    this.dispatch('ICE_DISCONNECT');
   }
 
   dispatch(event: SessionEvent): void {
@@ -254,7 +269,7 @@ export class CallCore {
     if (state === 'Ended') {
       clearTimeout(this.#starvedTimer);
       this.entry.end();
-      this.#lifecycle.end();
+      this.lifecycle.end();
       this.#speaking.stop();
       this.#quality.stop();
       this.room.roster = emptyRoster;
@@ -286,6 +301,7 @@ export class CallCore {
       unplayable,
       media: this.media,
       speaking: this.#speaking.now,
+      recovery: this.lifecycle.recovery.now,
       quality: this.#quality.now,
       fileTransfers: this.fileTransfers,
       failure: this.#failure,

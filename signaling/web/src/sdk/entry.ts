@@ -258,6 +258,15 @@ export class Entry {
     return !this.#joined;
   }
 
+  /** A new socket, whose join gets a snapshot of the room. */
+  rejoin(): void {
+    if (this.#ended) return;
+    this.#events.note('joining again');
+    this.#position.forget();
+    clearTimeout(this.#timer);
+    this.#channel.reopen();
+  }
+
   /** True when the notification is the next one. After a gap, the client joins again for a snapshot. */
   isNext({ number }: Notification): boolean {
     const verdict = this.#position.take(number);

@@ -31,6 +31,7 @@ export type { Layers } from './layers';
 export { PeerConnection, WebRTCErrorEvent } from './peer_connection';
 export { type Measurement, type QualityLevel, worstOf } from './quality/measure';
 export type { SourceQuality } from './quality/sampler';
+export type { RecoveryStep, RecoveryView } from './recovery';
 export type { Presence } from './roster';
 export type { SessionState } from './session';
 export type { Direction, LocalSource, Subscribers } from './sources';
