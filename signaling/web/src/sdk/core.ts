@@ -11,6 +11,7 @@ import { Evicted, messageOf } from './errors';
 import type { FileTransfer } from './files/types';
 import { History } from './history';
 import { type LifecycleEvents, MediaLifecycle } from './lifecycle';
+import { Log, type LogContext } from './log';
 import type { Media } from './media';
 import { apply, type Effect } from './notifications';
 import { measuredOf, QualitySampler } from './quality/sampler';
@@ -31,7 +32,8 @@ export interface OwnMetadata {
 }
 
 export class CallCore {
-  readonly history = new History();
+  readonly log: Log;
+  readonly history: History;
   readonly channel: SignalChannel;
   readonly entry: Entry;
   readonly token: CallToken;
@@ -62,12 +64,14 @@ export class CallCore {
   constructor(options: CallOptions, events: CallEvents) {
     this.#options = options;
     this.#events = events;
+    this.log = new Log(options.log, () => this.#logContext());
+    this.history = new History(this.log.write);
     const { note } = this.history;
     const channelEvents = {
       onUp: () => void this.entry.enter(),
       onDown: (reason: string) => this.#onDown(reason),
       onNotification: (payload: Payload, number: bigint) => this.#onNotification({ payload, number }),
-      onMalformed: (error: unknown) => note(`skipped a malformed notification: ${error}`),
+      onMalformed: (error: unknown) => note(`skipped a malformed notification: ${error}`, 'warn', error),
     };
     this.channel = new SignalChannel(options.url, channelEvents, options.requestTimeoutMs);
     this.lifecycle = new MediaLifecycle(this.channel.request, this.#lifecycleEvents());
@@ -80,6 +84,12 @@ export class CallCore {
       onRefused: (error) => this.#fail(error),
       note,
     });
+  }
+
+  /** What is known so far. */
+  #logContext(): LogContext {
+    const { identity } = this.entry;
+    return { roomId: this.#options.room, ...(identity && { userId: identity.user, peerId: identity.peerId }) };
   }
 
   #lifecycleEvents(): LifecycleEvents {
@@ -149,7 +159,9 @@ export class CallCore {
     room.access = accessOf(joined);
     this.#activity.reset();
     if (!joined.resumed && Object.keys(this.#metadata).length > 0) {
-      this.setMetadata(this.#metadata).catch((error) => this.history.note(`metadata was not set again: ${messageOf(error)}`));
+      this.setMetadata(this.#metadata).catch((error) =>
+        this.history.note(`metadata was not set again: ${messageOf(error)}`, 'warn', error),
+      );
     }
     this.dispatch('AUTH_VALID');
     for (const notification of early) if (this.entry.isNext(notification)) this.#apply(notification.payload);
@@ -160,7 +172,7 @@ export class CallCore {
   #onDown(reason: string): void {
     this.entry.onDown();
     this.#speaking.onReportsLost();
-    this.history.note(`socket lost: ${reason}`);
+    this.history.note(`socket lost: ${reason}`, 'warn');
     this.#publish();
   }
 
@@ -280,7 +292,7 @@ export class CallCore {
 
   #fail(error: Error): void {
     this.#failure = error;
-    this.history.note(`ended: ${error.message}`);
+    this.history.note(`ended: ${error.message}`, 'error', error);
     this.dispatch('CLIENT_DISCONNECT');
     this.channel.close();
   }

@@ -28,6 +28,7 @@ export { browserStorage } from './files/opfs_storage';
 export type { FileChunk, FileErrorCode, FileMetadata, FileReceiver, FileTransfer, FileTransferState } from './files/types';
 export type { HistoryEntry } from './history';
 export type { Layers } from './layers';
+export { type LogContext, type LogEntry, type LogLevel, type LogSink, logLine } from './log';
 export { PeerConnection, WebRTCErrorEvent } from './peer_connection';
 export { type Measurement, type QualityLevel, worstOf } from './quality/measure';
 export type { SourceQuality } from './quality/sampler';

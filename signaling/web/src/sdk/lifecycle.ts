@@ -6,6 +6,7 @@ import { ErrorCode, type Joined } from '../gen/signal_pb';
 import type { Request } from './channel';
 import { messageOf, SignalError } from './errors';
 import { defaultPolicy, type EncodingPolicy } from './layers';
+import type { Note } from './log';
 import { Media } from './media';
 import type { MediaChange } from './notifications';
 import { perform } from './perform';
@@ -28,7 +29,7 @@ export interface LifecycleEvents {
   /** The device of a source stopped. */
   onSourceEnded(source: string): void;
   onNotice(message: string): void;
-  note(what: string): void;
+  note: Note;
   /** The server has assigned this socket to the client. */
   isJoined(): boolean;
 }
@@ -183,7 +184,7 @@ export class MediaLifecycle {
   }
 
   #loseEngine(reason: string): void {
-    this.#events.note(`media lost: ${reason}`);
+    this.#events.note(`media lost: ${reason}`, 'warn');
     this.#restart('');
     this.recovery.end();
     this.#events.onEngineLost();
@@ -194,7 +195,7 @@ export class MediaLifecycle {
   drop(reason: string): void {
     const media = this.#close();
     if (!media) return;
-    this.#events.note(`media dropped: ${reason}`);
+    this.#events.note(`media dropped: ${reason}`, 'warn');
     this.#events.onDropped();
   }
 
@@ -226,7 +227,7 @@ export class MediaLifecycle {
   }
 
   #onFailed(media: Media, name: string, action: Action, error: unknown): Verdict {
-    this.#events.note(`${name} failed: ${messageOf(error)}`);
+    this.#events.note(`${name} failed: ${messageOf(error)}`, 'warn', error);
     const isRefused = error instanceof SignalError;
     if (isRefused && error.errorCode === ErrorCode.NO_SUCH_TRANSPORT) this.drop('the server has no such transport');
     if (media === this.media && media.broken && this.#events.isJoined()) {
@@ -275,14 +276,14 @@ export class MediaLifecycle {
           this.#iceServers = fromIceServers(servers);
         },
         onDead: (reason) => {
-          this.#events.note(reason);
+          this.#events.note(reason, 'warn');
           this.recovery.onFailed();
         },
         onSourceEnded: (source) => this.#events.onSourceEnded(source),
       });
     } catch (error) {
       if (this.#opening !== attempt) return;
-      this.#events.note(`making transports failed: ${messageOf(error)}`);
+      this.#events.note(`making transports failed: ${messageOf(error)}`, 'warn', error);
       this.#countOpenFailure(error);
       const again = () => {
         if (this.#opening !== attempt) return;
@@ -309,7 +310,8 @@ export class MediaLifecycle {
 
   async #perform(media: Media, action: Action): Promise<void> {
     await perform(action, media, this.#policy);
-    if (action.do === 'consume' && media === this.media) this.#events.note(`receiving ${action.source} of ${action.peerId}`);
+    if (action.do === 'consume' && media === this.media)
+      this.#events.note(`receiving ${action.source} of ${action.peerId}`, 'debug');
   }
 
   /** The call has ended. */

@@ -1,6 +1,8 @@
 // How a call gets its media path back after ICE has lost it: first an ICE restart (`Media`), then new transports over a
 // relay, then a new join, and again with growing pauses. It decides; `lifecycle.ts` and `core.ts` act.
 
+import type { Note } from './log';
+
 /** mediasoup-client cannot change the policy of a transport: `relay` and `newTransports` make new ones and move the tracks. */
 export type RecoveryStep = 'iceRestart' | 'relay' | 'newTransports' | 'rejoin';
 
@@ -30,7 +32,7 @@ export interface RecoveryPeer {
 
 export interface RecoveryEvents {
   onChange(): void;
-  note(what: string): void;
+  note: Note;
 }
 
 /** New transports have no path after this long: the next step. */
@@ -120,7 +122,7 @@ export class Recovery {
 
   #set(step: RecoveryStep, attempt: number): void {
     this.#now = { step, attempt, since: this.#now?.since ?? Date.now() };
-    this.#events.note(`recovery: ${step}, attempt ${attempt}`);
+    this.#events.note(`recovery: ${step}, attempt ${attempt}`, 'warn');
   }
 
   /** The call has ended. */
