@@ -3,7 +3,7 @@
 // may fail. `sync.ts` decides which actions are due, `work.ts` when they are tried again.
 
 import type { Device, types } from 'mediasoup-client';
-import type { IceServer } from '../gen/signal_pb';
+import type { IceServer, TransportCreated } from '../gen/signal_pb';
 import type { Request } from './channel';
 import {
   cameraEncodings,
@@ -16,6 +16,7 @@ import {
   sharesOf,
   supports,
 } from './layers';
+import type { RestartConfig } from './recovery';
 import type { MediaKind } from './roster';
 import { type Backup, type Direction, Hints, type Incoming, type LocalSource, type Outgoing, type Subscribers } from './sources';
 import { WebRTCError } from './webrtc_error';
@@ -68,8 +69,12 @@ export interface Protection {
 }
 
 export interface MediaEvents {
+  /** Null: media is not encrypted end to end. */
+  readonly protection: Protection | null;
   /** The path of a transport is connected or lost, or a restart is due. */
   onPath(): void;
+  /** The server has given other ICE servers, or new credentials for them. */
+  onIceServers(servers: IceServer[]): void;
   /** This media cannot recover and must be replaced. */
   onDead(reason: string): void;
   /** The device of a source stopped (unplugged, or screen sharing ended from the browser's own bar). */
@@ -104,7 +109,6 @@ export class Media {
   readonly #device: Device;
   readonly #request: Request;
   readonly #events: MediaEvents;
-  readonly #protection: Protection | null;
   readonly #paths: Record<Direction, TransportPath>;
   readonly #whenClosed: Promise<never>;
   #reject: (reason: MediaClosed) => void = () => undefined;
@@ -112,28 +116,26 @@ export class Media {
   #closed = false;
 
   /** Creates both transports in the engine. */
-  static async open(
-    device: Device,
-    epoch: string,
-    iceServers: IceServer[],
-    request: Request,
-    events: MediaEvents,
-    protection: Protection | null,
-  ): Promise<Media> {
-    const additionalSettings = protection?.settings;
+  static async open(device: Device, epoch: string, ice: RestartConfig, request: Request, events: MediaEvents): Promise<Media> {
     const [send, recv] = await Promise.allSettled([
       request({ case: 'createTransport', value: { direction: 'send' } }, 'transportCreated'),
       request({ case: 'createTransport', value: { direction: 'recv' } }, 'transportCreated'),
     ]);
     if (send.status === 'fulfilled' && recv.status === 'fulfilled') {
+      const { iceServers, iceTransportPolicy } = ice;
+      const options = (created: TransportCreated) => ({
+        ...fromTransportCreated(created, iceServers),
+        iceTransportPolicy,
+        additionalSettings: events.protection?.settings,
+      });
+      if (send.value.iceServers.length > 0) events.onIceServers(send.value.iceServers);
       return new Media(
         device,
         epoch,
         request,
         events,
-        protection,
-        device.createSendTransport({ ...fromTransportCreated(send.value, iceServers), additionalSettings }),
-        device.createRecvTransport({ ...fromTransportCreated(recv.value, iceServers), additionalSettings }),
+        device.createSendTransport(options(send.value)),
+        device.createRecvTransport(options(recv.value)),
       );
     }
     for (const half of [send, recv]) {
@@ -147,14 +149,12 @@ export class Media {
     readonly epoch: string,
     request: Request,
     events: MediaEvents,
-    protection: Protection | null,
     send: types.Transport,
     recv: types.Transport,
   ) {
     this.#device = device;
     this.#request = request;
     this.#events = events;
-    this.#protection = protection;
     this.#paths = { send: this.#watch('send', send), recv: this.#watch('recv', recv) };
     this.#whenClosed = new Promise((_, reject) => {
       this.#reject = reject;
@@ -239,6 +239,17 @@ export class Media {
     );
   }
 
+  /** True while a transport carries media. */
+  get isCarrying(): boolean {
+    return Object.values(this.#paths).some(({ transport }) => transport.connectionState === 'connected');
+  }
+
+  /** Both transports restart ICE. */
+  requireRestart(): void {
+    for (const path of Object.values(this.#paths)) path.wantsRestart = path.transport.connectionState !== 'new';
+    this.#events.onPath();
+  }
+
   get restartsDue(): Direction[] {
     return (['send', 'recv'] as const).filter((direction) => this.#paths[direction].wantsRestart);
   }
@@ -253,6 +264,7 @@ export class Media {
     // The restart gathers candidates again, and the credential that the transport was created with may have
     // expired.
     if (iceServers.length > 0) {
+      this.#events.onIceServers(iceServers);
       await this.#unlessClosed(path.transport.updateIceServers({ iceServers: fromIceServers(iceServers) }));
     }
     await this.#unlessClosed(path.transport.restartIce({ iceParameters: fromIceParameters(iceParameters) }));
@@ -301,7 +313,7 @@ export class Media {
         appData,
         ...encoding,
         // If it throws, nothing is sent.
-        onRtpSender: (sender) => this.#protection?.protectSender(sender, source, codec?.mimeType ?? 'audio/opus'),
+        onRtpSender: (sender) => this.#events.protection?.protectSender(sender, source, codec?.mimeType ?? 'audio/opus'),
       }),
     );
     if (paused) producer.pause();
@@ -408,7 +420,7 @@ export class Media {
           // Microphone and camera of one peer play in sync because they share a stream id; a screen has its
           // own clock.
           streamId: source.startsWith('screen') ? `${peerId}-screen` : peerId,
-          onRtpReceiver: (receiver) => this.#protection?.protectReceiver(receiver, peerId, source, mimeType),
+          onRtpReceiver: (receiver) => this.#events.protection?.protectReceiver(receiver, peerId, source, mimeType),
         }),
       );
     } catch (error) {
