@@ -79,6 +79,8 @@ export interface CallState extends CallModel {
   setRoom(change: Partial<RoomPolicy>): Promise<void>;
   admit(waitingId: string): Promise<void>;
   deny(waitingId: string): Promise<void>;
+  /** The user has compared the safety number with this participant. */
+  confirmSafetyNumber(peerId: string): void;
   setSoundBlocked(blocked: boolean): void;
   /** `stays`: the notice stays until the user dismisses it. */
   notify(text: string, stays?: boolean): void;
@@ -306,6 +308,7 @@ export const useCallStore = create<CallState>()((set, get) => {
     admit: async (waitingId) => void (await administrate((admin) => admin.admit(waitingId))),
     deny: async (waitingId) => void (await administrate((admin) => admin.deny(waitingId))),
 
+    confirmSafetyNumber: (peerId) => call?.confirmSafetyNumber(peerId),
     setSoundBlocked: (soundBlocked) => set({ soundBlocked }),
 
     notify: (text, stays = false) => {
