@@ -128,6 +128,8 @@ struct Established {
     sending: BTreeSet<u16>,
     /// Bytes of all of them.
     in_library: usize,
+    /// Streams whose reset is complete, unless the library has begun another one.
+    draining: BTreeSet<u16>,
     /// Streams whose reset has failed, and which cannot be used again.
     broken: BTreeSet<u16>,
 }
@@ -446,6 +448,7 @@ impl Association {
             readable: BTreeSet::new(),
             sending: BTreeSet::new(),
             in_library: 0,
+            draining: BTreeSet::new(),
             broken: BTreeSet::new(),
         };
         let _ = established.guard.begin_packet(ours.tag);
@@ -484,7 +487,9 @@ impl Association {
 
     /// Resets a channel that is closed, once its queue is empty.
     fn finish_flushing(&mut self, id: u16) {
-        let (Some(established), Some(lane)) = (&mut self.established, self.lanes.get_mut(&id)) else { return };
+        let (Some(established), Some(lane)) = (&mut self.established, self.lanes.get_mut(&id)) else {
+            return;
+        };
         if lane.state == State::Flushing && lane.is_idle() {
             lane.state = State::Resetting;
             established.reset(id);
@@ -526,8 +531,7 @@ impl Association {
                 }
             }
             StreamEvent::ResetComplete { id } => {
-                established.guard.reset_done(id);
-                self.remove_lane(id);
+                established.draining.insert(id);
             }
             StreamEvent::ResetFailed { id, .. } => {
                 established.guard.reset_done(id);
@@ -608,7 +612,21 @@ impl Association {
                 break;
             }
         }
+        self.close_drained();
         self.measure();
+    }
+
+    /// Closes channels whose stream may be used again. If both sides close a channel, the library resets the
+    /// stream twice, and reports the first.
+    fn close_drained(&mut self) {
+        let Some(Established { link, guard, draining, .. }) = &mut self.established else { return };
+        let drained: Vec<u16> = draining.iter().copied().filter(|id| link.open(*id)).collect();
+        for id in &drained {
+            draining.remove(id);
+            guard.reset_done(*id);
+            guard.opened(*id);
+        }
+        drained.into_iter().for_each(|id| self.remove_lane(id));
     }
 
     fn on_lost(&mut self, reason: &AssociationError) {
