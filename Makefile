@@ -9,7 +9,7 @@ SECONDS ?= 60
 # Which fuzz targets, separated by blanks; empty means all: make fuzz TARGETS="rtp stun"
 TARGETS ?=
 
-# Rounds of a soak: make soak ROUNDS=6
+# Rounds of joining and leaving in a soak: make soak ROUNDS=6
 ROUNDS ?= 14
 
 # Flags for leat up: make run ARGS="--listen-ip 192.168.1.5"
@@ -45,7 +45,7 @@ bench: ## Run the benchmarks
 bench-icount: ## Count the instructions of each part of the packet path
 	@exec .ci/bench-icount
 
-soak: ## Join and leave for many rounds, and check that the engine returns its memory: make soak ROUNDS=14
+soak: ## Many rounds of joining and leaving without a leak, and all rounds of the browser tests: make soak ROUNDS=14
 	@exec .ci/soak "$(ROUNDS)"
 
 outage: ## A call while Redis, PostgreSQL and NATS are away for a minute each: make outage SECONDS=60

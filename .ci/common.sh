@@ -179,3 +179,23 @@ web_app() {
     say "building the web app"
     (cd "$WEB" && npm run --silent build </dev/null)
 }
+
+# Browser tests that run alone: a picture must not freeze in them, or the browser's estimate must rise.
+ALONE=(call encrypted simulcast survival svc sync thin)
+
+# browser_tests alone|others OPTION…: runs these with the options of node. Of the others, which wait most of the
+# time, two files run at a time.
+browser_tests() {
+    local which=$1 jobs=2 files=() path name
+    shift
+    [ "$which" = others ] || jobs=1
+    for path in "$BROWSER"/*.test.js; do
+        name=$(basename "$path" .test.js)
+        case " ${ALONE[*]} " in
+            *" $name "*) [ "$which" = alone ] || continue ;;
+            *) [ "$which" = others ] || continue ;;
+        esac
+        files+=("$name.test.js")
+    done
+    (cd "$BROWSER" && node --test --test-concurrency="$jobs" "$@" "${files[@]}")
+}

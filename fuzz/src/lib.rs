@@ -19,9 +19,9 @@ mod targets;
 mod world;
 
 pub use targets::{
-    allocator, dependency_descriptor, dependency_stream, dtls_records, estimator, frames, layers, payloads,
-    red, ring_memory, ring_records, rtcp, rtp, rtx, sctp, sctp_pair, sdp, sdp_fragment, shard, srtp, stun,
-    turn, twcc, vp8,
+    allocator, dependency_descriptor, dependency_stream, dtls_records, estimator, frames, http, layers,
+    payloads, red, ring_memory, ring_records, rtcp, rtp, rtx, sctp, sctp_pair, sdp, sdp_fragment, shard,
+    srtp, stun, turn, twcc, vp8,
 };
 
 /// A target and its name: that of its corpus, its shim and its crash files.
@@ -42,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dtls_records", run: dtls_records, cost: 20 },
     Target { name: "estimator", run: estimator, cost: 2 },
     Target { name: "frames", run: frames, cost: 2 },
+    Target { name: "http", run: http, cost: 100 },
     Target { name: "layers", run: layers, cost: 400 },
     Target { name: "payloads", run: payloads, cost: 1 },
     Target { name: "red", run: red, cost: 1 },

@@ -82,6 +82,7 @@ explored!(
     dtls_records,
     estimator,
     frames,
+    http,
     layers,
     payloads,
     red,

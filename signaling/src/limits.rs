@@ -183,6 +183,25 @@ pub const MUTES_BURST: f64 = 500.0;
 pub const FORMER_TOKENS_MAX: usize = 8;
 /// Bytes of the metadata of a peer, which all other peers get; more get `BAD_MESSAGE`.
 pub const METADATA_BYTES_MAX: usize = 1_024;
+/// Bytes of the body of `SendMessage`; more get `BAD_MESSAGE`.
+pub const MESSAGE_BODY_BYTES_MAX: usize = 16_384;
+/// Characters of the topic of `SendMessage`; more get `BAD_MESSAGE`.
+pub const TOPIC_LEN_MAX: usize = 64;
+/// Receivers that `SendMessage` can name; more get `BAD_MESSAGE`. Without names, all peers of the room get it.
+pub const MESSAGE_RECEIVERS_MAX: usize = 256;
+/// Bytes of `SendMessage` of one peer per second, where each message counts as [`RELAYED_OVERHEAD`] more than its
+/// body: far below what a receiver on a slow network can take ([`OUTSTANDING_BYTES_MAX`] ends its session). Above
+/// it, `LIMIT` and the time for a retry.
+pub const MESSAGE_BYTES_PER_SECOND: f64 = 32_768.0;
+/// Bytes at once, before [`MESSAGE_BYTES_PER_SECOND`] applies.
+pub const MESSAGE_BYTES_BURST: f64 = 262_144.0;
+/// What a message costs beside its body, in bytes.
+pub const RELAYED_OVERHEAD: usize = 512;
+/// Messages that all peers of a room together receive by `SendMessage` per second: the work of one room. Above
+/// it, `LIMIT` and the time for a retry.
+pub const DELIVERIES_PER_SECOND: f64 = 20_000.0;
+/// Messages at once, before [`DELIVERIES_PER_SECOND`] applies.
+pub const DELIVERIES_BURST: f64 = 100_000.0;
 /// Bytes of the id of a token (`jti`); a longer one gets `TOKEN_MALFORMED`.
 pub const TOKEN_ID_LEN_MAX: usize = 128;
 /// Bytes of the id of a key (`kid`) and of the name of a project; a longer one is refused where it is

@@ -39,13 +39,18 @@ impl TokenBucket {
 
     /// Takes one token, or returns the time until there is one.
     pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        self.take_some(1.0, now)
+    }
+
+    /// Takes `count` tokens, or takes none and returns the time until there are enough. `count` is at most the burst.
+    pub fn take_some(&mut self, count: f64, now: Instant) -> Result<(), Duration> {
         let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.filled = self.filled.max(now);
         self.tokens = (self.tokens + elapsed * self.per_second).min(self.burst);
-        if self.tokens < 1.0 {
-            return Err(Duration::from_secs_f64((1.0 - self.tokens) / self.per_second));
+        if self.tokens < count {
+            return Err(Duration::from_secs_f64((count - self.tokens) / self.per_second));
         }
-        self.tokens -= 1.0;
+        self.tokens -= count;
         Ok(())
     }
 }
@@ -134,6 +139,15 @@ mod tests {
         assert_eq!(pause, Duration::from_millis(100));
         bucket.take(start + pause).expect("after the returned pause");
         bucket.take(start + pause).expect_err("one pause, one token");
+    }
+
+    #[test]
+    fn several_tokens_are_taken_together_or_not_at_all() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket::new(10.0, 8.0, start);
+        bucket.take_some(5.0, start).expect("within the burst");
+        assert_eq!(bucket.take_some(5.0, start), Err(Duration::from_millis(200)));
+        bucket.take_some(3.0, start).expect("the refused ones were not taken");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use signaling::auth::revocations::{Revocation, Revoked};
 use signaling::auth::token::{Claims, NumericDate, Permissions};
 use signaling::limits;
 use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
-use signaling::rooms::Admission;
+use signaling::rooms::{Admission, Plan, Visitor};
 use signaling::server::http;
 use std::time::Duration;
 
@@ -495,4 +495,28 @@ async fn what_administrators_decided_survives_a_restart_of_signaling() {
         .done(Payload::MuteProducer(proto::MuteProducer { producer_id: audio.clone(), muted: false }))
         .await;
     ada.done(go_on()).await;
+}
+
+/// A client of HTTP cannot wait: administrators do not see it.
+#[tokio::test]
+async fn administrators_do_not_see_encoders_that_a_waiting_room_refuses() {
+    let (_engine, signaling) = start();
+    let (mut boss, _) = enter(&signaling, "boss", admin()).await;
+    boss.done(set_room(|set| set.waiting_room = Some(true))).await;
+    assert!(matches!(boss.notification().await, Payload::RoomChanged(_)));
+    let proto::JoinRoom { room, token, .. } = entry("encoder", Permissions::default());
+    let visitor = Visitor {
+        address: harness::HERE,
+        room,
+        token,
+        session: None,
+        name: String::new(),
+        scalability_mode: String::new(),
+    };
+    let offer = include_str!("../../tests/vectors/sdp/chrome-offer-av-plain.sdp");
+    let error = signaling.rooms.open_resource(visitor, offer, Plan::Nothing).await.expect_err("refused");
+    assert_eq!(error.code, ErrorCode::RoomLocked);
+    // A notification would come before this answer.
+    boss.done(set_room(|set| set.locked = Some(false))).await;
+    boss.no_more_notifications();
 }

@@ -389,15 +389,19 @@ async fn changed_credentials_restart_ice_and_another_certificate_starts_again() 
         .await;
 }
 
-async fn open(signaling: &Signaling, room: &str, sdp: &str, plan: Plan) -> Result<Resource, RequestError> {
-    let visitor = Visitor {
+fn visitor(room: &str) -> Visitor {
+    Visitor {
         address: HERE,
         room: room.into(),
         token: String::new(),
         session: None,
         name: "Encoder".into(),
-    };
-    signaling.rooms.open_resource(visitor, sdp, plan).await
+        scalability_mode: String::new(),
+    }
+}
+
+async fn open(signaling: &Signaling, room: &str, sdp: &str, plan: Plan) -> Result<Resource, RequestError> {
+    signaling.rooms.open_resource(visitor(room), sdp, plan).await
 }
 
 fn publishing<'a>(room: &'a str, resource: &'a Resource) -> ResourceName<'a> {
@@ -512,7 +516,7 @@ async fn patch_restarts_ice_if_the_condition_holds() {
 #[tokio::test]
 async fn player_fills_its_sections_without_further_offers() {
     let (engine, signaling) = start();
-    let player = || Plan::Fill { only: None };
+    let player = || Plan::Fill { only: None, names_ssrcs: false };
     let error = open(&signaling, "stage", &watching(), player()).await.expect_err("nothing to play");
     assert_eq!((error.code, error.retry_after), (ErrorCode::NoSuchProducer, Some(limits::PLAYER_PAUSE)));
     let mut bob = signaling.client();
@@ -566,7 +570,9 @@ async fn negotiations_outlive_the_process() {
     let engine = Engine::start(&socket_path());
     let first = Signaling::start(&engine.path, Admission::Development { verifier: None });
     let encoder = open(&first, "stage", &sending(), Plan::Nothing).await.expect("opened");
-    let player = open(&first, "stage", &watching(), Plan::Fill { only: None }).await.expect("opened");
+    let player = open(&first, "stage", &watching(), Plan::Fill { only: None, names_ssrcs: false })
+        .await
+        .expect("opened");
     let bob = first.client();
     let joined = bob.join(join("stage", "Bob")).await;
     offers(&bob, &watching()).await;
@@ -690,10 +696,42 @@ async fn layers_of_a_stream_are_those_that_the_client_names() {
     };
     assert_eq!(ada.fails(named("L9T9")).await, ErrorCode::BadMessage);
     assert!(matches!(ada.ask(named("L3T3_KEY")).await, Payload::Answer(_)));
-    let mut produced = engine.commands().into_iter().filter_map(|command| match command {
-        Command::Produce(produce) if produce.kind == control::Kind::Video => Some(produce),
-        _ => None,
-    });
-    let encodings = produced.next_back().expect("a producer").encodings;
-    assert_eq!((encodings[0].spatial_layers, encodings[0].temporal_layers), (3, 3));
+    let layers = || {
+        let mut produced = engine.commands().into_iter().rev().filter_map(|command| match command {
+            Command::Produce(produce) if produce.kind == control::Kind::Video => Some(produce),
+            _ => None,
+        });
+        let encodings = produced.next().expect("a producer").encodings;
+        (encodings[0].spatial_layers, encodings[0].temporal_layers)
+    };
+    assert_eq!(layers(), (3, 3));
+    // The same for an encoder of WHIP.
+    let encoder = |mode: &str| Visitor { scalability_mode: mode.into(), ..visitor("studio") };
+    let error =
+        signaling.rooms.open_resource(encoder("L9T9"), &text, Plan::Nothing).await.expect_err("refused");
+    assert_eq!(error.code, ErrorCode::BadMessage);
+    signaling.rooms.open_resource(encoder("L2T3"), &text, Plan::Nothing).await.expect("opened");
+    assert_eq!(layers(), (2, 3));
+}
+
+/// A client that finds its tracks by SSRC gets those of the tracks that play.
+#[tokio::test]
+async fn answer_to_a_player_names_ssrcs_on_request() {
+    let (engine, signaling) = start();
+    let bob = signaling.client();
+    bob.join(join("stage", "Bob")).await;
+    let send = bob.transport("send").await.id;
+    bob.produce(&send, "video").await;
+    let player = Plan::Fill { only: None, names_ssrcs: true };
+    let resource = open(&signaling, "stage", &watching(), player).await.expect("opened");
+    let found = read(&resource.accepted.sdp);
+    let consume = consumed(&engine).pop().expect("a consumer");
+    for section in &found.sections {
+        let ssrcs: Vec<u32> = section.ssrcs.iter().map(|ssrc| ssrc.id).collect();
+        let wanted = match section.kind {
+            MediaKind::Video => [Some(consume.ssrc), consume.rtx_ssrc].into_iter().flatten().collect(),
+            _ => Vec::new(),
+        };
+        assert_eq!(ssrcs, wanted);
+    }
 }

@@ -25,6 +25,7 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts'],
     environment: 'node',
+    setupFiles: ['src/fake_stream.ts'],
     // Tests wait for conditions with shorter limits, so a busy machine does not reach these.
     testTimeout: 120_000,
     hookTimeout: 120_000,

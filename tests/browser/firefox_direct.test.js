@@ -1,5 +1,5 @@
-// The tests of Firefox over WHIP and WHEP without the TURN server, in a network namespace: Firefox uses only
-// addresses other than loopback, on an interface with a default route.
+// Tests of Firefox without the TURN server, in a network namespace: Firefox uses only addresses other than loopback,
+// on an interface with a default route.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -21,8 +21,9 @@ const NAMESPACE = `
   exec "$@"
 `;
 
-test('Firefox publishes and plays over a direct path', TEST_LIMIT, async () => {
-  const command = [process.execPath, '--test', '--test-reporter=tap', 'firefox_whip.test.js'];
+/** Runs the tests of a file there. */
+async function passes(t, file) {
+  const command = [process.execPath, '--test', '--test-reporter=tap', file];
   const env = { ...process.env, LEAT_DIRECT_IP: IP };
   // Set by the runner of this file: with it, the inner run would report to the outer one.
   delete env.NODE_TEST_CONTEXT;
@@ -37,4 +38,9 @@ test('Firefox publishes and plays over a direct path', TEST_LIMIT, async () => {
   assert.equal(code, 0, output);
   const passed = Number(/^# pass (\d+)$/m.exec(output)?.[1]);
   assert.ok(passed >= 5, output);
-});
+  for (const [, number, name] of output.matchAll(/^ok (\d+) - (.*)$/gm)) t.diagnostic(`${number}: ${name}`);
+}
+
+test('Firefox publishes and plays over a direct path', TEST_LIMIT, (t) => passes(t, 'firefox_whip.test.js'));
+
+test('Firefox with the block of the SDP flow publishes and plays', TEST_LIMIT, (t) => passes(t, 'firefox_sdp.js'));

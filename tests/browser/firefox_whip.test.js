@@ -15,24 +15,34 @@ const FRAMES = 60;
 const DIRECT_IP = process.env.LEAT_DIRECT_IP;
 const relays = DIRECT_IP === undefined;
 
+let site;
+let leat;
+let chromium;
 let firefox;
+let rooms = 0;
 
 before(async () => {
+  site = await Site.start();
+  leat = await Leat.start(relays ? [] : ['--listen-ip', DIRECT_IP]);
+  chromium = await launch();
   firefox = await launchFirefox();
 });
 
-after(() => firefox?.close());
+after(async () => {
+  await firefox?.close();
+  await chromium?.close();
+  site?.stop();
+  await leat?.stop();
+});
 
-/** Runs a test with a server, Chromium, and a page of another site in Firefox. */
+/** Runs a test in its own room, with a page of another site in Firefox. */
 async function withPage(t, body) {
-  const site = await Site.start();
-  const leat = await Leat.start(relays ? [] : ['--listen-ip', DIRECT_IP]);
-  const chromium = await launch();
+  rooms += 1;
   const opened = await openPage(firefox, site.url);
   const page = WhipPage.over(opened, 'Firefox');
   try {
     await until('the page is loaded', () => page.run(() => window.whip !== undefined));
-    await body({ leat, site, chromium, page });
+    await body({ room: `room-${rooms}`, page });
     assert.equal((await page.streams()).type, relays ? 'relay' : 'host', 'the type of the candidate of Firefox');
     assert.deepEqual(page.errors, [], 'uncaught in the page of Firefox');
   } catch (error) {
@@ -40,16 +50,12 @@ async function withPage(t, body) {
     throw error;
   } finally {
     await page.close();
-    await chromium.close();
-    await leat.stop();
-    site.stop();
   }
 }
 
 for (const codec of ['video/VP8', 'video/VP9']) {
   test(`Firefox publishes ${codec} by WHIP, and Chromium decodes it`, TEST_LIMIT, (t) =>
-    withPage(t, async ({ leat, chromium, page }) => {
-      const room = 'millpond';
+    withPage(t, async ({ room, page }) => {
       const ada = await Peer.open(chromium, leat.url, { room, name: 'Ada', camera: [withoutDevices] });
       await ada.connected();
       await page.publish(`${leat.url}/whip/${room}?name=Grace`, { codec, relays });
@@ -60,12 +66,12 @@ for (const codec of ['video/VP8', 'video/VP9']) {
       assert.equal(await page.stop(), 200);
       await until('Grace left', async () => (await ada.tiles()).length === 0);
       assert.deepEqual(ada.errors, []);
+      await ada.close();
     }),
   );
 
   test(`Firefox plays ${codec} of Chromium by WHEP`, TEST_LIMIT, (t) =>
-    withPage(t, async ({ leat, site, chromium, page }) => {
-      const room = 'millpond';
+    withPage(t, async ({ room, page }) => {
       const camera = await WhipPage.open(chromium, site, 'Camera');
       await camera.publish(`${leat.url}/whip/${room}?name=Camera`, { codec });
       await page.play(`${leat.url}/whep/${room}`, { relays });
@@ -73,13 +79,13 @@ for (const codec of ['video/VP8', 'video/VP9']) {
       assert.equal(received.find(({ kind }) => kind === 'video').codec, codec);
       await page.shows();
       assert.equal(await page.stop(), 200);
+      await camera.close();
     }),
   );
 }
 
 test('an ICE restart of Firefox keeps its streams', TEST_LIMIT, (t) =>
-  withPage(t, async ({ leat, chromium, page }) => {
-    const room = 'millpond';
+  withPage(t, async ({ room, page }) => {
     const ada = await Peer.open(chromium, leat.url, { room, name: 'Ada', camera: [withoutDevices] });
     await ada.connected();
     await page.publish(`${leat.url}/whip/${room}?name=Grace`, { relays });
@@ -89,5 +95,6 @@ test('an ICE restart of Firefox keeps its streams', TEST_LIMIT, (t) =>
     const start = await ada.stream('Grace', 'video');
     await until(`${FRAMES} frames`, async () => (await ada.stream('Grace', 'video')).frames - start.frames >= FRAMES);
     assert.equal((await page.streams()).state, 'connected');
+    await ada.close();
   }),
 );

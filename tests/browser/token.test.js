@@ -2,7 +2,7 @@
 // client with one may do what the token permits.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { SignalClient } from './lib/client.js';
 import { Leat } from './lib/leat.js';
 import { launch, Peer } from './lib/peers.js';
@@ -36,27 +36,6 @@ const refused = [
   ['a token of yesterday', token({ expiresInS: -86_400 }), 'TOKEN_EXPIRED'],
   ['a token for another room', token({ room: 'mill-race' }), 'TOKEN_ROOM'],
 ];
-
-for (const [what, jwt, code] of refused) {
-  test(`${what} is refused as ${code}`, TEST_LIMIT, async () => {
-    const ada = await Peer.open(browser, leat.url, { room: ROOM, name: 'Ada', token: jwt, needsClick: true });
-    try {
-      const alert = ada.page.getByRole('alert');
-      await alert.waitFor();
-      assert.equal(await alert.getAttribute('data-code'), code);
-      assert.notEqual((await alert.textContent()).trim(), '');
-      // The page asks for another token, and a valid one is enough.
-      await ada.page.getByLabel('Token').fill(token());
-      await ada.press('Join');
-      await ada.connected();
-    } catch (error) {
-      error.message += `\n--- leat up\n${leat.log}\n--- machine\n${machineLoad()}`;
-      throw error;
-    } finally {
-      await ada.close();
-    }
-  });
-}
 
 test('a token without canPublish allows watching and listening', TEST_LIMIT, async () => {
   const room = 'lecture';
@@ -119,62 +98,88 @@ async function callWithTokens(room) {
   window.longCall.join();
 }
 
-test('a call goes on and returns after its first token has ended', TEST_LIMIT, async () => {
-  const room = 'marathon';
-  const grace = await Peer.open(browser, leat.url, {
-    room,
-    name: 'Grace',
-    token: token({ room, sub: 'grace', name: 'Grace' }),
-    needsClick: true,
-  });
-  const ada = await Peer.open(browser, leat.url, { room, name: 'Ada', token: token({ room }) });
-  const tokens = [];
-  const view = () => ada.page.evaluate(() => ({ online: window.view.online, failure: window.view.failure?.message }));
-  const frames = async () => (await grace.stream('Ada', 'video'))?.frames ?? 0;
-  const seen = async (what) => {
-    const before = await frames();
-    await until(what, async () => (await frames()) > before + 20);
-  };
-  try {
-    await ada.page.exposeFunction('mint', () => {
-      tokens.push(token({ room, name: 'Ada', expiresInS: 4 }));
-      return tokens.at(-1);
+// At the same time: the first one waits for half a minute.
+describe('tokens that have ended, and others that are refused', { concurrency: 2 }, () => {
+  test('a call goes on and returns after its first token has ended', TEST_LIMIT, async () => {
+    const room = 'marathon';
+    // Its processes are killed.
+    const leat = await Leat.start(['--secret', SECRET]);
+    const grace = await Peer.open(browser, leat.url, {
+      room,
+      name: 'Grace',
+      token: token({ room, sub: 'grace', name: 'Grace' }),
+      needsClick: true,
     });
-    await ada.page.evaluate(callWithTokens, room);
-    await grace.connected();
-    await until('Grace sees Ada', async () => (await frames()) > 0);
-    const [first] = tokens;
-    const admitted = async () => {
-      const client = await SignalClient.join(leat.url, room, 'Mallory', first).catch((error) => error.message);
-      if (typeof client === 'string') return client;
-      await client.request('leave', {});
-      client.close();
-      return '';
+    const ada = await Peer.open(browser, leat.url, { room, name: 'Ada', token: token({ room }) });
+    const tokens = [];
+    const view = () => ada.page.evaluate(() => ({ online: window.view.online, failure: window.view.failure?.message }));
+    const frames = async () => (await grace.stream('Ada', 'video'))?.frames ?? 0;
+    const seen = async (what) => {
+      const before = await frames();
+      await until(what, async () => (await frames()) > before + 20);
     };
-    assert.equal(await admitted(), '', 'a new client with the first token');
-    // The server accepts a token for half a minute after its end, because clocks may differ.
-    await until('the first token admits no more', async () => /expired/.test(await admitted()), { everyMs: 2_000 });
-    await seen('Grace sees Ada after the end of the first token');
-    assert.deepEqual(await view(), { online: true, failure: undefined });
-    assert.ok(tokens.length > 5, `${tokens.length} tokens in half a minute`);
+    try {
+      await ada.page.exposeFunction('mint', () => {
+        tokens.push(token({ room, name: 'Ada', expiresInS: 4 }));
+        return tokens.at(-1);
+      });
+      await ada.page.evaluate(callWithTokens, room);
+      await grace.connected();
+      await until('Grace sees Ada', async () => (await frames()) > 0);
+      const [first] = tokens;
+      const admitted = async () => {
+        const client = await SignalClient.join(leat.url, room, 'Mallory', first).catch((error) => error.message);
+        if (typeof client === 'string') return client;
+        await client.request('leave', {});
+        client.close();
+        return '';
+      };
+      assert.equal(await admitted(), '', 'a new client with the first token');
+      // The server accepts a token for half a minute after its end, because clocks may differ.
+      await until('the first token admits no more', async () => /expired/.test(await admitted()), { everyMs: 2_000 });
+      await seen('Grace sees Ada after the end of the first token');
+      assert.deepEqual(await view(), { online: true, failure: undefined });
+      assert.ok(tokens.length > 5, `${tokens.length} tokens in half a minute`);
 
-    const isJoin = ({ what }) => what.startsWith('joined');
-    const joins = async () => [
-      (await ada.page.evaluate(() => window.longCall.history)).filter(isJoin).length,
-      (await grace.history()).filter(isJoin).length,
-    ];
-    const before = await joins();
-    // Neither process remembers Ada: only a valid token lets her in.
-    for (const name of ['leat-engine', 'leat-signaling']) leat.crash(name);
-    await until('both have joined again', async () => (await joins()).every((count, peer) => count > before[peer]));
-    await until('Grace sees Ada again', async () => (await frames()) > 0);
-    await seen('Ada sends to Grace after the return');
-    assert.match(await admitted(), /expired/);
-  } catch (error) {
-    const history = await ada.page.evaluate(() => window.longCall?.history.map(({ what }) => what)).catch(() => []);
-    error.message += `\n--- Ada\n${history.join('\n')}\n--- leat up\n${leat.log}\n--- machine\n${machineLoad()}`;
-    throw error;
-  } finally {
-    await Promise.all([ada.close(), grace.close()]);
+      const isJoin = ({ what }) => what.startsWith('joined');
+      const joins = async () => [
+        (await ada.page.evaluate(() => window.longCall.history)).filter(isJoin).length,
+        (await grace.history()).filter(isJoin).length,
+      ];
+      const before = await joins();
+      // Neither process remembers Ada: only a valid token lets her in.
+      for (const name of ['leat-engine', 'leat-signaling']) leat.crash(name);
+      await until('both have joined again', async () => (await joins()).every((count, peer) => count > before[peer]));
+      await until('Grace sees Ada again', async () => (await frames()) > 0);
+      await seen('Ada sends to Grace after the return');
+      assert.match(await admitted(), /expired/);
+    } catch (error) {
+      const history = await ada.page.evaluate(() => window.longCall?.history.map(({ what }) => what)).catch(() => []);
+      error.message += `\n--- Ada\n${history.join('\n')}\n--- leat up\n${leat.log}\n--- machine\n${machineLoad()}`;
+      throw error;
+    } finally {
+      await Promise.all([ada.close(), grace.close()]).finally(() => leat.stop());
+    }
+  });
+
+  for (const [what, jwt, code] of refused) {
+    test(`${what} is refused as ${code}`, TEST_LIMIT, async () => {
+      const ada = await Peer.open(browser, leat.url, { room: ROOM, name: 'Ada', token: jwt, needsClick: true });
+      try {
+        const alert = ada.page.getByRole('alert');
+        await alert.waitFor();
+        assert.equal(await alert.getAttribute('data-code'), code);
+        assert.notEqual((await alert.textContent()).trim(), '');
+        // The page asks for another token, and a valid one is enough.
+        await ada.page.getByLabel('Token').fill(token());
+        await ada.press('Join');
+        await ada.connected();
+      } catch (error) {
+        error.message += `\n--- leat up\n${leat.log}\n--- machine\n${machineLoad()}`;
+        throw error;
+      } finally {
+        await ada.close();
+      }
+    });
   }
 });

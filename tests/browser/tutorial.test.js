@@ -2,18 +2,17 @@
 // two users call each other.
 
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { LOOPBACK, LOOPBACK_HOST } from './lib/family.js';
 import { freeTcpPort, Leat, ROOT } from './lib/leat.js';
 import { CAPTURE, constrainCamera, launch } from './lib/peers.js';
+import { buildSdk } from './lib/sdk.js';
 import { machineLoad, PATIENCE_MS, stopsChanging, TEST_LIMIT, until } from './lib/wait.js';
-
-const WEB = join(ROOT, 'signaling/web');
 
 /** The blocks of the page by the file name behind the language. Blocks with the same name are one file. */
 function filesOf(page) {
@@ -53,8 +52,7 @@ class Application {
   buildSdk() {
     const lines = blockOf('sdk.sh').trim().split('\n');
     assert.deepEqual(lines.slice(0, -1), ['cd signaling/web', 'npm ci']);
-    execFileSync('sh', ['-euc', lines.at(-1)], { cwd: WEB, stdio: ['ignore', 'pipe', 'pipe'] });
-    copyFileSync(join(WEB, 'dist-sdk/leat.js'), join(this.#folder, 'public/leat.js'));
+    writeFileSync(join(this.#folder, 'public/leat.js'), buildSdk(lines.at(-1)));
   }
 
   async start({ id, secret, port, leatUrl }) {

@@ -2,7 +2,7 @@
 // pages come from another origin than Leat.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { Leat } from './lib/leat.js';
 import { CAPTURE_720, launch, Peer, withoutDevices } from './lib/peers.js';
 import { Site } from './lib/site.js';
@@ -91,14 +91,15 @@ for (const codec of ['video/VP8', 'video/H264', 'video/VP9', 'video/AV1']) {
     const camera = await page('Camera');
     await camera.publish(whip('Camera'), { codec });
     const ada = await peer('Ada', { camera: [withoutDevices] });
-    const { video } = await sees(ada, 'Camera');
-    assert.equal(video.codec, codec);
-
     const player = await page('Player');
     await player.play(whep());
-    const { received } = await player.receives({ frames: FRAMES });
+    const [{ video }, { received }] = await Promise.all([
+      sees(ada, 'Camera'),
+      player.receives({ frames: FRAMES }),
+      player.shows(),
+    ]);
+    assert.equal(video.codec, codec);
     assert.equal(received.find(({ kind }) => kind === 'video').codec, codec);
-    await player.shows();
 
     assert.equal(await player.stop(), 200);
     assert.equal(await camera.stop(), 200);
@@ -154,8 +155,7 @@ inRoom(
       window.client = new window.clients.WHEPClient();
       await window.client.view(connection, url);
     }, whep());
-    await player.receives({ frames: FRAMES });
-    await player.shows();
+    await Promise.all([player.receives({ frames: FRAMES }), player.shows()]);
 
     for (const one of [player, camera]) await one.run(() => window.client.stop());
     await isGone(ada, 'Camera');
@@ -203,8 +203,7 @@ inRoom('a peer of the web app is seen by a WHEP player', async ({ page, peer, wh
   const player = await page('Player');
   const { link } = await player.play(whep());
   assert.ok(linksOf(link).some(({ rel }) => rel === 'urn:ietf:params:whep:ext:core:layer'));
-  await player.receives({ frames: FRAMES });
-  await player.shows();
+  await Promise.all([player.receives({ frames: FRAMES }), player.shows()]);
 });
 
 inRoom('a player that starts before the second publisher shows both', async ({ page, whip, whep }) => {
@@ -214,8 +213,7 @@ inRoom('a player that starts before the second publisher shows both', async ({ p
   await player.play(whep(), { kinds: ['audio', 'video', 'audio', 'video'] });
   await player.receives({ videos: 1, audios: 1, frames: FRAMES });
   await other.publish(whip('Other'));
-  await player.receives({ videos: 2, audios: 2, frames: FRAMES });
-  await player.shows(2);
+  await Promise.all([player.receives({ videos: 2, audios: 2, frames: FRAMES }), player.shows(2)]);
 
   // The section of the publisher that left is free for the next one.
   assert.equal(await one.stop(), 200);
@@ -252,33 +250,36 @@ inRoom('a player waits for the first publisher with Retry-After', async ({ page,
   await player.receives({ index, frames: FRAMES });
 });
 
-inRoom('a page that is closed without DELETE leaves the room', async ({ page, peer, whip }) => {
-  const ada = await peer('Ada', { camera: [withoutDevices] });
-  const camera = await page('Camera');
-  const { location } = await camera.publish(whip('Camera'));
-  await sees(ada, 'Camera');
-  await camera.close();
-  await isGone(ada, 'Camera', 3 * PATIENCE_MS);
-  await assertProblem(await fetch(location, { method: 'DELETE' }), 404);
-});
-
-inRoom('an offer that never connects does not stay in the room', async ({ page, peer, whip }) => {
-  const ada = await peer('Ada', { camera: [withoutDevices] });
-  const camera = await page('Camera');
-  // The connection of the offer does not exist any more.
-  const body = await camera.run(async () => {
-    const connection = new RTCPeerConnection();
-    for (const track of (await window.whip.camera()).getTracks()) connection.addTrack(track);
-    const { sdp } = await connection.createOffer();
-    connection.close();
-    return sdp;
+// At the same time: both wait until the server removes a session that is silent.
+describe('sessions without a client', { concurrency: true }, () => {
+  inRoom('a page that is closed without DELETE leaves the room', async ({ page, peer, whip }) => {
+    const ada = await peer('Ada', { camera: [withoutDevices] });
+    const camera = await page('Camera');
+    const { location } = await camera.publish(whip('Camera'));
+    await sees(ada, 'Camera');
+    await camera.close();
+    await isGone(ada, 'Camera', 3 * PATIENCE_MS);
+    await assertProblem(await fetch(location, { method: 'DELETE' }), 404);
   });
-  const response = await fetch(whip('Camera'), { method: 'POST', headers: { 'Content-Type': SDP }, body });
-  assert.equal(response.status, 201, await response.text());
-  const session = new URL(response.headers.get('Location'), leat.url);
-  await isGone(ada, 'Camera', 3 * PATIENCE_MS);
-  await until('the session is removed', async () => (await fetch(session, { method: 'PATCH' })).status === 404, {
-    timeoutMs: 3 * PATIENCE_MS,
+
+  inRoom('an offer that never connects does not stay in the room', async ({ page, peer, whip }) => {
+    const ada = await peer('Ada', { camera: [withoutDevices] });
+    const camera = await page('Camera');
+    // The connection of the offer does not exist any more.
+    const body = await camera.run(async () => {
+      const connection = new RTCPeerConnection();
+      for (const track of (await window.whip.camera()).getTracks()) connection.addTrack(track);
+      const { sdp } = await connection.createOffer();
+      connection.close();
+      return sdp;
+    });
+    const response = await fetch(whip('Camera'), { method: 'POST', headers: { 'Content-Type': SDP }, body });
+    assert.equal(response.status, 201, await response.text());
+    const session = new URL(response.headers.get('Location'), leat.url);
+    await isGone(ada, 'Camera', 3 * PATIENCE_MS);
+    await until('the session is removed', async () => (await fetch(session, { method: 'PATCH' })).status === 404, {
+      timeoutMs: 3 * PATIENCE_MS,
+    });
   });
 });
 

@@ -234,7 +234,8 @@ impl Association {
         Ok(StreamId(free))
     }
 
-    /// Creates a channel that both sides know by other means, without messages to the peer.
+    /// Creates a channel that both sides know by other means, without messages to the peer. If the peer opens it
+    /// with a message nevertheless, that is confirmed, without an event.
     pub fn open_negotiated(&mut self, stream: StreamId, channel: Channel) -> Result<(), OpenError> {
         self.check_open(&channel)?;
         if stream.0 >= self.streams() {
@@ -551,11 +552,12 @@ impl Association {
                     lane.state = State::Open;
                 }
             }
+            // The peer opens a channel that we know by other means.
+            (Some(Message::Open(_)), Some(lane)) if lane.is_negotiated && lane.is_open() => {
+                self.acknowledge(id);
+            }
             (Some(Message::Open(channel)), None) if !self.settings.role.is_ours(stream) => {
-                let Some(established) = &mut self.established else { return };
-                let ack = Message::Ack.write();
-                established.link.write(id, Protocol::Dcep, Reliability::default(), ack);
-                established.sending.insert(id);
+                self.acknowledge(id);
                 self.lanes.insert(id, Lane::new(channel.clone(), State::Open, false));
                 self.events.push_back(Event::Opened { stream, channel });
             }
@@ -567,6 +569,14 @@ impl Association {
                     established.reset(id);
                 }
             }
+        }
+    }
+
+    fn acknowledge(&mut self, id: u16) {
+        if let Some(established) = &mut self.established {
+            let ack = Message::Ack.write();
+            established.link.write(id, Protocol::Dcep, Reliability::default(), ack);
+            established.sending.insert(id);
         }
     }
 

@@ -64,6 +64,17 @@ fn a_negotiated_channel_needs_no_message_and_may_have_any_id() {
     assert_eq!(network.ends[A].open_negotiated(last, Channel::reliable("")), Err(OpenError::InvalidId));
 }
 
+#[test]
+fn a_channel_that_only_one_side_has_negotiated_is_confirmed() {
+    let mut network = Network::connected(17, Weather::FAIR);
+    let stream = network.ends[A].open(Channel::reliable("a")).expect("opened");
+    network.ends[B].open_negotiated(stream, Channel::reliable("b")).expect("free");
+    network.ends[A].send(network.now, stream, Kind::Binary, text("x")).expect("open");
+    network.run_until(|it| it.messages(B, stream) == [text("x")] && it.ends[B].buffered(stream) == 0);
+    assert_eq!(network.ends[B].discarded(Discard::InvalidDcep), 0);
+    assert!(!network.events[B].iter().any(|event| matches!(event, Event::Opened { .. })));
+}
+
 /// Both ends begin in the same moment, with their INITs, INIT ACKs and COOKIE ECHOs crossing.
 #[test]
 fn two_clients_agree_on_one_association() {

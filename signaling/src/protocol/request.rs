@@ -2,10 +2,10 @@
 
 use crate::proto::{
     AdmitPeer, Answer, Candidate, CloseConsumer, CloseProducer, CloseTransport, ConnectPlainTransport,
-    ConnectTransport, ConsumeMedia, CreatePlainTransport, CreateTransport, DenyPeer, ErrorCode, GetStats,
-    JoinRoom, Kick, MutePeer, MuteProducer, Offer, PauseConsumer, PauseProducer, ProduceMedia, RefreshToken,
-    RestartIce, ResumeConsumer, ResumeProducer, SetBitrates, SetMetadata, SetPreferredLayers, SetPresence,
-    SetPriority, SetRoom, SetSubscribers, signal::Payload,
+    ConnectTransport, ConsumeMedia, CreatePlainTransport, CreateTransport, DenyPeer, EndRoom, ErrorCode,
+    GetStats, JoinRoom, Kick, MutePeer, MuteProducer, Offer, PauseConsumer, PauseProducer, ProduceMedia,
+    RefreshToken, RestartIce, ResumeConsumer, ResumeProducer, SendMessage, SetBitrates, SetMetadata,
+    SetPreferredLayers, SetPresence, SetPriority, SetRoom, SetSubscribers, signal::Payload,
 };
 use crate::request_error::RequestError;
 
@@ -44,6 +44,8 @@ pub enum Request {
     SetSubscribers(SetSubscribers),
     SetMetadata(SetMetadata),
     SetPresence(SetPresence),
+    SendMessage(SendMessage),
+    EndRoom(EndRoom),
     Offer(Offer),
     Answer(Answer),
     Candidate(Candidate),
@@ -86,6 +88,8 @@ impl TryFrom<Payload> for Request {
             Payload::SetSubscribers(set) => Self::SetSubscribers(set),
             Payload::SetMetadata(set) => Self::SetMetadata(set),
             Payload::SetPresence(set) => Self::SetPresence(set),
+            Payload::SendMessage(send) => Self::SendMessage(send),
+            Payload::EndRoom(end) => Self::EndRoom(end),
             Payload::Offer(offer) => Self::Offer(offer),
             Payload::Answer(answer) => Self::Answer(answer),
             Payload::Candidate(candidate) => Self::Candidate(candidate),

@@ -160,6 +160,9 @@ pub struct PolicyRecord {
     /// Number of changes; the highest of several records counts.
     #[prost(uint32, tag = "5")]
     pub revision: u32,
+    /// Whether clients encrypt end to end.
+    #[prost(bool, tag = "6")]
+    pub encrypted: bool,
 }
 
 /// The token of a removed peer.

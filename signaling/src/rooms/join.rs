@@ -41,7 +41,7 @@ pub(super) enum TokenCheck {
 }
 
 impl TokenCheck {
-    fn session(&self) -> Option<&Session> {
+    pub(super) fn session(&self) -> Option<&Session> {
         match self {
             Self::NotRequired => None,
             Self::Valid(session) | Self::Expired { session, .. } => Some(session),
@@ -49,7 +49,7 @@ impl TokenCheck {
     }
 
     /// The project in which the room is.
-    fn project(&self) -> &str {
+    pub(super) fn project(&self) -> &str {
         self.session().map_or(DEFAULT_PROJECT, |session| &session.project)
     }
 }
@@ -493,7 +493,7 @@ pub(super) fn shown_name(of_token: Option<&str>, of_client: &str, user: &str) ->
 }
 
 /// What a new client may do.
-fn permissions_of(session: Option<&Session>) -> Permissions {
+pub(super) fn permissions_of(session: Option<&Session>) -> Permissions {
     match session {
         Some(session) => session.permissions.clone(),
         // In development mode, only clients of this machine can connect.
@@ -675,6 +675,7 @@ fn add_peer(
         former_tokens: VecDeque::new(),
         changes: None,
         mutes: None,
+        messages: None,
         joined: state.joins,
         negotiator: None,
     };

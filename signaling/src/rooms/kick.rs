@@ -9,7 +9,7 @@ use crate::auth::revocations::{Revocation, Revoked};
 use crate::auth::session::Session;
 use crate::auth::since_1970;
 use crate::limits;
-use crate::proto::{self, ErrorCode, Kick, signal::Payload};
+use crate::proto::{self, EndRoom, ErrorCode, Kick, signal::Payload};
 use crate::protocol::encode;
 use crate::request_error::RequestError;
 use std::collections::BTreeSet;
@@ -61,6 +61,25 @@ impl Rooms {
         }
         // The peer is removed in any case. If the revocation failed, it can return: the error reports that.
         result
+    }
+
+    /// Ends the call: removes all peers of the room, also this one, and refuses the clients that wait.
+    pub(super) fn end_room(&self, peer: PeerId, end: &EndRoom) -> Result<(), RequestError> {
+        let reason = reason(&end.reason, "an administrator ended the call")?;
+        let mut state = self.state();
+        check_admin(&state, peer)?;
+        let room = state.peers.get(&peer).ok_or_else(not_joined)?.room.clone();
+        tracing::info!(roomId = %room, peerId = %peer, "an administrator ends the call of a room");
+        self.record(&state, peer, "room.end", None, String::new(), Vec::new());
+        let found = state.rooms.get(&room);
+        let waiting: Vec<_> = found.into_iter().flat_map(|room| room.waiting.iter().copied()).collect();
+        let peers: Vec<_> = found.into_iter().flat_map(|room| room.peers.iter().copied()).collect();
+        waiting.into_iter().for_each(|client| state.deny(client, &reason));
+        // The sender last: it is a member of the room until the others are removed.
+        for id in peers.into_iter().filter(|id| *id != peer).chain([peer]) {
+            self.evict(&mut state, id, &reason);
+        }
+        Ok(())
     }
 
     /// Revokes tokens: removes the peers that joined with them at once, and refuses their joins and resumes.

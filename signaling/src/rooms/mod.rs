@@ -15,6 +15,7 @@ mod join;
 mod kick;
 mod layers;
 mod lookup;
+mod messages;
 mod metadata;
 mod mute;
 mod negotiation;
@@ -396,6 +397,8 @@ impl Rooms {
             Request::SetMetadata(set) => self.set_metadata(peer()?, set)?,
             Request::Leave if self.stop_waiting(connection) => {}
             Request::SetPresence(set) => self.set_presence(peer()?, &set)?,
+            Request::SendMessage(send) => self.send_message(peer()?, send)?,
+            Request::EndRoom(end) => self.end_room(peer()?, &end)?,
             Request::Leave => self.leave(peer()?),
         }
         Ok(Payload::Ack(Ack {}))

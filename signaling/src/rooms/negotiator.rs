@@ -27,6 +27,8 @@ pub enum Plan {
     Fill {
         /// Only those of this peer, user or display name; otherwise the active speaker comes first.
         only: Option<String>,
+        /// Whether the answer has the SSRCs of the tracks that play then, for a client that needs them.
+        names_ssrcs: bool,
     },
 }
 
@@ -267,7 +269,10 @@ impl Line {
             _ if !direction.sends() => None,
             _ if is_player => {
                 let (stream, track) = (PLAYED_STREAM.to_owned(), self.section.mid.clone());
-                Some((Msid { stream, track }, Vec::new()))
+                let is_named = matches!(plan, Plan::Fill { names_ssrcs: true, .. });
+                let play = self.play.as_ref().filter(|_| is_named);
+                let ssrcs = play.map(|play| play.ssrcs.clone()).unwrap_or_default();
+                Some((Msid { stream, track }, ssrcs))
             }
             Some(play) => Some((play.msid.clone(), play.ssrcs.clone())),
             None => None,

@@ -202,6 +202,7 @@ impl Rooms {
                 former_tokens: VecDeque::new(),
                 changes: None,
                 mutes: None,
+                messages: None,
                 joined: state.joins,
                 negotiator: None,
             };

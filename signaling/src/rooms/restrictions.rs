@@ -24,6 +24,8 @@ pub(super) struct Policy {
     pub(super) waiting_room: bool,
     /// Whether only administrators may publish.
     pub(super) admins_publish: bool,
+    /// Whether clients encrypt end to end. The server only passes it on.
+    pub(super) encrypted: bool,
     /// Number of changes: after a restart, the latest of several records counts.
     pub(super) revision: u32,
 }
@@ -76,6 +78,7 @@ impl Policy {
             locked: self.locked,
             waiting_room: self.waiting_room,
             publishers: if self.admins_publish { ADMINS } else { EVERYONE }.into(),
+            encrypted: self.encrypted,
         }
     }
 
@@ -86,6 +89,7 @@ impl Policy {
             locked: self.locked,
             waiting_room: self.waiting_room,
             admins_publish: self.admins_publish,
+            encrypted: self.encrypted,
             revision: self.revision,
         }
     }
@@ -98,6 +102,7 @@ impl From<PolicyRecord> for Policy {
             locked: record.locked,
             waiting_room: record.waiting_room,
             admins_publish: record.admins_publish,
+            encrypted: record.encrypted,
             revision: record.revision,
         }
     }

@@ -22,6 +22,9 @@ pub struct SdpRecord {
     /// The peer that a player plays; absent: all.
     #[prost(string, optional, tag = "2")]
     pub only: Option<String>,
+    /// Whether a player's descriptions have SSRCs.
+    #[prost(bool, tag = "17")]
+    pub names_ssrcs: bool,
     /// `o=` of this side.
     #[prost(fixed64, tag = "3")]
     pub session_id: u64,
@@ -171,10 +174,10 @@ pub(super) struct Exists<'a> {
 impl SdpRecord {
     /// Of a negotiation.
     pub(super) fn new(plan: &Plan, of: &Negotiation, playable: impl Fn(&Line) -> Option<LocalMedia>) -> Self {
-        let (plan, only) = match plan {
-            Plan::Everything => (1, None),
-            Plan::Nothing => (2, None),
-            Plan::Fill { only } => (3, only.clone()),
+        let (plan, only, names_ssrcs) = match plan {
+            Plan::Everything => (1, None, false),
+            Plan::Nothing => (2, None, false),
+            Plan::Fill { only, names_ssrcs } => (3, only.clone(), *names_ssrcs),
         };
         let mut media: Vec<MediaRecord> = Vec::new();
         let mut index = |of: &LocalMedia| {
@@ -209,6 +212,7 @@ impl SdpRecord {
         Self {
             plan,
             only,
+            names_ssrcs,
             session_id: of.session_id,
             version: of.version,
             remote_session_id: of.remote.session_id.clone(),
@@ -230,7 +234,7 @@ impl SdpRecord {
         match self.plan {
             1 => Some(Plan::Everything),
             2 => Some(Plan::Nothing),
-            3 => Some(Plan::Fill { only: self.only.clone() }),
+            3 => Some(Plan::Fill { only: self.only.clone(), names_ssrcs: self.names_ssrcs }),
             _ => None,
         }
     }

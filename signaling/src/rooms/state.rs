@@ -126,6 +126,8 @@ pub(super) struct Room {
     pub(super) kicked: VecDeque<Kicked>,
     /// Users that were muted when they left.
     pub(super) muted_users: BTreeMap<UserHash, Kinds>,
+    /// Bounds the messages of the application to all receivers together.
+    pub(super) deliveries: Option<TokenBucket>,
     /// The peer that speaks, or spoke last.
     pub(super) dominant: Option<PeerId>,
 }
@@ -171,6 +173,8 @@ pub(super) struct Peer {
     pub(super) changes: Option<TokenBucket>,
     /// Bounds the mutes by this peer.
     pub(super) mutes: Option<TokenBucket>,
+    /// Bounds the messages of the application that this peer sends.
+    pub(super) messages: Option<TokenBucket>,
     /// Number of its join: later peers have higher ones.
     pub(super) joined: u64,
     /// If it speaks SDP.
@@ -313,6 +317,17 @@ impl State {
         if let Some(peer) = self.peers.get_mut(&peer) {
             let changes_tracks = changes_tracks(&payload);
             peer.notify(encode(payload), changes_tracks);
+        }
+    }
+
+    /// Notifies several peers.
+    pub(super) fn send_to(&mut self, peers: impl IntoIterator<Item = PeerId>, payload: Payload) {
+        let changes_tracks = changes_tracks(&payload);
+        let signal = encode(payload);
+        for peer in peers {
+            if let Some(peer) = self.peers.get_mut(&peer) {
+                peer.notify(signal.clone(), changes_tracks);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! The routes of GraphQL: POST for requests, GET for WebSockets.
 
+use crate::api::accounts::ClientAddress;
 use crate::graphql::{Graphql, Refusal, socket};
 use crate::limits;
 use crate::request_error::RequestError;
@@ -35,7 +36,7 @@ pub fn router(graphql: Arc<Graphql>, per_address: usize) -> Router {
 
 async fn request(
     State(service): State<Service>,
-    Extension(client): Extension<Client>,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -50,7 +51,7 @@ async fn request(
         Ok(token) => token,
         Err(error) => return refuse(Refusal { status: StatusCode::UNAUTHORIZED, error }),
     };
-    match service.graphql.execute(client.address, token, &body).await {
+    match service.graphql.execute(address, token, &body).await {
         Ok(json) => {
             let headers = [
                 (header::CONTENT_TYPE, "application/json; charset=utf-8"),

@@ -79,17 +79,10 @@ impl Default for HttpSettings {
 /// Serves clients until the process ends.
 pub async fn serve(listener: TcpListener, rooms: Arc<Rooms>, settings: HttpSettings) {
     let is_development_mode = rooms.is_development_mode();
-    let HttpSettings { edge, sessions, allowed_origins, api, stream_keys } = settings;
-    let whip = Arc::new(WhipApi::new(rooms.clone(), stream_keys)).router();
+    let app = routes(&rooms, &settings);
+    let HttpSettings { edge, sessions, allowed_origins, .. } = settings;
     let sessions = Sessions::new(sessions, edge.connections_per_address);
     let origins = Arc::new(AllowedOrigins::new(allowed_origins, is_development_mode));
-    let app = Router::new()
-        .route(edge::HEALTH, get(healthz))
-        .route(edge::LEAVE, post(leave).layer(DefaultBodyLimit::max(limits::LEAVE_BEACON_BYTES_MAX)))
-        .fallback(get(web::serve))
-        .with_state(rooms.clone())
-        .merge(api.merge(whip).layer(from_fn(with_address)))
-        .merge(graphql::router(Graphql::new(rooms.clone()), edge.connections_per_address));
     // A request passes the last layer first.
     let mut router = Router::new()
         .fallback_service(socket::service(rooms, sessions.clone(), app))
@@ -101,6 +94,26 @@ pub async fn serve(listener: TcpListener, rooms: Arc<Rooms>, settings: HttpSetti
         router = router.layer(from_fn(origin_check::only_local_pages));
     }
     edge::serve(listener, router, edge).await;
+}
+
+/// Everything except Socket.IO, without the checks of connections and origins. Requests have the extension
+/// [`Client`] or [`ClientAddress`].
+pub fn routes(rooms: &Arc<Rooms>, settings: &HttpSettings) -> Router {
+    let whip = Arc::new(WhipApi::new(rooms.clone(), settings.stream_keys.clone())).router();
+    let leave = post(leave).layer(DefaultBodyLimit::max(limits::LEAVE_BEACON_BYTES_MAX));
+    let graphql = graphql::router(Graphql::new(rooms.clone()), settings.edge.connections_per_address);
+    let with_addresses = Router::new()
+        .route(edge::LEAVE, leave)
+        .with_state(rooms.clone())
+        .merge(settings.api.clone())
+        .merge(whip)
+        .merge(graphql)
+        .layer(from_fn(with_address));
+    Router::new()
+        .route(edge::HEALTH, get(healthz))
+        .fallback(get(web::serve))
+        .with_state(rooms.clone())
+        .merge(with_addresses)
 }
 
 /// Passes the address of the client on to the API, which gets nothing else of the edge.
@@ -122,11 +135,10 @@ async fn healthz(State(rooms): State<Arc<Rooms>>) -> impl IntoResponse {
 /// The closed page does not read the answer; the status helps with debugging.
 async fn leave(
     State(rooms): State<Arc<Rooms>>,
-    Extension(client): Extension<Client>,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
     goodbye: Bytes,
 ) -> Response {
-    let Err(RequestError { code, message, retry_after }) = rooms.on_leave_beacon(client.address, &goodbye)
-    else {
+    let Err(RequestError { code, message, retry_after }) = rooms.on_leave_beacon(address, &goodbye) else {
         return StatusCode::NO_CONTENT.into_response();
     };
     let status = match code {

@@ -23,6 +23,12 @@ pub(super) struct Wishes {
     /// The peer to play: its id, its user or its display name.
     #[serde(default)]
     peer: Option<String>,
+    /// Whether the answer to a player names the SSRCs of the tracks that play then.
+    #[serde(default)]
+    ssrc: bool,
+    /// The layers of the video of an encoder (W3C WebRTC-SVC), which a description does not say.
+    #[serde(default, rename = "scalabilityMode")]
+    scalability_mode: String,
 }
 
 /// The body of a request for layers (WHEP, layer extension).
@@ -61,9 +67,18 @@ pub(super) async fn open(
     let token = if session.is_some() { String::new() } else { credentials.to_owned() };
     let plan = match protocol {
         Protocol::Whip => Plan::Nothing,
-        Protocol::Whep => Plan::Fill { only: wishes.peer.filter(|name| !name.is_empty()) },
+        Protocol::Whep => {
+            Plan::Fill { only: wishes.peer.filter(|name| !name.is_empty()), names_ssrcs: wishes.ssrc }
+        }
     };
-    let visitor = Visitor { address, room: room.clone(), token, session, name: wishes.name };
+    let visitor = Visitor {
+        address,
+        room: room.clone(),
+        token,
+        session,
+        name: wishes.name,
+        scalability_mode: wishes.scalability_mode,
+    };
     let Resource { id, accepted, ice_servers } = api.rooms.open_resource(visitor, sdp, plan).await?;
     let location = format!("{}{room}/{id}", protocol.path());
     let mut response = (StatusCode::CREATED, accepted.sdp).into_response();

@@ -1,7 +1,6 @@
 // Pages with a bare RTCPeerConnection: the block of code of docs/sdp.md.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -10,9 +9,8 @@ import { payloadsOf } from './client.js';
 import { LOOPBACK, LOOPBACK_HOST } from './family.js';
 import { ROOT } from './leat.js';
 import { CAPTURE } from './peers.js';
+import { buildSdk } from './sdk.js';
 import { PATIENCE_MS, until } from './wait.js';
-
-const WEB = join(ROOT, 'signaling/web');
 
 /** A block of code of docs/sdp.md. */
 function blockOf(name) {
@@ -50,6 +48,11 @@ const show = (track, stream) => {
 /** What the test reads. */
 const after = `
 ;Object.assign(window, { pc, channel, stream, shown, published: [] });
+window.negotiate = (transceiver, extension) => {
+  const extensions = transceiver.getHeaderExtensionsToNegotiate();
+  for (const one of extensions.filter(({ uri }) => uri.includes(extension))) one.direction = 'sendrecv';
+  transceiver.setHeaderExtensionsToNegotiate(extensions);
+};
 `;
 
 /** What the test reads of a page that resumes. */
@@ -65,11 +68,10 @@ export class Pages {
   origin;
 
   static async start() {
-    execFileSync('npm', ['run', 'build:sdk'], { cwd: WEB, stdio: ['ignore', 'pipe', 'pipe'] });
     const files = {
       '/': ['text/html', page('/sdp.js')],
       '/resuming': ['text/html', page('/resuming.js')],
-      '/leat.js': ['text/javascript', readFileSync(join(WEB, 'dist-sdk/leat.js'))],
+      '/leat.js': ['text/javascript', buildSdk()],
       '/sdp.js': ['text/javascript', before + BLOCK + after],
       '/resuming.js': ['text/javascript', before + resuming() + afterResuming],
     };
@@ -104,23 +106,29 @@ export class Bare {
    * resumes after its socket was lost.
    */
   static async open(browser, pages, url, { room, name, token = '', publishes = true, video = CAPTURE, resumes = false }) {
-    const bare = new Bare();
+    const bare = new this();
     bare.name = name;
-    const context = await browser.newContext({ permissions: ['camera', 'microphone'] });
-    bare.page = await context.newPage();
-    bare.page.setDefaultTimeout(PATIENCE_MS);
-    bare.page.on('pageerror', (error) => bare.errors.push(error.message));
-    bare.page.on('websocket', (socket) => {
-      socket.on('framesent', ({ payload }) => bare.#note('page', payload));
-      socket.on('framereceived', ({ payload }) => bare.#note('server', payload));
-    });
+    await bare.openPage(browser);
     const values = { url, room, displayName: name, token, video, publishes };
     await bare.page.goto(`${pages.origin}/${resumes ? 'resuming' : ''}#${encodeURIComponent(JSON.stringify(values))}`);
     await until(`${name} has joined`, () => bare.messages.some((message) => message.case === 'joined'));
     return bare;
   }
 
-  #note(from, payload) {
+  /** Opens an empty page in its own context, whose messages are noted. */
+  async openPage(browser) {
+    const context = await browser.newContext({ permissions: ['camera', 'microphone'] });
+    this.page = await context.newPage();
+    this.page.setDefaultTimeout(PATIENCE_MS);
+    this.page.on('pageerror', (error) => this.errors.push(error.message));
+    this.page.on('websocket', (socket) => {
+      socket.on('framesent', ({ payload }) => this.note('page', payload));
+      socket.on('framereceived', ({ payload }) => this.note('server', payload));
+    });
+  }
+
+  /** Keeps the messages of a frame of the socket. */
+  note(from, payload) {
     if (typeof payload === 'string') return;
     for (const { case: name, value } of payloadsOf(payload)) this.messages.push({ at: Date.now(), from, case: name, value });
   }
@@ -158,6 +166,18 @@ export class Bare {
     return this.messages.filter((message) => message.from === from && message.case === name).length;
   }
 
+  /** Number of offers of the server that arrived while one of the page waited for its answer. */
+  get voidOffers() {
+    let isWaiting = false;
+    let count = 0;
+    for (const { from, case: name } of this.messages) {
+      if (from === 'page' && name === 'offer') isWaiting = true;
+      if (from === 'server' && name === 'answer') isWaiting = false;
+      if (from === 'server' && name === 'offer' && isWaiting) count += 1;
+    }
+    return count;
+  }
+
   /** The messages as lines, for a person. */
   get log() {
     const line = ({ at, from, case: name, value }) => {
@@ -169,27 +189,54 @@ export class Bare {
 
   /**
    * Publishes a copy of the camera or microphone on a new section. `codec` is for example "VP8", `encodings` those of
-   * the sender. Returns its number, for `unpublish`.
+   * the sender, `extension` a part of the URI of a header extension that the browser does not offer by itself.
+   * Returns its number, for `unpublish`.
    */
-  publish(kind, { codec, encodings } = {}) {
+  publish(kind, { codec, encodings, extension } = {}) {
     return this.page.evaluate(
-      ({ kind, codec, encodings }) => {
+      ({ kind, codec, encodings, extension }) => {
         const [track] = stream.getTracks().filter((track) => track.kind === kind);
         const transceiver = pc.addTransceiver(track.clone(), {
           direction: 'sendonly',
           streams: [stream],
           sendEncodings: encodings ?? [{}],
         });
+        // A busy CPU reduces the frame rate, not the height.
+        const parameters = transceiver.sender.getParameters();
+        if (kind === 'video')
+          void transceiver.sender.setParameters({ ...parameters, degradationPreference: 'maintain-resolution' });
         if (codec !== undefined) {
           const { codecs } = RTCRtpSender.getCapabilities(kind);
           const is = ({ mimeType }) => mimeType.toLowerCase() === `${kind}/${codec}`.toLowerCase();
           const others = codecs.filter(({ mimeType }) => /rtx|red|ulpfec|flexfec/.test(mimeType));
           transceiver.setCodecPreferences([...codecs.filter(is), ...others]);
         }
+        if (extension !== undefined) window.negotiate(transceiver, extension);
         return published.push(transceiver) - 1;
       },
-      { kind, codec, encodings },
+      { kind, codec, encodings, extension },
     );
+  }
+
+  /**
+   * The same, in an offer with this entry of `Offer.tracks`. From then on the page makes offers only by this
+   * function.
+   */
+  async publishAs(kind, entry, options = {}) {
+    await this.page.evaluate(() => {
+      pc.onnegotiationneeded = null;
+    });
+    const index = await this.publish(kind, options);
+    await this.page.evaluate(
+      async ({ index, entry }) => {
+        await pc.setLocalDescription();
+        const tracks = [{ mid: published[index].mid, ...entry }];
+        const answer = await channel.request({ case: 'offer', value: { sdp: pc.localDescription.sdp, tracks } }, 'answer');
+        await pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+      },
+      { index, entry },
+    );
+    return index;
   }
 
   /** Ends what is sent on these transceivers. `stop`: with their sections. */
@@ -211,11 +258,14 @@ export class Bare {
     );
   }
 
-  /** Asks for tracks of others only. */
-  play() {
-    return this.page.evaluate(() => {
-      for (const kind of ['audio', 'video']) pc.addTransceiver(kind, { direction: 'recvonly' });
-    });
+  /** Asks for tracks of others only. `extension` as for `publish`, for video. */
+  play({ extension } = {}) {
+    return this.page.evaluate((extension) => {
+      for (const kind of ['audio', 'video']) {
+        const transceiver = pc.addTransceiver(kind, { direction: 'recvonly' });
+        if (kind === 'video' && extension !== undefined) window.negotiate(transceiver, extension);
+      }
+    }, extension);
   }
 
   /** Received streams that the connection plays: one row a stream. */

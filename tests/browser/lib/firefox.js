@@ -4,6 +4,7 @@
 // server of Leat.
 
 import puppeteer from 'puppeteer-core';
+import { Bare } from './bare.js';
 import { CAPTURE, constrainCamera, Peer } from './peers.js';
 import { PATIENCE_MS } from './wait.js';
 
@@ -37,16 +38,22 @@ export function launchFirefox() {
   });
 }
 
-/** A page in its own context, with its uncaught errors. */
-export async function openPage(browser, url, before = []) {
+/** An empty page in its own context, with its uncaught errors. */
+async function newPage(browser) {
   const context = await browser.createBrowserContext();
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE_MS);
   const errors = [];
   page.on('pageerror', (error) => errors.push(error.message));
-  for (const [script, argument] of before) await page.evaluateOnNewDocument(script, argument);
-  await page.goto(url);
   return { page, errors, close: () => context.close() };
+}
+
+/** A page in its own context, with its uncaught errors. */
+export async function openPage(browser, url, before = []) {
+  const opened = await newPage(browser);
+  for (const [script, argument] of before) await opened.page.evaluateOnNewDocument(script, argument);
+  await opened.page.goto(url);
+  return opened;
 }
 
 /** A participant in the web app. Methods of `Peer` that use locators are not available. */
@@ -75,5 +82,43 @@ export class FirefoxPeer extends Peer {
         .filter((name) => !name.endsWith('(you)'))
         .sort(),
     );
+  }
+}
+
+/** Runs in the page, before its scripts: passes the frames of sockets to the test. */
+function noteFrames() {
+  const note = (from, data) => {
+    if (typeof data === 'string') return;
+    const bytes = ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data);
+    void window.note(from, btoa(String.fromCharCode(...bytes)));
+  };
+  window.WebSocket = class extends window.WebSocket {
+    constructor(...args) {
+      super(...args);
+      this.addEventListener('message', ({ data }) => note('server', data));
+    }
+
+    send(data) {
+      note('page', data);
+      super.send(data);
+    }
+  };
+}
+
+/** A page with the block of docs/sdp.md. */
+export class FirefoxBare extends Bare {
+  #close;
+
+  async openPage(browser) {
+    const opened = await newPage(browser);
+    this.page = opened.page;
+    this.errors = opened.errors;
+    this.#close = opened.close;
+    await this.page.exposeFunction('note', (from, base64) => this.note(from, Buffer.from(base64, 'base64')));
+    await this.page.evaluateOnNewDocument(noteFrames);
+  }
+
+  close() {
+    return this.#close();
   }
 }

@@ -27,7 +27,7 @@ impl State {
             .filter_map(|other| Some((*other, self.peers.get(other)?)))
             .filter(|_| *plan != Plan::Nothing)
             .collect();
-        if let Plan::Fill { only: Some(name) } = plan {
+        if let Plan::Fill { only: Some(name), .. } = plan {
             // A display name is chosen by its client, so an id or a user comes first.
             let is_by_id = |(other, _): &(PeerId, &Peer)| other.to_string() == *name;
             let is_by_user = |(_, peer): &(PeerId, &Peer)| peer.user == *name;

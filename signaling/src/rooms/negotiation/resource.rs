@@ -3,16 +3,17 @@
 use super::accept::Accepted;
 use crate::auth::session::Session;
 use crate::limits;
-use crate::proto::{self, ErrorCode, IceServer, JoinRoom, SetPreferredLayers, signal::Payload};
+use crate::proto::{self, ErrorCode, IceServer, JoinRoom, OfferedTrack, SetPreferredLayers, signal::Payload};
 use crate::request_error::RequestError;
-use crate::rooms::join::is_secret_of;
+use crate::rooms::join::{TokenCheck, is_secret_of, permissions_of};
 use crate::rooms::lookup::{gone, parse_id, permitted, turn_user};
 use crate::rooms::negotiator::{Negotiator, Plan};
+use crate::rooms::room_key::RoomKey;
 use crate::rooms::state::{PeerId, State};
 use crate::rooms::{Connection, Rooms, draining};
-use crate::sdp::{check_offer, parse, peer_dtls};
+use crate::sdp::{CheckedOffer, check_offer, kind, parse, peer_dtls};
 use control::{Encoding, Kind, ProducerId};
-use sdp::Fragment;
+use sdp::{Fragment, Section};
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub struct Visitor {
     pub session: Option<Session>,
     /// The name that others see; may be empty.
     pub name: String,
+    /// The layers of its video (W3C WebRTC-SVC); empty: one.
+    pub scalability_mode: String,
 }
 
 /// A new resource.
@@ -125,12 +128,17 @@ impl Rooms {
         sdp: &str,
         plan: Plan,
     ) -> Result<Resource, RequestError> {
-        let Visitor { address, room, token, session, name } = visitor;
+        let Visitor { address, room, token, session, name, scalability_mode } = visitor;
         let is_player = matches!(plan, Plan::Fill { .. });
         let join = JoinRoom { room, token, display_name: name, ..JoinRoom::default() };
         let entrance = self.check_entrance(&join, session)?;
         // Before the join: the others learn nothing of an offer that cannot be read.
-        peer_dtls(check_offer(parse(sdp)?)?.tagged())?;
+        let offer = check_offer(parse(sdp)?)?;
+        peer_dtls(offer.tagged())?;
+        let tracks = layered(&offer, &scalability_mode);
+        if self.has_to_wait(&join.room, &entrance) {
+            return Err(cannot_wait());
+        }
         let permit = self.resources.clone().try_acquire_owned();
         let permit = permit.map_err(|_| {
             RequestError::limit("too many encoders and players at this server")
@@ -146,10 +154,7 @@ impl Rooms {
             Ok(Payload::Joined(joined)) => joined,
             other => {
                 other?;
-                return Err(RequestError::new(
-                    ErrorCode::RoomLocked,
-                    "an administrator has to admit clients of this room, and clients of HTTP cannot wait",
-                ));
+                return Err(cannot_wait());
             }
         };
         let peer = parse_id(&joined.peer_id).map(PeerId).ok_or_else(gone)?;
@@ -159,7 +164,7 @@ impl Rooms {
             permitted(may_play, "canSubscribe")?;
         }
         let negotiator = self.negotiator_of_http(peer, plan)?;
-        let accepted = self.accept_offer(peer, &negotiator, sdp, &[]).await?;
+        let accepted = self.accept_offer(peer, &negotiator, sdp, &tracks).await?;
         if is_player && accepted.played == 0 {
             return Err(self.nothing_to_play(peer, &negotiator, accepted.retry_after));
         }
@@ -169,6 +174,13 @@ impl Rooms {
         let mut id = peer.to_string();
         joined.resume_secret.iter().for_each(|byte| _ = write!(id, "{byte:02x}"));
         Ok(Resource { id, accepted, ice_servers: self.ice_servers(&user) })
+    }
+
+    /// Whether an administrator has to admit a new client.
+    fn has_to_wait(&self, room: &str, entrance: &TokenCheck) -> bool {
+        let state = self.state();
+        let policy = state.rooms.get(&RoomKey::new(entrance.project(), room)).map(|room| &room.policy);
+        policy.is_some_and(|policy| policy.lets_wait(&permissions_of(entrance.session())))
     }
 
     fn negotiator_of_http(&self, peer: PeerId, plan: Plan) -> Result<Arc<Negotiator>, RequestError> {
@@ -361,4 +373,20 @@ impl Drop for Departure<'_> {
             self.rooms.disconnect(self.connection);
         }
     }
+}
+
+/// The video of an encoder with these layers.
+fn layered(offer: &CheckedOffer, scalability_mode: &str) -> Vec<OfferedTrack> {
+    let sections = offer.description.sections.iter().filter(|section| kind(section) == Some(Kind::Video));
+    let track = |section: &Section| OfferedTrack {
+        mid: section.mid.clone(),
+        source: String::new(),
+        scalability_mode: scalability_mode.to_owned(),
+    };
+    sections.map(track).filter(|track| !track.scalability_mode.is_empty()).collect()
+}
+
+fn cannot_wait() -> RequestError {
+    let text = "an administrator has to admit clients of this room, and clients of HTTP cannot wait";
+    RequestError::new(ErrorCode::RoomLocked, text)
 }

@@ -104,6 +104,8 @@ fn requests() -> Vec<Request> {
         Request::Offer(proto::Offer::default()),
         Request::Answer(proto::Answer::default()),
         Request::Candidate(proto::Candidate::default()),
+        Request::SendMessage(proto::SendMessage::default()),
+        Request::EndRoom(proto::EndRoom::default()),
     ];
     let numbers: BTreeSet<_> = all.iter().map(number).collect();
     assert_eq!(numbers, (0..all.len()).collect(), "each kind once");
@@ -148,5 +150,7 @@ fn number(request: &Request) -> usize {
         Request::Offer(_) => 31,
         Request::Answer(_) => 32,
         Request::Candidate(_) => 33,
+        Request::SendMessage(_) => 34,
+        Request::EndRoom(_) => 35,
     }
 }

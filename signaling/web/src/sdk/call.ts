@@ -2,15 +2,17 @@
 // class that applications use; `core.ts` does the work.
 
 import { RoomAdmin } from './admin';
+import { type CallStore, CallStoreFeed, createCallStore } from './call_store';
 import { CallCore, type OwnMetadata } from './core';
 import type { CallOptions } from './entry';
+import { Faults } from './faults';
 import type { HistoryEntry } from './history';
 import type { Layers } from './layers';
 import { sendLeaveBeacon } from './leave_beacon';
 import { type Presence, presenceState } from './roster';
 import type { SessionState } from './session';
 import type { Direction, Subscribers } from './sources';
-import type { CallEvents } from './view';
+import type { CallEvents, CallView } from './view';
 
 /** How long `leave` waits for the server's answer. */
 const LEAVE_MS = 500;
@@ -20,13 +22,23 @@ const DISPLAY_DEBOUNCE_MS = 250;
 export class Call {
   /** The requests of an administrator of the room. */
   readonly admin: RoomAdmin;
+  /** For tests. */
+  readonly faults: Faults;
+  /** The state of the call. It is up to date before `CallEvents.onView` is called. */
+  readonly store: CallStore = createCallStore();
   readonly #url: string | undefined;
   readonly #core: CallCore;
   #displayTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: CallOptions, events: CallEvents) {
     this.#url = options.url;
-    this.#core = new CallCore(options, events);
+    const feed = new CallStoreFeed(this.store);
+    const onView = (view: CallView) => {
+      feed.show(view);
+      events.onView(view);
+    };
+    this.#core = new CallCore(options, { onView, onNotice: (message) => events.onNotice(message) });
+    this.faults = new Faults(this.#core.channel, this.#core.lifecycle);
     this.admin = new RoomAdmin(this.#core.channel.request);
   }
 

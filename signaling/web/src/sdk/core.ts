@@ -8,18 +8,21 @@ import { Activity } from './activity';
 import { type Payload, SignalChannel } from './channel';
 import { type CallOptions, Entry, type Notification } from './entry';
 import { Evicted, messageOf } from './errors';
+import type { FileTransfer } from './files/types';
 import { History } from './history';
 import { type LifecycleEvents, MediaLifecycle } from './lifecycle';
 import type { Media } from './media';
 import { apply, type Effect } from './notifications';
+import { measuredOf, QualitySampler } from './quality/sampler';
 import { consequenceOf } from './refusals';
 import { Room } from './room';
 import { emptyRoster, rosterAfter, withoutSources } from './roster';
 import { eventDue, next, type SessionEvent, type SessionState } from './session';
+import { shared } from './share';
 import { Speaking } from './speaking';
 import { differences } from './sync';
 import { CallToken } from './token';
-import { type CallEvents, STARVED_AFTER_MS, viewOf } from './view';
+import { type CallEvents, type CallView, STARVED_AFTER_MS, viewOf } from './view';
 
 /** What the others see of this client, as far as the application has set it. */
 export interface OwnMetadata {
@@ -35,18 +38,25 @@ export class CallCore {
   readonly room = new Room();
   readonly #options: CallOptions;
   readonly #events: CallEvents;
-  readonly #lifecycle: MediaLifecycle;
+  readonly lifecycle: MediaLifecycle;
   readonly #speaking = new Speaking({
     onChange: () => this.#publish(),
     microphone: () => this.media?.outgoing.get('microphone')?.producer,
     onOwnVoice: () => this.reportActivity(),
     ownId: () => this.entry.identity?.peerId ?? '',
   });
+  readonly #quality = new QualitySampler(
+    () => this.media && measuredOf(this.media),
+    () => this.#publish(),
+  );
   readonly #activity = new Activity(() => this.channel.tell({ case: 'setPresence', value: { state: PresenceState.ACTIVE } }));
+  /** By id; immutable values. */
+  readonly fileTransfers = new Map<string, FileTransfer>();
   /** What the server has accepted. It belongs to the place in the room, and is lost with it. */
   #metadata: OwnMetadata = {};
   #session: SessionState = 'Handshaking';
   #failure: Error | null = null;
+  #view: CallView | null = null;
   #starvedTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: CallOptions, events: CallEvents) {
@@ -60,12 +70,12 @@ export class CallCore {
       onMalformed: (error: unknown) => note(`skipped a malformed notification: ${error}`),
     };
     this.channel = new SignalChannel(options.url, channelEvents, options.requestTimeoutMs);
-    this.#lifecycle = new MediaLifecycle(this.channel.request, this.#lifecycleEvents());
+    this.lifecycle = new MediaLifecycle(this.channel.request, this.#lifecycleEvents());
     this.token = new CallToken(options.token, { refresh: (token) => this.#refreshToken(token), note });
     this.entry = new Entry(options, this.channel, this.token, {
-      onSocket: () => this.#lifecycle.onSocket(),
-      onJoined: (joined, device, early) => this.#onJoined(joined, this.#lifecycle.onJoined(joined, device), early),
-      onPlaceLost: (reason) => this.#lifecycle.drop(reason),
+      onSocket: () => this.lifecycle.onSocket(),
+      onJoined: (joined, device, early) => this.#onJoined(joined, this.lifecycle.onJoined(joined, device), early),
+      onPlaceLost: (reason) => this.lifecycle.drop(reason),
       onWaiting: () => this.#publish(),
       onRefused: (error) => this.#fail(error),
       note,
@@ -79,7 +89,8 @@ export class CallCore {
         this.room.roster = withoutSources(this.room.roster);
         this.#speaking.onReportsLost();
       },
-      onDropped: () => this.dispatch('ICE_DISCONNECT'),
+      onDropped: () => this.#onPathLost('newTransports'),
+      onRejoin: () => this.entry.rejoin(),
       onRefused: (media, action, error) => {
         const consequence = consequenceOf(action, error, this.room.roster);
         const notice = consequence && this.room.accept(consequence, media);
@@ -117,7 +128,7 @@ export class CallCore {
   }
 
   get media(): Media | null {
-    return this.#lifecycle.media;
+    return this.lifecycle.media;
   }
 
   /** The user did something. Cheap: call it for every event of pointer and keyboard. */
@@ -129,6 +140,7 @@ export class CallCore {
     this.#publish();
     this.channel.open();
     this.#speaking.start();
+    this.#quality.start();
   }
 
   #onJoined(joined: Joined, kept: Media | null, early: readonly Notification[]): void {
@@ -192,7 +204,7 @@ export class CallCore {
         this.history.note(effect.what);
         break;
       case 'media':
-        this.#lifecycle.apply(effect.change);
+        this.lifecycle.apply(effect.change);
         if (effect.change.on === 'layersChanged') this.#publishOnceStarved();
         break;
     }
@@ -218,21 +230,35 @@ export class CallCore {
     this.#sync();
     const { media } = this;
     if (media) {
-      this.#lifecycle.settle();
-      const event = eventDue(this.#session, media, this.room.isSending(media));
-      if (event) this.dispatch(event);
+      this.lifecycle.settle();
+      const isBack = this.#session !== 'Reconnecting' || this.room.isCarried(media);
+      const event = eventDue(this.#session, media, isBack && this.room.isSending(media));
+      if (event === 'ICE_DISCONNECT') this.#onPathLost('iceRestart');
+      else if (event) this.dispatch(event);
+      this.#noteRestored(media);
     }
     this.#publish();
   }
 
   #sync(): void {
-    if (!this.entry.joined || !this.#lifecycle.hasEngine) return;
+    if (!this.entry.joined || !this.lifecycle.hasEngine) return;
     if (!this.media) {
-      void this.#lifecycle.open();
+      void this.lifecycle.open();
       return;
     }
-    this.#lifecycle.run(differences(this.room, this.media));
+    this.lifecycle.run(differences(this.room, this.media));
     this.room.prune();
+  }
+
+  #noteRestored(media: Media): void {
+    if (this.#session !== 'Connected' || !this.lifecycle.recovery.now) return;
+    const isSettled = media.pathSettled && media.restartsDue.length === 0;
+    if (isSettled && this.room.isCarried(media)) this.lifecycle.onRestored();
+  }
+
+  #onPathLost(step: 'iceRestart' | 'newTransports'): void {
+    if (this.#session === 'Connected' || this.#session === 'Reconnecting') this.lifecycle.recovery.onLost(step);
+    this.dispatch('ICE_DISCONNECT');
   }
 
   dispatch(event: SessionEvent): void {
@@ -243,8 +269,9 @@ export class CallCore {
     if (state === 'Ended') {
       clearTimeout(this.#starvedTimer);
       this.entry.end();
-      this.#lifecycle.end();
+      this.lifecycle.end();
       this.#speaking.stop();
+      this.#quality.stop();
       this.room.roster = emptyRoster;
       this.room.access = initialAccess;
     }
@@ -274,8 +301,12 @@ export class CallCore {
       unplayable,
       media: this.media,
       speaking: this.#speaking.now,
+      recovery: this.lifecycle.recovery.now,
+      quality: this.#quality.now,
+      fileTransfers: this.fileTransfers,
       failure: this.#failure,
     };
-    this.#events.onView(viewOf(shown, Date.now()));
+    this.#view = shared(this.#view, viewOf(shown, Date.now()));
+    this.#events.onView(this.#view);
   }
 }

@@ -258,6 +258,15 @@ export class Entry {
     return !this.#joined;
   }
 
+  /** A new socket, whose join gets a snapshot of the room. */
+  rejoin(): void {
+    if (this.#ended) return;
+    this.#events.note('joining again');
+    this.#position.forget();
+    clearTimeout(this.#timer);
+    this.#channel.reopen();
+  }
+
   /** True when the notification is the next one. After a gap, the client joins again for a snapshot. */
   isNext({ number }: Notification): boolean {
     const verdict = this.#position.take(number);
@@ -291,7 +300,7 @@ export interface FailedJoin {
 
 export function afterFailure(error: unknown, { isResume, isSocketUp, isTokenNew, wasJoined }: FailedJoin): AfterFailure {
   if (error instanceof SocketLost && !isSocketUp) return { do: 'wait' };
-  const code = error instanceof SignalError ? error.code : null;
+  const code = error instanceof SignalError ? error.errorCode : null;
   if (isResume && code === ErrorCode.RESUME_SECRET) return { do: 'enterAsNew' };
   if (isTokenOld(error) && !isTokenNew) return { do: 'replaceToken' };
   // Before the first join a user waits for the answer.

@@ -4,16 +4,38 @@
 export type { Permissions, RoomPolicy, WaitingClient } from './access';
 export type { RoomAdmin } from './admin';
 export { Call } from './call';
+export {
+  type CallFields,
+  type CallModel,
+  type CallStore,
+  type CallStoreState,
+  createCallStore,
+  noCall,
+  type Peer,
+  peerActions,
+} from './call_store';
 export { type Captured, captureDevices, captureOne, captureScreen, problemOf } from './capture';
 export { type ChannelEvents, type Payload, type PayloadInit, type Request, SignalChannel } from './channel';
 export type { OwnMetadata } from './core';
 export type { CallOptions } from './entry';
 export { Evicted, NotAdmitted, SignalError, SocketLost, TokenUnavailable } from './errors';
+export { FileTransferError } from './files/file_errors';
+export { channelLink, type FileLink, type FileLinkEvents } from './files/file_link';
+export { BlobSource, type FileSource } from './files/file_source';
+export { type FileSink, type FileStorage, MemorySink, memoryStorage, type StoredFile, StreamSink } from './files/file_storage';
+export { type FileClock, FileTransfers, type FileTransfersOptions } from './files/file_transfers';
+export { browserStorage } from './files/opfs_storage';
+export type { FileChunk, FileErrorCode, FileMetadata, FileReceiver, FileTransfer, FileTransferState } from './files/types';
 export type { HistoryEntry } from './history';
 export type { Layers } from './layers';
+export { PeerConnection, WebRTCErrorEvent } from './peer_connection';
+export { type Measurement, type QualityLevel, worstOf } from './quality/measure';
+export type { SourceQuality } from './quality/sampler';
+export type { RecoveryStep, RecoveryView } from './recovery';
 export type { Presence } from './roster';
 export type { SessionState } from './session';
 export type { Direction, LocalSource, Subscribers } from './sources';
 export type { TokenSource } from './token';
 export type { CallEvents, CallView, PeerView, SourceView } from './view';
+export { WebRTCError, type WebRTCErrorCode } from './webrtc_error';
 export { playByWhep, publishByWhip, WhipError, type WhipOptions, WhipSession } from './whip';

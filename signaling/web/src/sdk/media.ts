@@ -3,7 +3,7 @@
 // may fail. `sync.ts` decides which actions are due, `work.ts` when they are tried again.
 
 import type { Device, types } from 'mediasoup-client';
-import type { IceServer } from '../gen/signal_pb';
+import type { IceServer, TransportCreated } from '../gen/signal_pb';
 import type { Request } from './channel';
 import {
   cameraEncodings,
@@ -16,8 +16,10 @@ import {
   sharesOf,
   supports,
 } from './layers';
+import type { RestartConfig } from './recovery';
 import type { MediaKind } from './roster';
 import { type Backup, type Direction, Hints, type Incoming, type LocalSource, type Outgoing, type Subscribers } from './sources';
+import { WebRTCError } from './webrtc_error';
 import {
   fromIceParameters,
   fromIceServers,
@@ -61,6 +63,8 @@ interface TransportPath {
 export interface MediaEvents {
   /** The path of a transport is connected or lost, or a restart is due. */
   onPath(): void;
+  /** The server has given other ICE servers, or new credentials for them. */
+  onIceServers(servers: IceServer[]): void;
   /** This media cannot recover and must be replaced. */
   onDead(reason: string): void;
   /** The device of a source stopped (unplugged, or screen sharing ended from the browser's own bar). */
@@ -68,16 +72,20 @@ export interface MediaEvents {
 }
 
 /** `close()` was called while an action ran. Not an error for the user. */
-export class MediaClosed extends Error {
+export class MediaClosed extends WebRTCError {
   override name = 'MediaClosed';
+
+  constructor(message: string) {
+    super('CLOSED', message);
+  }
 }
 
 /** An action needs a transport that could not be connected before. */
-export class MediaBroken extends Error {
+export class MediaBroken extends WebRTCError {
   override name = 'MediaBroken';
 
   constructor() {
-    super('The connection for media could not be set up.');
+    super('ICE_FAILURE', 'The connection for media could not be set up.');
   }
 }
 
@@ -98,25 +106,22 @@ export class Media {
   #closed = false;
 
   /** Creates both transports in the engine. */
-  static async open(
-    device: Device,
-    epoch: string,
-    iceServers: IceServer[],
-    request: Request,
-    events: MediaEvents,
-  ): Promise<Media> {
+  static async open(device: Device, epoch: string, ice: RestartConfig, request: Request, events: MediaEvents): Promise<Media> {
     const [send, recv] = await Promise.allSettled([
       request({ case: 'createTransport', value: { direction: 'send' } }, 'transportCreated'),
       request({ case: 'createTransport', value: { direction: 'recv' } }, 'transportCreated'),
     ]);
     if (send.status === 'fulfilled' && recv.status === 'fulfilled') {
+      const { iceServers, iceTransportPolicy } = ice;
+      const options = (created: TransportCreated) => ({ ...fromTransportCreated(created, iceServers), iceTransportPolicy });
+      if (send.value.iceServers.length > 0) events.onIceServers(send.value.iceServers);
       return new Media(
         device,
         epoch,
         request,
         events,
-        device.createSendTransport(fromTransportCreated(send.value, iceServers)),
-        device.createRecvTransport(fromTransportCreated(recv.value, iceServers)),
+        device.createSendTransport(options(send.value)),
+        device.createRecvTransport(options(recv.value)),
       );
     }
     for (const half of [send, recv]) {
@@ -220,6 +225,17 @@ export class Media {
     );
   }
 
+  /** True while a transport carries media. */
+  get isCarrying(): boolean {
+    return Object.values(this.#paths).some(({ transport }) => transport.connectionState === 'connected');
+  }
+
+  /** Both transports restart ICE. */
+  requireRestart(): void {
+    for (const path of Object.values(this.#paths)) path.wantsRestart = path.transport.connectionState !== 'new';
+    this.#events.onPath();
+  }
+
   get restartsDue(): Direction[] {
     return (['send', 'recv'] as const).filter((direction) => this.#paths[direction].wantsRestart);
   }
@@ -234,6 +250,7 @@ export class Media {
     // The restart gathers candidates again, and the credential that the transport was created with may have
     // expired.
     if (iceServers.length > 0) {
+      this.#events.onIceServers(iceServers);
       await this.#unlessClosed(path.transport.updateIceServers({ iceServers: fromIceServers(iceServers) }));
     }
     await this.#unlessClosed(path.transport.restartIce({ iceParameters: fromIceParameters(iceParameters) }));

@@ -46,12 +46,12 @@ test.each<[Action, ErrorCode, Consequence | null]>([
   [pauseBackup, TOKEN_PERMISSION, { dropBackup: key }],
   [{ do: 'restartIce', direction: 'send' }, ErrorCode.NO_SUCH_TRANSPORT, null],
 ])('%o refused with code %i leads to %o', (action, code, consequence) => {
-  expect(consequenceOf(action, { code, retryAfterMs: 0 }, roster)).toEqual(consequence);
+  expect(consequenceOf(action, { errorCode: code, retryAfterMs: 0 }, roster)).toEqual(consequence);
   // A refusal with a pause is temporary, whatever its code.
-  expect(consequenceOf(action, { code, retryAfterMs: 400 }, roster)).toBe(null);
+  expect(consequenceOf(action, { errorCode: code, retryAfterMs: 400 }, roster)).toBe(null);
 });
 
 test('a source that is no longer in the roster has a notice without its name', () => {
-  const consequence = consequenceOf(consume, { code: CANNOT_CONSUME, retryAfterMs: 0 }, new Map());
+  const consequence = consequenceOf(consume, { errorCode: CANNOT_CONSUME, retryAfterMs: 0 }, new Map());
   expect(consequence?.notice).toBe('This browser cannot play the stream of a participant.');
 });

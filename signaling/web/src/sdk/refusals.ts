@@ -31,7 +31,7 @@ export interface Consequence {
 /** Null: the refusal is temporary, and the action is to be tried again. */
 export function consequenceOf(
   action: Action,
-  { code, retryAfterMs }: Pick<SignalError, 'code' | 'retryAfterMs'>,
+  { errorCode: code, retryAfterMs }: Pick<SignalError, 'errorCode' | 'retryAfterMs'>,
   roster: Roster,
 ): Consequence | null {
   // With any code: too many messages, no engine, or a codec that the server has requested from the sender.

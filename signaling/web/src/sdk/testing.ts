@@ -11,6 +11,9 @@ import { ErrorCode, type JoinRoom, SignalSchema } from '../gen/signal_pb';
 import { type Payload, type PayloadCase, type PayloadInit, type PayloadValue, PROTOCOL_VERSION } from './channel';
 import { toRtpCapabilities, toRtpParameters } from './wire';
 
+export { CallStoreFeed, createCallStore } from './call_store';
+export { shared } from './share';
+
 type Answer = PayloadInit | null;
 type JoinedFields = Partial<Omit<PayloadValue<'joined'>, '$typeName' | '$unknown'>>;
 

@@ -14,6 +14,7 @@ const NOW = 1_000_000;
 function shown(rest: Partial<Shown> = {}): Shown {
   return {
     session: 'Connected',
+    recovery: null,
     online: true,
     waiting: false,
     room: 'millpond',
@@ -25,6 +26,8 @@ function shown(rest: Partial<Shown> = {}): Shown {
     unplayable: new Set(),
     media: null,
     speaking: new Set(),
+    quality: new Map(),
+    fileTransfers: new Map(),
     failure: null,
     ...rest,
   };

@@ -1,6 +1,10 @@
 // The state of a call that a user interface needs, as one immutable value. Pure.
 
 import type { Access, Permissions, RoomPolicy, WaitingClient } from './access';
+import type { FileTransfer } from './files/types';
+import type { QualityLevel } from './quality/measure';
+import type { SourceQuality } from './quality/sampler';
+import type { RecoveryView } from './recovery';
 import type { RemotePeer, RemoteSource, Roster } from './roster';
 import type { SessionState } from './session';
 import type { Incoming, LocalSource, Outgoing, Sent } from './sources';
@@ -17,6 +21,8 @@ export interface SourceView extends RemoteSource {
   starved: boolean;
   /** How well its media arrives here: from 0 (nothing) to 10 (no loss). Null before the first report. */
   score: number | null;
+  /** How well it is received, by the statistics of this browser. Null before the first measurement. */
+  quality: QualityLevel | null;
 }
 
 export interface PeerView extends Omit<RemotePeer, 'sources'> {
@@ -25,6 +31,8 @@ export interface PeerView extends Omit<RemotePeer, 'sources'> {
 
 export interface CallView {
   session: SessionState;
+  /** What is done to get the media path back; null while it is not lost. */
+  recovery: RecoveryView | null;
   /** The signaling connection is established. Media does not need it. */
   online: boolean;
   /** An administrator has to admit this client to the room. */
@@ -43,6 +51,13 @@ export interface CallView {
   sendScores: ReadonlyMap<string, number>;
   /** Peer ids, this client's own among them. */
   speaking: ReadonlySet<string>;
+  /**
+   * By producer id what this client receives, and by name what it sends: the level, and the measurements of the last two
+   * minutes.
+   */
+  quality: ReadonlyMap<string, SourceQuality>;
+  /** By id. */
+  fileTransfers: ReadonlyMap<string, FileTransfer>;
   /** Why the session ended; null if the user ended it. */
   failure: Error | null;
 }
@@ -83,18 +98,19 @@ export interface Shown extends Omit<CallView, 'peers' | 'sendScores' | 'permissi
 }
 
 /** `now` is in milliseconds since the epoch. */
-export function viewOf({ access, roster, unplayable, media, local, ...rest }: Shown, now: number): CallView {
+export function viewOf({ access, roster, unplayable, media, local, quality, ...rest }: Shown, now: number): CallView {
   const sourceView = (source: RemoteSource): SourceView => ({
     ...source,
     track: media?.incoming.get(source.id)?.consumer.track ?? null,
     unplayable: unplayable.has(source.id),
     starved: !source.paused && isStarved(media, source.id, now),
     score: receivedScore(media, source.id),
+    quality: quality.get(source.id)?.level ?? null,
   });
   const peers = [...roster.values()].map((peer) => ({ ...peer, sources: [...peer.sources.values()].map(sourceView) }));
   const { permissions, policy, waiting } = access;
   const waitingClients = [...waiting.values()];
-  return { ...rest, permissions, policy, waitingClients, peers, local: new Map(local), sendScores: sendScores(media) };
+  return { ...rest, quality, permissions, policy, waitingClients, peers, local: new Map(local), sendScores: sendScores(media) };
 }
 
 function isStarved(media: Received | null, producerId: string, now: number): boolean {

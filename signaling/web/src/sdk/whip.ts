@@ -2,6 +2,8 @@
 // and its answer has the rest. The server sends all its candidates in the answer and learns those of the
 // client from connectivity checks, so the client sends none.
 
+import { WebRTCError, type WebRTCErrorCode } from './webrtc_error';
+
 export interface WhipOptions {
   /** The endpoint: `https://leat.example.org/whip/millpond`, or `/whep/millpond` of the page's own server. */
   url: string | URL;
@@ -10,17 +12,31 @@ export interface WhipOptions {
 }
 
 /** The server refused a request and gave a reason. */
-export class WhipError extends Error {
+export class WhipError extends WebRTCError {
   override name = 'WhipError';
   readonly status: number;
   /** The pause that the server gives; 0 when it gives none. */
   readonly retryAfterMs: number;
 
   constructor(status: number, detail: string, retryAfterMs = 0) {
-    super(detail || `The server refused the request (status ${status}).`);
+    super(codeOfStatus(status), detail || `The server refused the request (status ${status}).`);
     this.status = status;
     this.retryAfterMs = retryAfterMs;
   }
+}
+
+function codeOfStatus(status: number): WebRTCErrorCode {
+  if (status >= 500) return 'SERVER_UNAVAILABLE';
+  const codes: Partial<Record<number, WebRTCErrorCode>> = {
+    400: 'SDP_NEGOTIATION',
+    401: 'TOKEN_REFUSED',
+    403: 'PERMISSION_DENIED',
+    404: 'NOT_FOUND',
+    415: 'SDP_NEGOTIATION',
+    422: 'SDP_NEGOTIATION',
+    429: 'LIMIT',
+  };
+  return codes[status] ?? 'BAD_REQUEST';
 }
 
 /** Sends these tracks. `codec` is the only one of the video, for example `video/VP8`; without it the server selects. */

@@ -1,15 +1,18 @@
-import { beforeEach, expect, test, vi } from 'vitest';
-import type { CallEvents, CallView, Captured, LocalSource } from '../sdk';
+import { beforeEach, expect, expectTypeOf, test, vi } from 'vitest';
+import type { CallEvents, CallView, Captured, FileTransfer, LocalSource, Peer, SourceView } from '../sdk';
 import { fakeTrack } from '../sdk/testing';
-import { useCallStore } from './useCallStore';
+import { type CallState, useCallStore } from './useCallStore';
 
 /**
  * A call that accepts everything and publishes it immediately. Hoisted, because the mock below is hoisted and
  * needs it.
  */
-const { FakeCall, calls } = vi.hoisted(() => {
+const { FakeCall, calls } = await vi.hoisted(async () => {
+  const { CallStoreFeed, createCallStore } = await import('../sdk/testing');
   class FakeCall {
     readonly local = new Map<string, LocalSource>();
+    readonly store = createCallStore();
+    readonly #feed = new CallStoreFeed(this.store);
     readonly #events: CallEvents;
     /** The requests of an administrator; `refusal` is the answer to the next one. */
     readonly asked: unknown[][] = [];
@@ -30,8 +33,11 @@ const { FakeCall, calls } = vi.hoisted(() => {
     }
 
     show(patch: Partial<CallView> = {}): void {
-      const view = { session: 'Connected', failure: null, waitingClients: [], local: new Map(this.local), ...patch };
-      this.#events.onView(view as CallView);
+      const local = new Map(this.local);
+      const rest = { peers: [], waitingClients: [], fileTransfers: new Map(), failure: null, ...patch };
+      const view = { session: 'Connected', local, ...rest } as unknown as CallView;
+      this.#feed.show(view);
+      this.#events.onView(view);
     }
 
     join(): void {
@@ -185,13 +191,13 @@ test('a refused request of an administrator has a notice, and changes nothing', 
   running().refusal = new Error('no other peer with this id is in the room (any more)');
   await state().mutePeer('bob', true);
   expect([...state().mutedPeers]).toEqual([]);
-  await state().removePeer('bob');
+  await state().kickPeer('bob');
   expect(running().asked).toHaveLength(2);
   expect(state().notices.at(-1)?.text).toBe('Not done: no other peer with this id is in the room (any more)');
 });
 
 test('the other requests of an administrator reach the call', async () => {
-  await state().removePeer('bob');
+  await state().kickPeer('bob');
   await state().setRoom({ locked: true });
   await state().admit('w1');
   await state().deny('w2');
@@ -201,4 +207,53 @@ test('the other requests of an administrator reach the call', async () => {
     ['admit', 'w1'],
     ['deny', 'w2'],
   ]);
+});
+
+test('the state has the fields that applications share, with these types', () => {
+  interface Shared {
+    peers: Map<string, Peer>;
+    addPeer: (peerId: string, peer: Peer) => void;
+    removePeer: (peerId: string) => void;
+    localStream: MediaStream | null;
+    remoteStreams: MediaStream[];
+    fileTransfers: Map<string, FileTransfer>;
+  }
+  expectTypeOf<Pick<CallState, keyof Shared>>().toEqualTypeOf<Shared>();
+  expectTypeOf(useCallStore.getState).returns.toEqualTypeOf<CallState>();
+});
+
+const bob = (...sources: Partial<SourceView>[]) => ({ id: 'bob', name: 'Bob', sources }) as unknown as Peer;
+
+test('the shared fields follow the call, and are empty after it', async () => {
+  const camera = fakeTrack('video');
+  const transfer = { id: 't1', state: 'active' } as FileTransfer;
+  const fileTransfers = new Map([['t1', transfer]]);
+  running().show({ peers: [bob({ id: 'v1', source: 'camera', track: camera })], fileTransfers });
+  expect(state().peers.get('bob')?.name).toBe('Bob');
+  expect(state().remoteStreams.map((stream) => stream.getTracks())).toEqual([[camera]]);
+  expect(state().localStream?.getTracks()).toEqual([trackOf('microphone'), trackOf('camera')]);
+  expect(state().fileTransfers.get('t1')).toBe(transfer);
+  await state().leave();
+  expect(state()).toMatchObject({ peers: new Map(), localStream: null, remoteStreams: [], fileTransfers: new Map() });
+});
+
+test('the shared fields are empty after a call that failed', () => {
+  running().show({ peers: [bob()] });
+  running().show({ session: 'Ended', failure: new Error('removed') });
+  expect(state()).toMatchObject({ peers: new Map(), localStream: null });
+});
+
+test('a peer can be added and removed by hand, until the call reports its own peers', () => {
+  const before = state().peers;
+  state().addPeer('bob', bob());
+  expect([...state().peers.keys()]).toEqual(['bob']);
+  expect(before.size).toBe(0);
+  state().removePeer('bob');
+  expect(state().peers.size).toBe(0);
+  const same = state().peers;
+  state().removePeer('bob');
+  expect(state().peers).toBe(same);
+  state().addPeer('bob', bob());
+  running().show();
+  expect(state().peers.size).toBe(0);
 });

@@ -4,10 +4,13 @@
 import { create } from 'zustand';
 import {
   Call,
+  type CallModel,
   type CallView,
   captureDevices,
   captureOne,
   captureScreen,
+  noCall,
+  peerActions,
   problemOf,
   type RoomAdmin,
   type RoomPolicy,
@@ -38,7 +41,8 @@ export interface Devices {
   problem: string | null;
 }
 
-export interface CallState {
+/** The call (`CallModel`), and beside it the fields of this app. */
+export interface CallState extends CallModel {
   room: string;
   name: string;
   token: string;
@@ -51,6 +55,8 @@ export interface CallState {
   failure: Failure | null;
   notices: readonly Notice[];
   peopleOpen: boolean;
+  /** The panel takes the place of the participants. */
+  statisticsOpen: boolean;
   /** Peer ids: the peers that this administrator has muted. Those of other administrators are not known. */
   mutedPeers: ReadonlySet<string>;
   /** The browser does not play sound before the user interacts with the page. */
@@ -66,9 +72,10 @@ export interface CallState {
   /** A source of another peer is shown at this height, in device pixels. */
   showAt(sourceId: string, lines: number): void;
   togglePeople(): void;
+  toggleStatistics(): void;
   /** For administrators. The microphone of a peer is muted, or the peer may unmute it again. */
   mutePeer(peerId: string, muted: boolean): Promise<void>;
-  removePeer(peerId: string): Promise<void>;
+  kickPeer(peerId: string): Promise<void>;
   setRoom(change: Partial<RoomPolicy>): Promise<void>;
   admit(waitingId: string): Promise<void>;
   deny(waitingId: string): Promise<void>;
@@ -163,7 +170,15 @@ export const useCallStore = create<CallState>()((set, get) => {
     patchDevices({ audio: null, video: null });
   };
 
+  /** The view, and what the store of the call has made of it. */
+  const fieldsOf = (running: Call, view: CallView) => {
+    const { peers, localStream, remoteStreams, fileTransfers } = running.store.getState();
+    return { call: view, peers, localStream, remoteStreams, fileTransfers };
+  };
+
   return {
+    ...noCall(),
+    ...peerActions(set),
     room: link.room,
     name: link.name,
     token: link.token,
@@ -173,6 +188,7 @@ export const useCallStore = create<CallState>()((set, get) => {
     failure: null,
     notices: [],
     peopleOpen: false,
+    statisticsOpen: false,
     mutedPeers: new Set(),
     soundBlocked: false,
 
@@ -219,13 +235,13 @@ export const useCallStore = create<CallState>()((set, get) => {
               stopDropped(get().call, view);
               followPaused(view);
               notifyOfWaiting(get().call, view);
-              set({ call: view });
+              set(fieldsOf(joining, view));
             } else if (view.failure) {
               call = null;
               // The join page opens them again for its preview.
               view.local.get('screen')?.track.stop();
               closeDevices();
-              set({ call: null, peopleOpen: false, failure: failureOf(view.failure) });
+              set({ ...noCall(), call: null, peopleOpen: false, statisticsOpen: false, failure: failureOf(view.failure) });
             }
           },
           onNotice: (text) => get().notify(text),
@@ -263,14 +279,15 @@ export const useCallStore = create<CallState>()((set, get) => {
       if (!leaving) return;
       call = null;
       const screen = get().call?.local.get('screen');
-      set({ call: null, peopleOpen: false });
+      set({ ...noCall(), call: null, peopleOpen: false, statisticsOpen: false });
       screen?.track.stop();
       closeDevices();
       await leaving.leave();
     },
 
     showAt: (sourceId, lines) => call?.setDisplayHeight(sourceId, lines),
-    togglePeople: () => set(({ peopleOpen }) => ({ peopleOpen: !peopleOpen })),
+    togglePeople: () => set(({ peopleOpen }) => ({ peopleOpen: !peopleOpen, statisticsOpen: false })),
+    toggleStatistics: () => set(({ statisticsOpen }) => ({ statisticsOpen: !statisticsOpen, peopleOpen: false })),
 
     mutePeer: async (peerId, muted) => {
       if (!(await administrate((admin) => admin.mutePeer(peerId, muted, 'audio')))) return;
@@ -279,7 +296,7 @@ export const useCallStore = create<CallState>()((set, get) => {
       else mutedPeers.delete(peerId);
       set({ mutedPeers });
     },
-    removePeer: async (peerId) => void (await administrate((admin) => admin.kick(peerId))),
+    kickPeer: async (peerId) => void (await administrate((admin) => admin.kick(peerId))),
     setRoom: async (change) => void (await administrate((admin) => admin.setRoom(change))),
     admit: async (waitingId) => void (await administrate((admin) => admin.admit(waitingId))),
     deny: async (waitingId) => void (await administrate((admin) => admin.deny(waitingId))),

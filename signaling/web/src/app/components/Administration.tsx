@@ -23,14 +23,14 @@ function Action({ text, label, tone, onClick }: ActionProps) {
 
 /** Mutes or removes another person. A removal has a second step, because the person cannot join again. */
 export function PeerActions({ peer: { id, name } }: { peer: PeerView }) {
-  const { mutePeer, removePeer } = useCallStore.getState();
+  const { mutePeer, kickPeer } = useCallStore.getState();
   const muted = useCallStore((state) => state.mutedPeers.has(id));
   const [removing, setRemoving] = useState(false);
   if (removing) {
     return (
       <span className="actions">
         <span className="note">Remove {name}?</span>
-        <Action text="Remove" label={`Yes, remove ${name}`} tone="danger" onClick={() => void removePeer(id)} />
+        <Action text="Remove" label={`Yes, remove ${name}`} tone="danger" onClick={() => void kickPeer(id)} />
         <Action text="Keep" label={`Keep ${name}`} onClick={() => setRemoving(false)} />
       </span>
     );

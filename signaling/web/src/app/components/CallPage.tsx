@@ -5,11 +5,13 @@ import { Icon, Mark } from './Icon';
 import { People } from './People';
 import { Sounds } from './Sound';
 import { StateChip } from './StateChip';
+import { Statistics } from './Statistics';
 
 /** The page during a call. */
 export function CallPage() {
   const call = useCallStore((state) => state.call);
   const peopleOpen = useCallStore((state) => state.peopleOpen);
+  const statisticsOpen = useCallStore((state) => state.statisticsOpen);
   const soundBlocked = useCallStore((state) => state.soundBlocked);
   const setSoundBlocked = useCallStore((state) => state.setSoundBlocked);
   const notify = useCallStore((state) => state.notify);
@@ -23,7 +25,7 @@ export function CallPage() {
   };
 
   return (
-    <div className={`call ${peopleOpen ? 'with-people' : ''}`}>
+    <div className={`call ${peopleOpen || statisticsOpen ? 'with-people' : ''}`}>
       <header className="bar">
         <span className="brand">
           <Mark />
@@ -48,7 +50,7 @@ export function CallPage() {
         <StateChip />
       </header>
       <main>
-        <Grid call={call} />
+        <Grid />
         {soundBlocked && (
           <button type="button" className="primary unblock" onClick={() => setSoundBlocked(false)}>
             <Icon name="sound" /> Turn on sound
@@ -56,6 +58,7 @@ export function CallPage() {
         )}
       </main>
       {peopleOpen && <People call={call} />}
+      {statisticsOpen && <Statistics />}
       <Controls call={call} />
       <Sounds />
     </div>

@@ -51,8 +51,9 @@ function useShortcuts(keys: Record<string, () => void>) {
 
 /** The bar at the bottom. */
 export function Controls({ call }: { call: CallView }) {
-  const { toggleMicrophone, toggleCamera, toggleScreen, togglePeople, leave } = useCallStore.getState();
+  const { toggleMicrophone, toggleCamera, toggleScreen, togglePeople, toggleStatistics, leave } = useCallStore.getState();
   const peopleOpen = useCallStore((state) => state.peopleOpen);
+  const statisticsOpen = useCallStore((state) => state.statisticsOpen);
   const microphone = call.local.get('microphone');
   const camera = call.local.get('camera');
   const audible = Boolean(microphone && !microphone.paused);
@@ -65,7 +66,8 @@ export function Controls({ call }: { call: CallView }) {
     m: () => void toggleMicrophone(),
     v: () => void toggleCamera(),
     p: togglePeople,
-    escape: () => peopleOpen && togglePeople(),
+    s: toggleStatistics,
+    escape: () => (peopleOpen ? togglePeople() : statisticsOpen && toggleStatistics()),
   });
 
   return (
@@ -101,6 +103,14 @@ export function Controls({ call }: { call: CallView }) {
         pressed={peopleOpen}
         badge={call.peers.length + 1}
         onClick={togglePeople}
+      />
+      <Control
+        icon="statistics"
+        label="Statistics"
+        shortcut="S"
+        tone={statisticsOpen ? 'on' : undefined}
+        pressed={statisticsOpen}
+        onClick={toggleStatistics}
       />
       <Control icon="leave" label="Leave the call" tone="danger" onClick={() => void leave()} />
     </nav>

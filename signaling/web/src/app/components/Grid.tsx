@@ -1,83 +1,38 @@
-import { useLayoutEffect, useRef, useState } from 'react';
-import type { CallView, PeerView } from '../../sdk';
+import { memo, useLayoutEffect, useRef, useState } from 'react';
+import { useFields, useIsSpeaking, usePeer, usePeerIds } from '../../stores/selectors';
 import { useCallStore } from '../../stores/useCallStore';
 import { layout } from '../layout';
-import { Tile, type TileProps } from './Tile';
+import { ownQuality, ownTiles, tileCount, tilesOf } from '../tiles';
+import { Tile } from './Tile';
 
 const GAP = 12;
-/** At this score (0 to 10) or below, loss is visible. */
-const WEAK_SCORE_MAX = 5;
 
-function isWeak(score: number | null | undefined): boolean {
-  return score != null && score <= WEAK_SCORE_MAX;
-}
+const PeerTiles = memo(function PeerTiles({ peerId }: { peerId: string }) {
+  const peer = usePeer(peerId);
+  const speaking = useIsSpeaking(peerId);
+  return peer && tilesOf(peer, speaking).map((tile) => <Tile key={tile.id} {...tile} />);
+});
 
-function tilesOf(peer: PeerView, speaking: ReadonlySet<string>): TileProps[] {
-  const microphone = peer.sources.find(({ source }) => source === 'microphone');
-  const camera = peer.sources.find(({ source }) => source === 'camera');
-  const live = camera && !camera.paused;
-  const shared = { peerId: peer.id, name: peer.name, away: peer.away, self: false };
-  return [
-    ...peer.sources
-      .filter(({ kind, source }) => kind === 'video' && source !== 'camera')
-      .map(({ id, source, track, paused, unplayable, starved, score }) => ({
-        ...shared,
-        id,
-        source,
-        sourceId: id,
-        starved,
-        weak: !paused && isWeak(score),
-        track: paused ? null : track,
-        waiting: !paused && !track && !unplayable,
-        muted: null,
-        speaking: false,
-      })),
-    {
-      ...shared,
-      id: peer.id,
-      source: 'camera',
-      sourceId: camera?.id ?? null,
-      starved: camera?.starved ?? false,
-      weak: Boolean(live) && isWeak(camera?.score),
-      track: live ? camera.track : null,
-      waiting: Boolean(live && !camera.track && !camera.unplayable),
-      muted: !microphone || microphone.paused,
-      speaking: speaking.has(peer.id),
-    },
-  ];
-}
+const nothing = { local: new Map(), sendScores: new Map(), quality: new Map(), peerId: '', displayName: '' };
 
-function ownTiles({ local, sendScores, peerId, displayName, speaking }: CallView): TileProps[] {
-  const microphone = local.get('microphone');
-  const camera = local.get('camera');
-  const screen = local.get('screen');
-  const shared = { peerId, name: displayName || 'You', away: false, waiting: false, starved: false, sourceId: null, self: true };
-  const own: TileProps = {
-    ...shared,
-    id: 'self',
-    source: 'camera',
-    weak: Boolean(camera && !camera.paused) && isWeak(sendScores.get('camera')),
-    track: camera && !camera.paused ? camera.track : null,
-    muted: !microphone || microphone.paused,
-    speaking: speaking.has(peerId),
-  };
-  if (!screen) return [own];
-  return [
-    {
-      ...shared,
-      id: 'self-screen',
-      source: 'screen',
-      weak: isWeak(sendScores.get('screen')),
-      track: screen.track,
-      muted: null,
-      speaking: false,
-    },
-    own,
-  ];
-}
+const OwnTiles = memo(function OwnTiles() {
+  const own = useFields(({ call }) => {
+    const { local, sendScores, peerId, displayName } = call ?? nothing;
+    return { local, sendScores, peerId, displayName };
+  });
+  const speaking = useIsSpeaking(own.peerId);
+  const quality = useFields(({ call }) => ownQuality(call ?? nothing));
+  return ownTiles(own, speaking, quality).map((tile) => <Tile key={tile.id} {...tile} />);
+});
 
 /** A tile for each participant and screen, as large as the window allows. */
-export function Grid({ call }: { call: CallView }) {
+export const Grid = memo(function Grid() {
+  const peerIds = usePeerIds();
+  const { room, waiting, count } = useFields(({ call }) => ({
+    room: call?.room ?? '',
+    waiting: call?.waiting ?? false,
+    count: call ? tileCount(call) : 1,
+  }));
   const element = useRef<HTMLDivElement>(null);
   const [space, setSpace] = useState({ width: 0, height: 0 });
   const notify = useCallStore((state) => state.notify);
@@ -92,15 +47,14 @@ export function Grid({ call }: { call: CallView }) {
     return () => observer.disconnect();
   }, []);
 
-  const tiles = [...call.peers.flatMap((peer) => tilesOf(peer, call.speaking)), ...ownTiles(call)];
-  const alone = call.peers.length === 0;
+  const alone = peerIds.length === 0;
   // Alone in the room: the invitation takes one line below the user's own picture.
-  const fit = layout(tiles.length, space.width, space.height - (alone ? 64 : 0), GAP);
+  const fit = layout(count, space.width, space.height - (alone ? 64 : 0), GAP);
 
   const copyLink = async () => {
-    await copyInvitation(call.room).then(
+    await copyInvitation(room).then(
       () => notify('Link copied. Send it to the people you want to invite.'),
-      () => notify(invitation(call.room)),
+      () => notify(invitation(room)),
     );
   };
 
@@ -116,16 +70,17 @@ export function Grid({ call }: { call: CallView }) {
           } as React.CSSProperties
         }
       >
-        {tiles.map((tile) => (
-          <Tile key={tile.id} {...tile} />
+        {peerIds.map((peerId) => (
+          <PeerTiles key={peerId} peerId={peerId} />
         ))}
+        <OwnTiles />
       </div>
-      {call.waiting && (
+      {waiting && (
         <p className="alone" role="status">
           You are in the waiting room. An administrator has to admit you.
         </p>
       )}
-      {alone && !call.waiting && (
+      {alone && !waiting && (
         <p className="alone">
           You are the first one here.
           <button type="button" className="linkish" onClick={copyLink}>
@@ -135,7 +90,7 @@ export function Grid({ call }: { call: CallView }) {
       )}
     </div>
   );
-}
+});
 
 /** The page's address with the room, and without the user's name and token. */
 export function invitation(room: string): string {

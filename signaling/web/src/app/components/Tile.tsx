@@ -1,7 +1,9 @@
 import { useEffect, useRef } from 'react';
+import type { QualityLevel } from '../../sdk';
 import { useCallStore } from '../../stores/useCallStore';
 import { hue, initials } from '../names';
 import { Icon } from './Icon';
+import { Quality } from './Quality';
 import { Video } from './Video';
 
 export interface TileProps {
@@ -24,6 +26,8 @@ export interface TileProps {
   muted: boolean | null;
   speaking: boolean;
   away: boolean;
+  /** Null: not measured. */
+  quality: QualityLevel | null;
   self: boolean;
 }
 
@@ -44,7 +48,21 @@ function useDisplayHeight(sourceId: string | null) {
 }
 
 /** One person, or one screen. */
-export function Tile({ peerId, name, source, sourceId, track, waiting, starved, weak, muted, speaking, away, self }: TileProps) {
+export function Tile({
+  peerId,
+  name,
+  source,
+  sourceId,
+  track,
+  waiting,
+  starved,
+  weak,
+  muted,
+  speaking,
+  away,
+  quality,
+  self,
+}: TileProps) {
   const element = useDisplayHeight(sourceId);
   const screen = source === 'screen';
   const label = screen ? `${name}'s screen` : self ? `${name} (you)` : name;
@@ -73,6 +91,7 @@ export function Tile({ peerId, name, source, sourceId, track, waiting, starved, 
         {starved && <span className="away">paused: slow connection</span>}
         {weak && !starved && !away && <span className="away">weak connection</span>}
         {away && <span className="away">reconnecting</span>}
+        {quality && <Quality level={quality} />}
       </figcaption>
     </figure>
   );

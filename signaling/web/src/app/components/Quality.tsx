@@ -1,0 +1,17 @@
+import type { QualityLevel } from '../../sdk';
+
+const words: Record<QualityLevel, string> = { good: 'good', fair: 'fair', poor: 'poor' };
+const bars: Record<QualityLevel, number> = { good: 3, fair: 2, poor: 1 };
+
+/** Three bars for the quality of a connection. */
+export function Quality({ level }: { level: QualityLevel }) {
+  const label = `connection: ${words[level]}`;
+  return (
+    <svg className={`quality ${level}`} viewBox="0 0 15 12" role="img" aria-label={label} data-quality={level}>
+      <title>{label}</title>
+      {[0, 1, 2].map((bar) => (
+        <rect key={bar} x={5 * bar + 1} y={8 - 4 * bar} width="3" height={4 + 4 * bar} data-on={bar < bars[level]} />
+      ))}
+    </svg>
+  );
+}
