@@ -47,14 +47,14 @@ fn chunk(kind: u8, flags: u8, value: &[u8]) -> Vec<u8> {
 }
 
 /// An association with a hostile peer.
-struct Target {
+struct SctpTarget {
     association: Association,
     tag: u32,
     now: Instant,
     replies: Vec<Bytes>,
 }
 
-impl Target {
+impl SctpTarget {
     fn established() -> Self {
         let association = Association::new(start(), Settings::new(Role::Server), Rng::from_number(1));
         let mut target = Self { association, tag: 0, now: start(), replies: Vec::new() };
@@ -88,7 +88,7 @@ impl Target {
 /// A script: packets of chunks, with TSNs near the expected ones; raw packets; messages and time of our side.
 pub fn sctp(data: &[u8]) {
     let mut script = Script::new(data);
-    let mut target = Target::established();
+    let mut target = SctpTarget::established();
     let mut tsn = FIRST_TSN;
     while !script.is_over() {
         match script.u8() % 8 {
