@@ -5,6 +5,7 @@ import { RoomAdmin } from './admin';
 import { type CallStore, CallStoreFeed, createCallStore } from './call_store';
 import { CallCore, type OwnMetadata } from './core';
 import type { CallOptions } from './entry';
+import { Faults } from './faults';
 import type { HistoryEntry } from './history';
 import type { Layers } from './layers';
 import { sendLeaveBeacon } from './leave_beacon';
@@ -21,6 +22,8 @@ const DISPLAY_DEBOUNCE_MS = 250;
 export class Call {
   /** The requests of an administrator of the room. */
   readonly admin: RoomAdmin;
+  /** For tests. */
+  readonly faults: Faults;
   /** The state of the call. It is up to date before `CallEvents.onView` is called. */
   readonly store: CallStore = createCallStore();
   readonly #url: string | undefined;
@@ -35,6 +38,7 @@ export class Call {
       events.onView(view);
     };
     this.#core = new CallCore(options, { onView, onNotice: (message) => events.onNotice(message) });
+    this.faults = new Faults(this.#core.channel, this.#core.lifecycle);
     this.admin = new RoomAdmin(this.#core.channel.request);
   }
 

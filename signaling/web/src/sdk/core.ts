@@ -11,6 +11,7 @@ import { Evicted, messageOf } from './errors';
 import type { FileTransfer } from './files/types';
 import { History } from './history';
 import { type LifecycleEvents, MediaLifecycle } from './lifecycle';
+import { Log, type LogContext } from './log';
 import type { Media } from './media';
 import { apply, type Effect } from './notifications';
 import { measuredOf, QualitySampler } from './quality/sampler';
@@ -31,14 +32,15 @@ export interface OwnMetadata {
 }
 
 export class CallCore {
-  readonly history = new History();
+  readonly log: Log;
+  readonly history: History;
   readonly channel: SignalChannel;
   readonly entry: Entry;
   readonly token: CallToken;
   readonly room = new Room();
   readonly #options: CallOptions;
   readonly #events: CallEvents;
-  readonly #lifecycle: MediaLifecycle;
+  readonly lifecycle: MediaLifecycle;
   readonly #speaking = new Speaking({
     onChange: () => this.#publish(),
     microphone: () => this.media?.outgoing.get('microphone')?.producer,
@@ -62,24 +64,32 @@ export class CallCore {
   constructor(options: CallOptions, events: CallEvents) {
     this.#options = options;
     this.#events = events;
+    this.log = new Log(options.log, () => this.#logContext());
+    this.history = new History(this.log.write);
     const { note } = this.history;
     const channelEvents = {
       onUp: () => void this.entry.enter(),
       onDown: (reason: string) => this.#onDown(reason),
       onNotification: (payload: Payload, number: bigint) => this.#onNotification({ payload, number }),
-      onMalformed: (error: unknown) => note(`skipped a malformed notification: ${error}`),
+      onMalformed: (error: unknown) => note(`skipped a malformed notification: ${error}`, 'warn', error),
     };
     this.channel = new SignalChannel(options.url, channelEvents, options.requestTimeoutMs);
-    this.#lifecycle = new MediaLifecycle(this.channel.request, this.#lifecycleEvents());
+    this.lifecycle = new MediaLifecycle(this.channel.request, this.#lifecycleEvents());
     this.token = new CallToken(options.token, { refresh: (token) => this.#refreshToken(token), note });
     this.entry = new Entry(options, this.channel, this.token, {
-      onSocket: () => this.#lifecycle.onSocket(),
-      onJoined: (joined, device, early) => this.#onJoined(joined, this.#lifecycle.onJoined(joined, device), early),
-      onPlaceLost: (reason) => this.#lifecycle.drop(reason),
+      onSocket: () => this.lifecycle.onSocket(),
+      onJoined: (joined, device, early) => this.#onJoined(joined, this.lifecycle.onJoined(joined, device), early),
+      onPlaceLost: (reason) => this.lifecycle.drop(reason),
       onWaiting: () => this.#publish(),
       onRefused: (error) => this.#fail(error),
       note,
     });
+  }
+
+  /** What is known so far. */
+  #logContext(): LogContext {
+    const { identity } = this.entry;
+    return { roomId: this.#options.room, ...(identity && { userId: identity.user, peerId: identity.peerId }) };
   }
 
   #lifecycleEvents(): LifecycleEvents {
@@ -89,7 +99,8 @@ export class CallCore {
         this.room.roster = withoutSources(this.room.roster);
         this.#speaking.onReportsLost();
       },
-      onDropped: () => this.dispatch('ICE_DISCONNECT'),
+      onDropped: () => this.#onPathLost('newTransports'),
+      onRejoin: () => this.entry.rejoin(),
       onRefused: (media, action, error) => {
         const consequence = consequenceOf(action, error, this.room.roster);
         const notice = consequence && this.room.accept(consequence, media);
@@ -127,7 +138,7 @@ export class CallCore {
   }
 
   get media(): Media | null {
-    return this.#lifecycle.media;
+    return this.lifecycle.media;
   }
 
   /** The user did something. Cheap: call it for every event of pointer and keyboard. */
@@ -148,7 +159,9 @@ export class CallCore {
     room.access = accessOf(joined);
     this.#activity.reset();
     if (!joined.resumed && Object.keys(this.#metadata).length > 0) {
-      this.setMetadata(this.#metadata).catch((error) => this.history.note(`metadata was not set again: ${messageOf(error)}`));
+      this.setMetadata(this.#metadata).catch((error) =>
+        this.history.note(`metadata was not set again: ${messageOf(error)}`, 'warn', error),
+      );
     }
     this.dispatch('AUTH_VALID');
     for (const notification of early) if (this.entry.isNext(notification)) this.#apply(notification.payload);
@@ -159,7 +172,7 @@ export class CallCore {
   #onDown(reason: string): void {
     this.entry.onDown();
     this.#speaking.onReportsLost();
-    this.history.note(`socket lost: ${reason}`);
+    this.history.note(`socket lost: ${reason}`, 'warn');
     this.#publish();
   }
 
@@ -203,7 +216,7 @@ export class CallCore {
         this.history.note(effect.what);
         break;
       case 'media':
-        this.#lifecycle.apply(effect.change);
+        this.lifecycle.apply(effect.change);
         if (effect.change.on === 'layersChanged') this.#publishOnceStarved();
         break;
     }
@@ -229,21 +242,35 @@ export class CallCore {
     this.#sync();
     const { media } = this;
     if (media) {
-      this.#lifecycle.settle();
-      const event = eventDue(this.#session, media, this.room.isSending(media));
-      if (event) this.dispatch(event);
+      this.lifecycle.settle();
+      const isBack = this.#session !== 'Reconnecting' || this.room.isCarried(media);
+      const event = eventDue(this.#session, media, isBack && this.room.isSending(media));
+      if (event === 'ICE_DISCONNECT') this.#onPathLost('iceRestart');
+      else if (event) this.dispatch(event);
+      this.#noteRestored(media);
     }
     this.#publish();
   }
 
   #sync(): void {
-    if (!this.entry.joined || !this.#lifecycle.hasEngine) return;
+    if (!this.entry.joined || !this.lifecycle.hasEngine) return;
     if (!this.media) {
-      void this.#lifecycle.open();
+      void this.lifecycle.open();
       return;
     }
-    this.#lifecycle.run(differences(this.room, this.media));
+    this.lifecycle.run(differences(this.room, this.media));
     this.room.prune();
+  }
+
+  #noteRestored(media: Media): void {
+    if (this.#session !== 'Connected' || !this.lifecycle.recovery.now) return;
+    const isSettled = media.pathSettled && media.restartsDue.length === 0;
+    if (isSettled && this.room.isCarried(media)) this.lifecycle.onRestored();
+  }
+
+  #onPathLost(step: 'iceRestart' | 'newTransports'): void {
+    if (this.#session === 'Connected' || this.#session === 'Reconnecting') this.lifecycle.recovery.onLost(step);
+    this.dispatch('ICE_DISCONNECT');
   }
 
   dispatch(event: SessionEvent): void {
@@ -254,7 +281,7 @@ export class CallCore {
     if (state === 'Ended') {
       clearTimeout(this.#starvedTimer);
       this.entry.end();
-      this.#lifecycle.end();
+      this.lifecycle.end();
       this.#speaking.stop();
       this.#quality.stop();
       this.room.roster = emptyRoster;
@@ -265,7 +292,7 @@ export class CallCore {
 
   #fail(error: Error): void {
     this.#failure = error;
-    this.history.note(`ended: ${error.message}`);
+    this.history.note(`ended: ${error.message}`, 'error', error);
     this.dispatch('CLIENT_DISCONNECT');
     this.channel.close();
   }
@@ -286,6 +313,7 @@ export class CallCore {
       unplayable,
       media: this.media,
       speaking: this.#speaking.now,
+      recovery: this.lifecycle.recovery.now,
       quality: this.#quality.now,
       fileTransfers: this.fileTransfers,
       failure: this.#failure,

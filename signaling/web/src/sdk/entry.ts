@@ -14,6 +14,7 @@ import {
   TokenUnavailable,
   UnexpectedAnswer,
 } from './errors';
+import type { LogSink, Note } from './log';
 import type { Media } from './media';
 import { Position } from './position';
 import type { CallToken, TokenSource } from './token';
@@ -36,6 +37,8 @@ export interface CallOptions {
   token?: TokenSource;
   /** The server's origin; by default the page's own. */
   url?: string;
+  /** Gets what happens in the call, for the logs of the application. */
+  log?: LogSink;
   /** For tests: another WebRTC implementation. */
   makeDevice?: () => Promise<Device>;
   /** For tests: a shorter wait for the server. */
@@ -70,7 +73,7 @@ export interface EntryEvents {
   onWaiting(): void;
   /** The server refuses this client, and another try would not help. */
   onRefused(error: Error): void;
-  note(what: string): void;
+  note: Note;
 }
 
 /** How to continue after a failed `JoinRoom`. */
@@ -212,7 +215,7 @@ export class Entry {
     const { up } = this.#channel;
     const after = afterFailure(error, { isResume, isSocketUp: up, isTokenNew, wasJoined: this.#wasJoined });
     if (after.do === 'changeSocket' || after.do === 'retry' || after.do === 'replaceToken')
-      this.#events.note(`join failed: ${error}`);
+      this.#events.note(`join failed: ${error}`, 'warn', error);
     switch (after.do) {
       case 'wait':
         break;
@@ -258,11 +261,20 @@ export class Entry {
     return !this.#joined;
   }
 
+  /** A new socket, whose join gets a snapshot of the room. */
+  rejoin(): void {
+    if (this.#ended) return;
+    this.#events.note('joining again');
+    this.#position.forget();
+    clearTimeout(this.#timer);
+    this.#channel.reopen();
+  }
+
   /** True when the notification is the next one. After a gap, the client joins again for a snapshot. */
   isNext({ number }: Notification): boolean {
     const verdict = this.#position.take(number);
     if (verdict === 'gap') {
-      this.#events.note(`notification ${number} without the one before it: joining again`);
+      this.#events.note(`notification ${number} without the one before it: joining again`, 'warn');
       this.#position.forget();
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#channel.reopen(), SOCKET_CHANGE_MS);

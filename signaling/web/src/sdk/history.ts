@@ -1,5 +1,7 @@
 // The events of a call, for debugging and tests.
 
+import type { Note } from './log';
+
 /** Number of entries; the oldest are removed. */
 const LEN_MAX = 500;
 
@@ -11,9 +13,16 @@ export interface HistoryEntry {
 
 export class History {
   readonly entries: HistoryEntry[] = [];
+  readonly #log: Note;
 
-  readonly note = (what: string): void => {
+  /** `log` gets everything that the history gets. */
+  constructor(log: Note) {
+    this.#log = log;
+  }
+
+  readonly note: Note = (what, level, error) => {
     this.entries.push({ at: Date.now(), what });
     if (this.entries.length > LEN_MAX) this.entries.shift();
+    this.#log(what, level, error);
   };
 }

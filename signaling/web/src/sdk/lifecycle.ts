@@ -2,14 +2,17 @@
 // when they fail, and drops them when their engine is lost.
 
 import type { Device } from 'mediasoup-client';
-import { ErrorCode, type IceServer, type Joined } from '../gen/signal_pb';
+import { ErrorCode, type Joined } from '../gen/signal_pb';
 import type { Request } from './channel';
 import { messageOf, SignalError } from './errors';
 import { defaultPolicy, type EncodingPolicy } from './layers';
+import type { Note } from './log';
 import { Media } from './media';
 import type { MediaChange } from './notifications';
 import { perform } from './perform';
+import { Recovery, type RestartConfig } from './recovery';
 import type { Action } from './sync';
+import { fromIceServers } from './wire';
 import { backoffMs, FAILURES_BEFORE_NOTICE, type Verdict, Work } from './work';
 
 export interface LifecycleEvents {
@@ -19,12 +22,14 @@ export interface LifecycleEvents {
   onEngineLost(): void;
   /** The transports are gone. */
   onDropped(): void;
+  /** The call needs a new socket and a new join. */
+  onRejoin(): void;
   /** True when the refusal has been applied, false when the action is to be tried again. */
   onRefused(media: Media, action: Action, error: SignalError): boolean;
   /** The device of a source stopped. */
   onSourceEnded(source: string): void;
   onNotice(message: string): void;
-  note(what: string): void;
+  note: Note;
   /** The server has assigned this socket to the client. */
   isJoined(): boolean;
 }
@@ -32,8 +37,11 @@ export interface LifecycleEvents {
 export class MediaLifecycle {
   readonly #request: Request;
   readonly #events: LifecycleEvents;
+  readonly recovery: Recovery;
   #device: Device | null = null;
-  #iceServers: IceServer[] = [];
+  #iceServers: RTCIceServer[] = [];
+  /** Of the next transports. */
+  #iceTransportPolicy: RTCIceTransportPolicy = 'all';
   #policy: EncodingPolicy = defaultPolicy;
   /** The id of the running engine process; empty while there is none. */
   #epoch = '';
@@ -50,6 +58,14 @@ export class MediaLifecycle {
   constructor(request: Request, events: LifecycleEvents) {
     this.#request = request;
     this.#events = events;
+    const { onChange, note, isJoined } = events;
+    const peer = {
+      restartIce: (config: RestartConfig) => this.restartIce(config),
+      rejoin: () => this.rejoin(),
+      iceServers: () => this.#iceServers,
+      isJoined,
+    };
+    this.recovery = new Recovery(peer, { onChange, note });
   }
 
   get media(): Media | null {
@@ -70,7 +86,7 @@ export class MediaLifecycle {
   onJoined(joined: Joined, device: Device): Media | null {
     this.#device = device;
     this.#policy = joined.encodingPolicy ?? defaultPolicy;
-    this.#iceServers = joined.iceServers;
+    this.#iceServers = fromIceServers(joined.iceServers);
     const { media } = this;
     const isSame = joined.resumed && joined.engineEpoch !== '' && joined.engineEpoch === media?.epoch;
     if (media && isSame) this.#keep(media, joined);
@@ -100,6 +116,32 @@ export class MediaLifecycle {
     for (const [producerId, { consumer }] of [...media.incoming]) {
       if (!consumers.has(consumer.id)) media.forgetConsumer(producerId);
     }
+  }
+
+  /**
+   * New transports with this configuration, to which the tracks move: mediasoup-client cannot change the policy of a
+   * transport.
+   */
+  restartIce({ iceServers, iceTransportPolicy }: RestartConfig): void {
+    this.#iceServers = iceServers;
+    this.#iceTransportPolicy = iceTransportPolicy;
+    this.#opening = null;
+    this.#replace(`ICE has no path; new transports, ${iceTransportPolicy === 'relay' ? 'over a relay' : 'with all paths'}`);
+  }
+
+  /** A new socket, and with it new transports with all paths. */
+  rejoin(): void {
+    this.#iceTransportPolicy = 'all';
+    const { media } = this;
+    this.drop('joining again');
+    media?.closeEverywhere();
+    this.#events.onRejoin();
+  }
+
+  /** Media has its path. Later transports try all paths again. */
+  onRestored(): void {
+    this.#iceTransportPolicy = 'all';
+    this.recovery.onRestored();
   }
 
   #restart(epoch: string): void {
@@ -142,8 +184,9 @@ export class MediaLifecycle {
   }
 
   #loseEngine(reason: string): void {
-    this.#events.note(`media lost: ${reason}`);
+    this.#events.note(`media lost: ${reason}`, 'warn');
     this.#restart('');
+    this.recovery.end();
     this.#events.onEngineLost();
     this.drop(reason);
   }
@@ -152,7 +195,7 @@ export class MediaLifecycle {
   drop(reason: string): void {
     const media = this.#close();
     if (!media) return;
-    this.#events.note(`media dropped: ${reason}`);
+    this.#events.note(`media dropped: ${reason}`, 'warn');
     this.#events.onDropped();
   }
 
@@ -184,7 +227,7 @@ export class MediaLifecycle {
   }
 
   #onFailed(media: Media, name: string, action: Action, error: unknown): Verdict {
-    this.#events.note(`${name} failed: ${messageOf(error)}`);
+    this.#events.note(`${name} failed: ${messageOf(error)}`, 'warn', error);
     const isRefused = error instanceof SignalError;
     if (isRefused && error.errorCode === ErrorCode.NO_SUCH_TRANSPORT) this.drop('the server has no such transport');
     if (media === this.media && media.broken && this.#events.isJoined()) {
@@ -226,14 +269,21 @@ export class MediaLifecycle {
     const epoch = this.#epoch;
     let media: Media;
     try {
-      media = await Media.open(device, epoch, this.#iceServers, this.#request, {
+      const ice = { iceServers: this.#iceServers, iceTransportPolicy: this.#iceTransportPolicy };
+      media = await Media.open(device, epoch, ice, this.#request, {
         onPath: () => this.#events.onChange(),
-        onDead: (reason) => this.#replace(reason),
+        onIceServers: (servers) => {
+          this.#iceServers = fromIceServers(servers);
+        },
+        onDead: (reason) => {
+          this.#events.note(reason, 'warn');
+          this.recovery.onFailed();
+        },
         onSourceEnded: (source) => this.#events.onSourceEnded(source),
       });
     } catch (error) {
       if (this.#opening !== attempt) return;
-      this.#events.note(`making transports failed: ${messageOf(error)}`);
+      this.#events.note(`making transports failed: ${messageOf(error)}`, 'warn', error);
       this.#countOpenFailure(error);
       const again = () => {
         if (this.#opening !== attempt) return;
@@ -260,12 +310,14 @@ export class MediaLifecycle {
 
   async #perform(media: Media, action: Action): Promise<void> {
     await perform(action, media, this.#policy);
-    if (action.do === 'consume' && media === this.media) this.#events.note(`receiving ${action.source} of ${action.peerId}`);
+    if (action.do === 'consume' && media === this.media)
+      this.#events.note(`receiving ${action.source} of ${action.peerId}`, 'debug');
   }
 
   /** The call has ended. */
   end(): void {
     this.#opening = null;
+    this.recovery.end();
     this.#close();
   }
 }

@@ -3,7 +3,7 @@
 // may fail. `sync.ts` decides which actions are due, `work.ts` when they are tried again.
 
 import type { Device, types } from 'mediasoup-client';
-import type { IceServer } from '../gen/signal_pb';
+import type { IceServer, TransportCreated } from '../gen/signal_pb';
 import type { Request } from './channel';
 import {
   cameraEncodings,
@@ -16,6 +16,7 @@ import {
   sharesOf,
   supports,
 } from './layers';
+import type { RestartConfig } from './recovery';
 import type { MediaKind } from './roster';
 import { type Backup, type Direction, Hints, type Incoming, type LocalSource, type Outgoing, type Subscribers } from './sources';
 import { WebRTCError } from './webrtc_error';
@@ -62,6 +63,8 @@ interface TransportPath {
 export interface MediaEvents {
   /** The path of a transport is connected or lost, or a restart is due. */
   onPath(): void;
+  /** The server has given other ICE servers, or new credentials for them. */
+  onIceServers(servers: IceServer[]): void;
   /** This media cannot recover and must be replaced. */
   onDead(reason: string): void;
   /** The device of a source stopped (unplugged, or screen sharing ended from the browser's own bar). */
@@ -103,25 +106,22 @@ export class Media {
   #closed = false;
 
   /** Creates both transports in the engine. */
-  static async open(
-    device: Device,
-    epoch: string,
-    iceServers: IceServer[],
-    request: Request,
-    events: MediaEvents,
-  ): Promise<Media> {
+  static async open(device: Device, epoch: string, ice: RestartConfig, request: Request, events: MediaEvents): Promise<Media> {
     const [send, recv] = await Promise.allSettled([
       request({ case: 'createTransport', value: { direction: 'send' } }, 'transportCreated'),
       request({ case: 'createTransport', value: { direction: 'recv' } }, 'transportCreated'),
     ]);
     if (send.status === 'fulfilled' && recv.status === 'fulfilled') {
+      const { iceServers, iceTransportPolicy } = ice;
+      const options = (created: TransportCreated) => ({ ...fromTransportCreated(created, iceServers), iceTransportPolicy });
+      if (send.value.iceServers.length > 0) events.onIceServers(send.value.iceServers);
       return new Media(
         device,
         epoch,
         request,
         events,
-        device.createSendTransport(fromTransportCreated(send.value, iceServers)),
-        device.createRecvTransport(fromTransportCreated(recv.value, iceServers)),
+        device.createSendTransport(options(send.value)),
+        device.createRecvTransport(options(recv.value)),
       );
     }
     for (const half of [send, recv]) {
@@ -225,6 +225,17 @@ export class Media {
     );
   }
 
+  /** True while a transport carries media. */
+  get isCarrying(): boolean {
+    return Object.values(this.#paths).some(({ transport }) => transport.connectionState === 'connected');
+  }
+
+  /** Both transports restart ICE. */
+  requireRestart(): void {
+    for (const path of Object.values(this.#paths)) path.wantsRestart = path.transport.connectionState !== 'new';
+    this.#events.onPath();
+  }
+
   get restartsDue(): Direction[] {
     return (['send', 'recv'] as const).filter((direction) => this.#paths[direction].wantsRestart);
   }
@@ -239,6 +250,7 @@ export class Media {
     // The restart gathers candidates again, and the credential that the transport was created with may have
     // expired.
     if (iceServers.length > 0) {
+      this.#events.onIceServers(iceServers);
       await this.#unlessClosed(path.transport.updateIceServers({ iceServers: fromIceServers(iceServers) }));
     }
     await this.#unlessClosed(path.transport.restartIce({ iceParameters: fromIceParameters(iceParameters) }));

@@ -53,6 +53,14 @@ export class Room implements Wanted {
     return [...this.local.values()].every(({ source, kind }) => media.outgoing.has(source) || !media.canProduce(kind));
   }
 
+  /** True when media flows, or there is none that could. */
+  isCarried(media: Pick<Media, 'isCarrying' | 'canProduce'>): boolean {
+    if (media.isCarrying) return true;
+    const sends = [...this.local.values()].some(({ kind }) => media.canProduce(kind));
+    const receives = [...this.roster.values()].some(({ sources }) => [...sources.keys()].some((id) => !this.unplayable.has(id)));
+    return !sends && !receives;
+  }
+
   /** Applies the consequence of a refusal. Returns the notice for the user, if there is one. */
   accept(consequence: Consequence, media: Pick<Media, 'forgetConsumer' | 'forgetProducer' | 'hints'>): string | null {
     const { notice = null, noticeOnce } = consequence;

@@ -25,6 +25,7 @@ const peer = (id: string, volume = 10): PeerView => ({
 
 const view = (rest: Partial<CallView> = {}): CallView => ({
   session: 'Connected',
+  recovery: null,
   online: true,
   waiting: false,
   room: 'millpond',

@@ -2,6 +2,7 @@
 // tokens; this file reads their times and nothing else.
 
 import { messageOf, retryAfterMs, SignalError, TokenUnavailable } from './errors';
+import type { Note } from './log';
 
 /** A token, or a function that returns one. The function is called before a join and before a token ends. */
 export type TokenSource = string | (() => string | Promise<string>);
@@ -66,7 +67,7 @@ export interface TokenEvents {
    * the new token. Rejects if the server refuses it.
    */
   refresh(token: string): Promise<void>;
-  note(what: string): void;
+  note: Note;
 }
 
 export class CallToken {
@@ -101,7 +102,7 @@ export class CallToken {
     } catch (error) {
       this.#failures += 1;
       if (this.#newest === '') throw new TokenUnavailable(messageOf(error), retryPauseMs(this.#failures));
-      this.#events.note(`no new token for the join: ${messageOf(error)}`);
+      this.#events.note(`no new token for the join: ${messageOf(error)}`, 'warn', error);
       return { token: this.#newest, isNew: false };
     }
   }
@@ -156,7 +157,7 @@ export class CallToken {
     } catch (error) {
       if (this.#ended) return;
       this.#failures += 1;
-      this.#events.note(`the token was not renewed: ${messageOf(error)}`);
+      this.#events.note(`the token was not renewed: ${messageOf(error)}`, 'warn', error);
       this.#renewIn(Math.max(retryPauseMs(this.#failures), retryAfterMs(error)));
       return;
     }

@@ -14,6 +14,7 @@ const NOW = 1_000_000;
 function shown(rest: Partial<Shown> = {}): Shown {
   return {
     session: 'Connected',
+    recovery: null,
     online: true,
     waiting: false,
     room: 'millpond',

@@ -4,6 +4,7 @@ import type { Access, Permissions, RoomPolicy, WaitingClient } from './access';
 import type { FileTransfer } from './files/types';
 import type { QualityLevel } from './quality/measure';
 import type { SourceQuality } from './quality/sampler';
+import type { RecoveryView } from './recovery';
 import type { RemotePeer, RemoteSource, Roster } from './roster';
 import type { SessionState } from './session';
 import type { Incoming, LocalSource, Outgoing, Sent } from './sources';
@@ -30,6 +31,8 @@ export interface PeerView extends Omit<RemotePeer, 'sources'> {
 
 export interface CallView {
   session: SessionState;
+  /** What is done to get the media path back; null while it is not lost. */
+  recovery: RecoveryView | null;
   /** The signaling connection is established. Media does not need it. */
   online: boolean;
   /** An administrator has to admit this client to the room. */

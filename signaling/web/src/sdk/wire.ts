@@ -164,14 +164,14 @@ export function fromIceServers(servers: IceServer[]): RTCIceServer[] {
  * The argument of `createSendTransport` and `createRecvTransport`. `iceServers` apply when the message has
  * none, as from older servers.
  */
-export function fromTransportCreated(message: TransportCreated, iceServers: IceServer[] = []): types.TransportOptions {
+export function fromTransportCreated(message: TransportCreated, iceServers: RTCIceServer[] = []): types.TransportOptions {
   const { iceParameters, dtlsParameters } = message;
   if (!iceParameters || !dtlsParameters) throw new Error('TransportCreated lacks ICE or DTLS parameters');
   return {
     id: message.id,
     iceParameters: fromIceParameters(iceParameters),
     iceCandidates: message.iceCandidates.map(fromIceCandidate),
-    iceServers: fromIceServers(message.iceServers.length > 0 ? message.iceServers : iceServers),
+    iceServers: message.iceServers.length > 0 ? fromIceServers(message.iceServers) : iceServers,
     dtlsParameters: {
       role: (dtlsParameters.role || 'auto') as types.DtlsRole,
       fingerprints: dtlsParameters.fingerprints.map(({ algorithm, value }) => ({

@@ -7,6 +7,7 @@ import {
   BYTES_PER_SENDER_MAX,
   CORRUPT_CHUNKS_MAX,
   DUPLICATES_MAX,
+  ENDED_MAX,
   FILE_BYTES_MAX,
   OFFERS_OPEN_MAX,
   UNSTORED_CHUNKS_MAX,
@@ -179,6 +180,35 @@ test('a sender has a quota of open offers and of bytes, and another one is not a
   room.join('eve').send(encode(name(12), offer), 'bob');
   await room.forMs(10);
   expect(bob.stateOf(name(12))).toBe('offered');
+});
+
+test('offers that end do not push out a file that arrived, and their number is bounded', async () => {
+  const { room, bob, send, accepted } = attack();
+  await accepted();
+  for (let sequence = 0; sequence < total; sequence++) send(chunk(sequence));
+  send({ kind: 'finalHash', sha256: sha256(bytes) });
+  await room.until(() => bob.stateOf(id) === 'done');
+  for (let at = 0; at < ENDED_MAX + 50; at++) {
+    send(offer, `transfer-${String(at).padStart(10, '0')}`);
+    send({ kind: 'cancel', reason: 'USER' }, `transfer-${String(at).padStart(10, '0')}`);
+  }
+  await room.forMs(500);
+  expect(bob.shown.size).toBe(ENDED_MAX + 1);
+  expect(bob.transfers.result(id)?.size).toBe(size);
+});
+
+test('another peer cannot answer an offer in the place of its receiver', async () => {
+  const room = new SimulatedRoom(1, { latencyMs: 1 });
+  const ada = new SimulatedClient(room, 'ada', { chunkBytes: chunkSize });
+  room.join('bob');
+  const eve = room.join('eve');
+  const sent = ada.offer(bytes, 'bob');
+  const missing = { next: 0, end: 0, ranges: [] };
+  eve.send(encode(sent, { kind: 'answer', accepted: true, missing, inOrder: false }), 'ada');
+  eve.send(encode(sent, { kind: 'answer', accepted: false, reason: 'USER' }), 'ada');
+  await room.forMs(50);
+  expect(ada.shown.get(sent)).toMatchObject({ state: 'offered', peerId: 'bob' });
+  expect(room.sent.some(({ message }) => decode(message)?.signal.kind === 'chunk')).toBe(false);
 });
 
 test('a file that is too large is declined before the user is asked', async () => {

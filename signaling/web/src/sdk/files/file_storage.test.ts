@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { BlobSource } from './file_source';
 import { memoryStorage, type StoredFile, StreamSink } from './file_storage';
 import { KEPT_MS_MAX, READ_BYTES, SEGMENT_CHUNKS, SEGMENTS_OPEN_MAX } from './limits';
@@ -83,6 +83,7 @@ test('a file has one page; old, broken and finished ones are deleted', async () 
   await expect(storage.open(fileOf(10_000))).rejects.toThrow('Another page');
   expect(await storage.kept()).toEqual([]);
   sink.release?.();
+  await vi.waitFor(() => expect(opfs.locks.size).toBe(0));
   const folder = await opfs.directory.getDirectoryHandle('leat-files');
   const broken = await folder.getDirectoryHandle('broken-0123456789', { create: true });
   const stream = await (await broken.getFileHandle('file.json', { create: true })).createWritable();

@@ -136,7 +136,8 @@ export class FileTransfers {
     const receivers = to === null ? [...this.#options.peers()] : [to];
     if (receivers.length === 0) throw new FileTransferError('No other person is in the room.');
     const id = this.#options.newId?.() ?? crypto.randomUUID();
-    const metadata = { name: safeFileName(name), type: safeFileType(type), size, lastModified };
+    const modified = Number.isSafeInteger(lastModified) ? lastModified : 0;
+    const metadata = { name: safeFileName(name), type: safeFileType(type), size, lastModified: modified };
     const chunkSize = this.#options.chunkBytes ?? CHUNK_BYTES_MAX;
     const outgoingFile = { id, to, metadata, chunkSize, total: chunksOf(size, chunkSize) };
     const sending = new Sending(outgoingFile, receivers, this.#clock.now(), (peer, signal) => this.#tell(id, peer, signal));
@@ -231,11 +232,19 @@ export class FileTransfers {
   async restore(): Promise<void> {
     for (const file of await this.#options.storage.kept()) {
       if (this.#entry(file.id) || this.#isClosed) continue;
-      const incoming = this.#newIncoming(file.id, file.peerId, file, file.user);
+      const sender = this.#senderOf(file);
+      const incoming = this.#newIncoming(file.id, sender, file, file.user);
       await this.accept(file.id);
-      if (!this.#options.peers().has(file.peerId)) incoming.receiving.onPeerLeft(this.#clock.now());
+      if (!this.#options.peers().has(sender)) incoming.receiving.onPeerLeft(this.#clock.now());
       this.#after(incoming);
     }
+  }
+
+  /** The sender may have another id than when the file was accepted. */
+  #senderOf({ peerId, user }: StoredFile): string {
+    const peers = this.#options.peers();
+    if (peers.has(peerId) || user === '') return peerId;
+    return [...peers].find((other) => this.#options.userOf(other) === user) ?? peerId;
   }
 
   /** The peer may return: its transfers wait for some time. */
@@ -266,8 +275,9 @@ export class FileTransfers {
 
   #tell(id: string, to: string, signal: FileSignal): void {
     if (!this.#link?.isOpen) return;
+    const message = encode(id, signal);
     try {
-      this.#link.send(encode(id, signal), to);
+      this.#link.send(message, to);
     } catch {
       // The channel closes: the messages of `onOpen` replace this one.
     }
@@ -277,7 +287,7 @@ export class FileTransfers {
     const received = decode(bytes);
     if (!received || received.id === null || this.#isClosed) return;
     const { id, signal } = received;
-    const outgoing = this.#outgoingFor(id, from, signal.kind);
+    const outgoing = this.#outgoingFor(id, from, signal.kind === 'answer' && signal.accepted);
     const incoming = this.#incomingFor(id, from, signal.kind);
     if (signal.kind === 'malformed') {
       if (outgoing) outgoing.sending.fail(from, signal.reason);
@@ -303,12 +313,12 @@ export class FileTransfers {
   }
 
   /** The file that this peer receives, also if it received it under another id until now. */
-  #outgoingFor(id: string, from: string, kind: string): Outgoing | null {
+  #outgoingFor(id: string, from: string, isAcceptance: boolean): Outgoing | null {
     const outgoing = this.#outgoing.get(id);
     if (!outgoing) return null;
     const { sending, users } = outgoing;
     if (sending.has(from)) return outgoing;
-    if (kind !== 'answer') return null;
+    if (!isAcceptance) return null;
     const user = this.#options.userOf(from);
     // In a room, everyone knows the id: only the user shows that it is the same receiver.
     const isSame = (peerId: string) =>
@@ -559,7 +569,8 @@ export class FileTransfers {
 
   #onEnd(entry: Outgoing | Incoming): void {
     if (entry.kind === 'receive' && entry.receiving.state !== 'done') void entry.sink?.discard().catch(() => undefined);
-    const ended = this.#entries().filter(isEnded);
+    // A file that arrived is the user's: what others send never removes it.
+    const ended = this.#entries().filter((other) => isEnded(other) && !(other.kind === 'receive' && other.result));
     for (const { id } of ended.slice(0, Math.max(0, ended.length - ENDED_MAX))) void this.remove(id);
   }
 }

@@ -19,7 +19,7 @@ export const OFFERS_OPEN_MAX = 8;
 export const TRANSFERS_PER_SENDER_MAX = 16;
 /** Bytes of the offered and accepted, unfinished files of one peer. Larger offers are declined. */
 export const BYTES_PER_SENDER_MAX = 137_438_953_472;
-/** Ended transfers that are remembered, to answer late messages. The oldest is forgotten first. */
+/** Ended transfers that are remembered, beside received files. The oldest is forgotten first. */
 export const ENDED_MAX = 256;
 
 /** The sender stops when the channel holds this many bytes, and continues at `BUFFER_LOW_BYTES`. */

@@ -20,14 +20,19 @@ export interface StoredHandle {
   createWritable(): Promise<{ write(data: Blob | string): Promise<void>; close(): Promise<void>; abort(): Promise<void> }>;
 }
 
+export type Release = () => Promise<void>;
+
 export interface OpfsOptions {
   root(): Promise<Directory>;
   /** Milliseconds since 1970. */
   now(): number;
   /** Bytes that the origin may still store. */
   free(): Promise<number>;
-  /** Only one page has a file. Null if another one has it; otherwise a function that releases it. */
-  lock(id: string): Promise<(() => void) | null>;
+  /**
+   * Only one page has a file. Null if another one has it; otherwise a function that releases it. In some browsers the
+   * lock is free only when its promise is fulfilled.
+   */
+  lock(id: string): Promise<Release | null>;
 }
 
 /** The folder of all files; one folder in it for each file. */
@@ -57,8 +62,16 @@ const browserOptions: OpfsOptions = {
   },
   lock: (id) =>
     new Promise((done, fail) => {
-      const held = (lock: Lock | null) => (lock ? new Promise<void>((release) => done(release)) : Promise.resolve(done(null)));
-      navigator.locks.request(`${FOLDER}/${id}`, { ifAvailable: true }, held).catch(fail);
+      const released = navigator.locks.request(`${FOLDER}/${id}`, { ifAvailable: true }, (lock) => {
+        if (!lock) return done(null);
+        return new Promise<void>((end) => {
+          done(() => {
+            end();
+            return released.then(() => undefined);
+          });
+        });
+      });
+      released.catch(fail);
     }),
 };
 
@@ -83,7 +96,7 @@ export class OpfsStorage implements FileStorage {
       await write(directory, RECORD, JSON.stringify(record));
       return new OpfsSink(file, directory, stored, release, () => folder.removeEntry(file.id, { recursive: true }));
     } catch (error) {
-      release();
+      await release();
       throw error;
     }
   }
@@ -100,7 +113,7 @@ export class OpfsStorage implements FileStorage {
       const file = await this.#read(folder, name).catch(() => null);
       if (file && this.#options.now() - file.createdAt <= KEPT_MS_MAX) files.push(file);
       else await folder.removeEntry(name, { recursive: true }).catch(() => undefined);
-      release();
+      await release();
     }
     return files;
   }
@@ -136,7 +149,7 @@ class OpfsSink implements FileSink {
   readonly inOrder = false;
   readonly #file: StoredFile;
   readonly #directory: Directory;
-  readonly #release: () => void;
+  readonly #release: Release;
   readonly #delete: () => Promise<void>;
   /** Segments that are not whole, by number, with their chunks in the order of the file. */
   readonly #open = new Map<number, (Uint8Array<ArrayBuffer> | undefined)[]>();
@@ -144,7 +157,7 @@ class OpfsSink implements FileSink {
   #read: { segment: number; blob: Blob } | null = null;
   #isDiscarded = false;
 
-  constructor(file: StoredFile, directory: Directory, stored: ChunkSet, release: () => void, remove: () => Promise<void>) {
+  constructor(file: StoredFile, directory: Directory, stored: ChunkSet, release: Release, remove: () => Promise<void>) {
     this.#file = file;
     this.#directory = directory;
     this.stored = stored;
@@ -196,12 +209,12 @@ class OpfsSink implements FileSink {
     try {
       await this.#delete();
     } finally {
-      this.#release();
+      await this.#release();
     }
   }
 
   release(): void {
-    if (!this.#isDiscarded) this.#release();
+    if (!this.#isDiscarded) void this.#release();
     this.#isDiscarded = true;
   }
 

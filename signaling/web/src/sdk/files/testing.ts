@@ -394,7 +394,11 @@ export function memoryOpfs(rest: Partial<OpfsOptions> = {}): OpfsOptions & { dir
     lock: async (id) => {
       if (locks.has(id)) return null;
       locks.add(id);
-      return () => void locks.delete(id);
+      return async () => {
+        // As in Firefox, it is free a little later.
+        await settled();
+        locks.delete(id);
+      };
     },
     ...rest,
   };
