@@ -144,6 +144,17 @@ pub const FLOORS: &[Floors] = &[
             &["endpoint"],
         ],
     },
+    Floors {
+        sources: "engine/sctp/src",
+        floors: &[
+            &["limits"],
+            &["channel", "discard", "failed", "packet"],
+            &["dcep", "handshake", "lane", "schedule"],
+            &["guard"],
+            &["link"],
+            &["association"],
+        ],
+    },
 ];
 
 /// The imports of each module, by its path inside the crate (`shard::close`; empty for the root).

@@ -4,7 +4,7 @@
 //! end of a mute does not resume what the client had paused.
 
 use super::Rooms;
-use super::kick::{check_admin, others_peer};
+use super::kick::check_admin;
 use super::lookup::{gone, others_producer};
 use super::restrictions::{Kinds, Mute, UserHash};
 use super::room_key::RoomKey;

@@ -1,6 +1,7 @@
 //! Transports: one to send and one to receive media for each peer.
 
 use super::app_data::{self, KickedRecord, RoomRecord, SubscribersRecord, TokenRecord, TransportRecord};
+use super::data::sctp_parameters;
 use super::lookup::{direction, gone, not_joined, own_transport, turn_user, wrong_answer};
 use super::reservation::Reservation;
 use super::restrictions::{Kicked, UserHash};
@@ -44,6 +45,7 @@ impl Rooms {
             ice_candidates: dtls::candidates(&candidates),
             dtls_parameters: Some(dtls::parameters(&fingerprint)),
             ice_servers,
+            sctp_parameters: Some(sctp_parameters()),
         }))
     }
 

@@ -2,6 +2,7 @@
 
 use crate::base::slots::Slot;
 use crate::objects::Objects;
+use crate::shard::data::close_data;
 use crate::shard::pipe_out::send_end_to_subscribers;
 use crate::shard::targets::withdraw;
 use crate::shard::timers::Timers;
@@ -40,6 +41,7 @@ pub(super) fn close_transport(
     {
         close_consumer(objects, turn, consumer.1, closed);
     }
+    close_data(objects, turn, slot, closed);
     let Some(transport) = objects.remove_transport(slot) else { return };
     meter::charge(1, 3_000);
     turn.timers.transports.set(slot.index(), None);

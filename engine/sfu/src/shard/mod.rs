@@ -9,6 +9,7 @@ mod commands;
 mod config;
 mod connect;
 mod create;
+mod data;
 mod demux;
 mod events;
 mod fan_out;
