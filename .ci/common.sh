@@ -180,8 +180,9 @@ web_app() {
     (cd "$WEB" && npm run --silent build </dev/null)
 }
 
-# Browser tests that run alone: a picture must not freeze in them, or the browser's estimate must rise.
-ALONE=(call encrypted simulcast survival svc sync thin)
+# Browser tests that run alone: in them no picture may freeze, no packet may be lost, or the estimate of the
+# browser must rise.
+ALONE=(call encrypted firefox previous simulcast spread survival svc sync tcp thin versions)
 
 # browser_tests alone|others OPTION…: runs these with the options of node. Of the others, which wait most of the
 # time, two files run at a time.

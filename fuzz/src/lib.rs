@@ -20,8 +20,8 @@ mod world;
 
 pub use targets::{
     allocator, dependency_descriptor, dependency_stream, dtls_records, estimator, frames, http, layers,
-    payloads, red, ring_memory, ring_records, rtcp, rtp, rtx, sdp, sdp_fragment, shard, srtp, stun, turn,
-    twcc, vp8,
+    payloads, red, ring_memory, ring_records, rtcp, rtp, rtx, sctp, sctp_pair, sdp, sdp_fragment, shard,
+    srtp, stun, turn, twcc, vp8,
 };
 
 /// A target and its name: that of its corpus, its shim and its crash files.
@@ -51,6 +51,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "rtcp", run: rtcp, cost: 1 },
     Target { name: "rtp", run: rtp, cost: 1 },
     Target { name: "rtx", run: rtx, cost: 1 },
+    Target { name: "sctp", run: sctp, cost: 20 },
+    Target { name: "sctp_pair", run: sctp_pair, cost: 100 },
     Target { name: "sdp", run: sdp, cost: 20 },
     Target { name: "sdp_fragment", run: sdp_fragment, cost: 1 },
     Target { name: "shard", run: shard, cost: 20 },

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use control::{
-    Command, Consume, ConsumerId, Event, Produce, ProducerId, RequestId, RouterId, Scored, SnapshotItem,
-    StatsItem, TransportId,
+    Command, Consume, ConsumerId, DataConsumerId, DataProducerId, Event, Produce, ProducerId, RequestId,
+    RouterId, Scored, SnapshotItem, StatsItem, TransportId,
 };
 use rtp::{Pt, Ssrc};
 
@@ -16,6 +16,8 @@ pub(crate) struct Picture {
     transports: BTreeMap<TransportId, RouterId>,
     producers: BTreeMap<ProducerId, TransportId>,
     consumers: BTreeMap<ConsumerId, (TransportId, ProducerId)>,
+    data_producers: BTreeMap<DataProducerId, TransportId>,
+    data_consumers: BTreeMap<DataConsumerId, (TransportId, DataProducerId)>,
     /// What may be sent on each transport: SSRC, payload types, and whether it is a retransmission stream.
     /// Grows only.
     expected: BTreeMap<(TransportId, Ssrc), (BTreeSet<Pt>, bool)>,
@@ -34,6 +36,8 @@ enum Shown {
     Transport(TransportId, RouterId),
     Producer(ProducerId, TransportId),
     Consumer(ConsumerId, TransportId, ProducerId),
+    DataProducer(DataProducerId, TransportId),
+    DataConsumer(DataConsumerId, TransportId, DataProducerId),
 }
 
 impl Picture {
@@ -104,6 +108,10 @@ impl Picture {
                 assert_eq!(held, None, "transport {transport} closes before what it holds");
                 let held = self.consumers.iter().find(|(_, (of, _))| *of == transport);
                 assert_eq!(held, None, "transport {transport} closes before what it holds");
+                let held = self.data_producers.values().find(|of| **of == transport);
+                assert_eq!(held, None, "transport {transport} closes before what it holds");
+                let held = self.data_consumers.values().find(|(of, _)| *of == transport);
+                assert_eq!(held, None, "transport {transport} closes before what it holds");
                 assert!(self.transports.remove(&transport).is_some(), "transport {transport} closes twice");
                 self.expected.retain(|(of, _), _| *of != transport);
             }
@@ -114,6 +122,20 @@ impl Picture {
             }
             Event::ConsumerClosed { consumer, .. } => {
                 assert!(self.consumers.remove(&consumer).is_some(), "consumer {consumer} closes twice");
+            }
+            Event::DataProducerClosed { producer, .. } => {
+                let held = self.data_consumers.iter().find(|(_, (_, of))| *of == producer);
+                assert_eq!(held, None, "data producer {producer} closes before its consumers");
+                assert!(
+                    self.data_producers.remove(&producer).is_some(),
+                    "data producer {producer} closes twice"
+                );
+            }
+            Event::DataConsumerClosed { consumer, .. } => {
+                assert!(
+                    self.data_consumers.remove(&consumer).is_some(),
+                    "data consumer {consumer} closes twice"
+                );
             }
             Event::TransportState { transport, .. } | Event::PlainTransportTuple { transport, .. } => {
                 assert!(self.transports.contains_key(&transport), "transport {transport} is not there");
@@ -171,6 +193,17 @@ impl Picture {
                 self.producers.insert(producer, transport);
             }
             Command::Consume(consume) => self.consuming(&consume),
+            Command::ProduceData(produce) => {
+                assert!(self.transports.contains_key(&produce.transport));
+                self.data_producers.insert(produce.producer, produce.transport);
+            }
+            Command::ConsumeData(consume) => {
+                assert!(self.data_producers.contains_key(&consume.producer));
+                assert!(self.transports.contains_key(&consume.transport));
+                self.data_consumers.insert(consume.consumer, (consume.transport, consume.producer));
+            }
+            Command::CloseDataProducer { producer } => assert!(!self.data_producers.contains_key(&producer)),
+            Command::CloseDataConsumer { consumer } => assert!(!self.data_consumers.contains_key(&consumer)),
             Command::CloseRouter { router } => assert!(!self.routers.contains(&router)),
             Command::CloseTransport { transport } => assert!(!self.transports.contains_key(&transport)),
             Command::CloseProducer { producer } => assert!(!self.producers.contains_key(&producer)),
@@ -204,6 +237,12 @@ impl Picture {
             SnapshotItem::Consumer { consumer, transport, producer, .. } => {
                 Shown::Consumer(consumer, transport, producer)
             }
+            SnapshotItem::DataProducer { producer, transport, .. } => {
+                Shown::DataProducer(producer, transport)
+            }
+            SnapshotItem::DataConsumer { consumer, transport, producer, .. } => {
+                Shown::DataConsumer(consumer, transport, producer)
+            }
         };
         assert!(self.shown.insert(shown), "{shown:?} is shown twice");
     }
@@ -217,6 +256,10 @@ impl Picture {
         consumers
             .retain(|id, (transport, producer)| shown.contains(&Shown::Consumer(*id, *transport, *producer)));
         expected.retain(|(transport, _), _| transports.contains_key(transport));
+        self.data_producers.retain(|id, transport| shown.contains(&Shown::DataProducer(*id, *transport)));
+        self.data_consumers.retain(|id, (transport, producer)| {
+            shown.contains(&Shown::DataConsumer(*id, *transport, *producer))
+        });
     }
 
     fn compare(&self) {
@@ -227,7 +270,14 @@ impl Picture {
             .consumers
             .iter()
             .map(|(id, (transport, producer))| Shown::Consumer(*id, *transport, *producer));
-        let expected: BTreeSet<Shown> = routers.chain(transports).chain(producers).chain(consumers).collect();
+        let data_producers =
+            self.data_producers.iter().map(|(id, transport)| Shown::DataProducer(*id, *transport));
+        let data_consumers = self
+            .data_consumers
+            .iter()
+            .map(|(id, (transport, producer))| Shown::DataConsumer(*id, *transport, *producer));
+        let expected = routers.chain(transports).chain(producers).chain(consumers);
+        let expected: BTreeSet<Shown> = expected.chain(data_producers).chain(data_consumers).collect();
         assert_eq!(self.shown, expected, "the snapshot against the reported objects");
     }
 }

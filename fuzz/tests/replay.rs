@@ -91,6 +91,8 @@ explored!(
     rtcp,
     rtp,
     rtx,
+    sctp,
+    sctp_pair,
     sdp,
     sdp_fragment,
     shard,

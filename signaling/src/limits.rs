@@ -202,6 +202,14 @@ pub const RELAYED_OVERHEAD: usize = 512;
 pub const DELIVERIES_PER_SECOND: f64 = 20_000.0;
 /// Messages at once, before [`DELIVERIES_PER_SECOND`] applies.
 pub const DELIVERIES_BURST: f64 = 100_000.0;
+/// Streams of an SCTP association: stream ids are below. A higher one gets `BAD_MESSAGE`.
+pub const DATA_STREAMS_MAX: u16 = 1_024;
+/// Bytes of the longest message on a data channel, as the engine accepts it.
+pub const DATA_MESSAGE_LEN_MAX: u32 = 262_144;
+/// Bytes of the label and of the protocol of a data channel; more get `BAD_MESSAGE`.
+pub const DATA_LABEL_LEN_MAX: usize = 128;
+/// Data producers of one peer; more get `LIMIT`.
+pub const DATA_PRODUCERS_PER_PEER_MAX: usize = 16;
 /// Bytes of the id of a token (`jti`); a longer one gets `TOKEN_MALFORMED`.
 pub const TOKEN_ID_LEN_MAX: usize = 128;
 /// Bytes of the id of a key (`kid`) and of the name of a project; a longer one is refused where it is

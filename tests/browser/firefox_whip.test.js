@@ -3,98 +3,61 @@
 // in LEAT_DIRECT_IP, to which Firefox sends directly.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before } from 'node:test';
 import { launchFirefox, openPage } from './lib/firefox.js';
-import { Leat } from './lib/leat.js';
-import { launch, Peer, withoutDevices } from './lib/peers.js';
-import { Site } from './lib/site.js';
-import { machineLoad, TEST_LIMIT, until } from './lib/wait.js';
+import { withoutDevices } from './lib/peers.js';
+import { until } from './lib/wait.js';
 import { WhipPage } from './lib/whip.js';
+import { FRAMES, isGone, sees, WhipRooms } from './lib/whip_rooms.js';
 
-const FRAMES = 60;
 const DIRECT_IP = process.env.LEAT_DIRECT_IP;
 const relays = DIRECT_IP === undefined;
 
-let site;
-let leat;
-let chromium;
+const rooms = new WhipRooms({ args: relays ? [] : ['--listen-ip', DIRECT_IP] });
 let firefox;
-let rooms = 0;
 
 before(async () => {
-  site = await Site.start();
-  leat = await Leat.start(relays ? [] : ['--listen-ip', DIRECT_IP]);
-  chromium = await launch();
   firefox = await launchFirefox();
 });
 
-after(async () => {
-  await firefox?.close();
-  await chromium?.close();
-  site?.stop();
-  await leat?.stop();
-});
+after(() => firefox?.close());
 
-/** Runs a test in its own room, with a page of another site in Firefox. */
-async function withPage(t, body) {
-  rooms += 1;
-  const opened = await openPage(firefox, site.url);
-  const page = WhipPage.over(opened, 'Firefox');
-  try {
-    await until('the page is loaded', () => page.run(() => window.whip !== undefined));
-    await body({ room: `room-${rooms}`, page });
-    assert.equal((await page.streams()).type, relays ? 'relay' : 'host', 'the type of the candidate of Firefox');
-    assert.deepEqual(page.errors, [], 'uncaught in the page of Firefox');
-  } catch (error) {
-    t.diagnostic(`--- Firefox\n${page.errors.join('\n')}\n--- leat up\n${leat.log}\n--- machine\n${machineLoad()}`);
-    throw error;
-  } finally {
-    await page.close();
-  }
+/** A test with `grace`, a page of another site in Firefox. */
+function withFirefox(name, body) {
+  rooms.test(name, async (room) => {
+    const grace = await room.keep(WhipPage.over(await openPage(firefox, rooms.site.url), 'Grace'));
+    await until('the page is loaded', () => grace.run(() => window.whip !== undefined));
+    await body({ ...room, grace });
+    assert.equal((await grace.streams()).type, relays ? 'relay' : 'host', 'the type of the candidate of Firefox');
+  });
 }
 
 for (const codec of ['video/VP8', 'video/VP9']) {
-  test(`Firefox publishes ${codec} by WHIP, and Chromium decodes it`, TEST_LIMIT, (t) =>
-    withPage(t, async ({ room, page }) => {
-      const ada = await Peer.open(chromium, leat.url, { room, name: 'Ada', camera: [withoutDevices] });
-      await ada.connected();
-      await page.publish(`${leat.url}/whip/${room}?name=Grace`, { codec, relays });
-      await ada.receives(['Grace']);
-      const start = await ada.stream('Grace', 'video');
-      await until(`${FRAMES} frames`, async () => (await ada.stream('Grace', 'video')).frames - start.frames >= FRAMES);
-      assert.equal((await ada.stream('Grace', 'video')).codec, codec);
-      assert.equal(await page.stop(), 200);
-      await until('Grace left', async () => (await ada.tiles()).length === 0);
-      assert.deepEqual(ada.errors, []);
-      await ada.close();
-    }),
-  );
+  withFirefox(`Firefox publishes ${codec} by WHIP, and Chromium decodes it`, async ({ grace, peer, whip }) => {
+    const ada = await peer('Ada', { camera: [withoutDevices] });
+    await grace.publish(whip('Grace'), { codec, relays });
+    const { video } = await sees(ada, 'Grace');
+    assert.equal(video.codec, codec);
+    assert.equal(await grace.stop(), 200);
+    await isGone(ada, 'Grace');
+  });
 
-  test(`Firefox plays ${codec} of Chromium by WHEP`, TEST_LIMIT, (t) =>
-    withPage(t, async ({ room, page }) => {
-      const camera = await WhipPage.open(chromium, site, 'Camera');
-      await camera.publish(`${leat.url}/whip/${room}?name=Camera`, { codec });
-      await page.play(`${leat.url}/whep/${room}`, { relays });
-      const { received } = await page.receives({ frames: FRAMES });
-      assert.equal(received.find(({ kind }) => kind === 'video').codec, codec);
-      await page.shows();
-      assert.equal(await page.stop(), 200);
-      await camera.close();
-    }),
-  );
+  withFirefox(`Firefox plays ${codec} of Chromium by WHEP`, async ({ grace, page, whip, whep }) => {
+    const camera = await page('Camera');
+    await camera.publish(whip('Camera'), { codec });
+    await grace.play(whep(), { relays });
+    const [{ received }] = await Promise.all([grace.receives({ frames: FRAMES }), grace.shows()]);
+    assert.equal(received.find(({ kind }) => kind === 'video').codec, codec);
+    assert.equal(await grace.stop(), 200);
+  });
 }
 
-test('an ICE restart of Firefox keeps its streams', TEST_LIMIT, (t) =>
-  withPage(t, async ({ room, page }) => {
-    const ada = await Peer.open(chromium, leat.url, { room, name: 'Ada', camera: [withoutDevices] });
-    await ada.connected();
-    await page.publish(`${leat.url}/whip/${room}?name=Grace`, { relays });
-    await ada.receives(['Grace']);
-    const answer = await page.run(() => window.whip.restartIce(0));
-    assert.equal(answer.status, 200, answer.body);
-    const start = await ada.stream('Grace', 'video');
-    await until(`${FRAMES} frames`, async () => (await ada.stream('Grace', 'video')).frames - start.frames >= FRAMES);
-    assert.equal((await page.streams()).state, 'connected');
-    await ada.close();
-  }),
-);
+withFirefox('an ICE restart of Firefox keeps its streams', async ({ grace, peer, whip }) => {
+  const ada = await peer('Ada', { camera: [withoutDevices] });
+  await grace.publish(whip('Grace'), { relays });
+  await ada.receives(['Grace']);
+  const answer = await grace.run(() => window.whip.restartIce(0));
+  assert.equal(answer.status, 200, answer.body);
+  await sees(ada, 'Grace');
+  assert.equal((await grace.streams()).state, 'connected');
+});

@@ -2,9 +2,10 @@
 
 import { test } from 'node:test';
 import { withLayers } from './lib/layers.js';
+import { rounds } from './lib/rounds.js';
 import { PATIENCE_MS, sleep, TEST_LIMIT, until } from './lib/wait.js';
 
-const SWITCHES = 100;
+const SWITCHES = rounds({ few: 40, many: 100 });
 /** About half the offset that people notice. */
 const OFFSET_MAX_MS = 40;
 /**

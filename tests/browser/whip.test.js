@@ -2,92 +2,16 @@
 // pages come from another origin than Leat.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-import { Leat } from './lib/leat.js';
-import { CAPTURE_720, launch, Peer, withoutDevices } from './lib/peers.js';
-import { Site } from './lib/site.js';
-import { machineLoad, PATIENCE_MS, TEST_LIMIT, until } from './lib/wait.js';
-import { assertProblem, linksOf, SDP, WhipPage } from './lib/whip.js';
+import { describe } from 'node:test';
+import { CAPTURE_720, withoutDevices } from './lib/peers.js';
+import { PATIENCE_MS, until } from './lib/wait.js';
+import { assertProblem, linksOf, SDP } from './lib/whip.js';
+import { FRAMES, isGone, sees, WhipRooms } from './lib/whip_rooms.js';
 
-/** Four seconds of the camera. */
-const FRAMES = 60;
-
-let leat;
-let site;
-let browser;
-
-before(async () => {
-  site = await Site.start();
-  leat = await Leat.start();
-  browser = await launch({ frameRate: CAPTURE_720.frameRate });
-});
-
-after(async () => {
-  await browser?.close();
-  site?.stop();
-  await leat?.stop();
-});
-
-/**
- * Runs a test in its own room. `page` opens a page of the site, `peer` the web app; all are closed afterwards,
- * and an uncaught error in one of them fails the test.
- */
-function inRoom(name, body, { uncaught = [] } = {}) {
-  const room = name.replaceAll(/[^a-z]+/gi, '-').slice(0, 60);
-  test(name, TEST_LIMIT, async (t) => {
-    const opened = [];
-    const keep = async (opening) => {
-      const one = await opening;
-      opened.push(one);
-      return one;
-    };
-    const endpoint = (path, query = {}) => `${leat.url}/${path}/${room}?${new URLSearchParams(query)}`;
-    try {
-      await body({
-        t,
-        room,
-        page: (name) => keep(WhipPage.open(browser, site, name)),
-        peer: async (name, options) => {
-          const peer = await keep(Peer.open(browser, leat.url, { room, name, ...options }));
-          await peer.connected();
-          return peer;
-        },
-        whip: (name) => endpoint('whip', { name }),
-        whep: (query) => endpoint('whep', query),
-      });
-      for (const { name, errors } of opened) {
-        const unexpected = errors.filter((error) => !uncaught.some((pattern) => pattern.test(error)));
-        assert.deepEqual(unexpected, [], `uncaught in the page of ${name}`);
-      }
-    } catch (error) {
-      for (const { name, errors } of opened) t.diagnostic(`--- ${name}\n${errors.join('\n')}`);
-      t.diagnostic(`--- leat up\n${leat.log}\n--- machine\n${machineLoad()}`);
-      throw error;
-    } finally {
-      await Promise.all(opened.map((one) => one.close()));
-    }
-  });
-}
-
-/** A viewer in the web app decodes this many more frames of that peer, and receives its audio. */
-async function sees(viewer, name, { frames = FRAMES, packets = 50 } = {}) {
-  await viewer.receives([name]);
-  const before = { video: await viewer.stream(name, 'video'), audio: await viewer.stream(name, 'audio') };
-  let now = before;
-  await until('', async () => {
-    now = { video: await viewer.stream(name, 'video'), audio: await viewer.stream(name, 'audio') };
-    return now.video?.frames - before.video.frames >= frames && now.audio?.packets - before.audio.packets >= packets;
-  }).catch(() => {
-    throw new Error(`${viewer.name} should decode ${frames} frames of ${name}: ${JSON.stringify({ before, now })}`);
-  });
-  return now;
-}
-
-const isGone = (viewer, name, timeoutMs) =>
-  until(`${viewer.name} sees that ${name} left`, async () => !(await viewer.tiles()).includes(name), { timeoutMs });
+const rooms = new WhipRooms({ frameRate: CAPTURE_720.frameRate });
 
 for (const codec of ['video/VP8', 'video/H264', 'video/VP9', 'video/AV1']) {
-  inRoom(`a page publishes ${codec} by WHIP, the web app and a WHEP player decode it`, async ({ page, peer, whip, whep }) => {
+  rooms.test(`a page publishes ${codec} by WHIP, the web app and a WHEP player decode it`, async ({ page, peer, whip, whep }) => {
     const camera = await page('Camera');
     await camera.publish(whip('Camera'), { codec });
     const ada = await peer('Ada', { camera: [withoutDevices] });
@@ -107,7 +31,7 @@ for (const codec of ['video/VP8', 'video/H264', 'video/VP9', 'video/AV1']) {
   });
 }
 
-inRoom('the client of Eyevinn publishes, and a peer of the web app decodes it', async ({ page, peer, whip }) => {
+rooms.test('the client of Eyevinn publishes, and a peer of the web app decodes it', async ({ page, peer, whip }) => {
   const camera = await page('Camera');
   const ingest = (noTrickleIce) =>
     camera.run(
@@ -132,7 +56,7 @@ inRoom('the client of Eyevinn publishes, and a peer of the web app decodes it', 
 /** The player of the package sends its candidates without an entity tag, which the server refuses. */
 const PLAYER_PATCH = /Request rejected with status 428/;
 
-inRoom(
+rooms.test(
   'the clients of whip-whep publish and play',
   async ({ page, peer, whip, whep }) => {
     const camera = await page('Camera');
@@ -163,7 +87,7 @@ inRoom(
   { uncaught: [PLAYER_PATCH] },
 );
 
-inRoom('a page of whip-whep uses the TURN servers of the answer', async ({ page, whip }) => {
+rooms.test('a page of whip-whep uses the TURN servers of the answer', async ({ page, whip }) => {
   const camera = await page('Camera');
   const servers = await camera.run(async (url) => {
     const connection = new RTCPeerConnection();
@@ -182,7 +106,7 @@ inRoom('a page of whip-whep uses the TURN servers of the answer', async ({ page,
   }
 });
 
-inRoom('an ICE restart of a publisher keeps its streams', async ({ page, peer, whip }) => {
+rooms.test('an ICE restart of a publisher keeps its streams', async ({ page, peer, whip }) => {
   const camera = await page('Camera');
   await camera.publish(whip('Camera'));
   const ada = await peer('Ada', { camera: [withoutDevices] });
@@ -198,7 +122,7 @@ inRoom('an ICE restart of a publisher keeps its streams', async ({ page, peer, w
   assert.equal((await camera.streams()).state, 'connected');
 });
 
-inRoom('a peer of the web app is seen by a WHEP player', async ({ page, peer, whep }) => {
+rooms.test('a peer of the web app is seen by a WHEP player', async ({ page, peer, whep }) => {
   await peer('Ada');
   const player = await page('Player');
   const { link } = await player.play(whep());
@@ -206,7 +130,7 @@ inRoom('a peer of the web app is seen by a WHEP player', async ({ page, peer, wh
   await Promise.all([player.receives({ frames: FRAMES }), player.shows()]);
 });
 
-inRoom('a player that starts before the second publisher shows both', async ({ page, whip, whep }) => {
+rooms.test('a player that starts before the second publisher shows both', async ({ page, whip, whep }) => {
   const [one, other] = [await page('One'), await page('Other')];
   await one.publish(whip('One'));
   const player = await page('Player');
@@ -222,7 +146,7 @@ inRoom('a player that starts before the second publisher shows both', async ({ p
   await player.receives({ videos: 2, audios: 2, frames: FRAMES });
 });
 
-inRoom('?peer= selects one publisher', async ({ page, whip, whep }) => {
+rooms.test('?peer= selects one publisher', async ({ page, whip, whep }) => {
   const codecs = { One: 'video/VP8', Other: 'video/VP9' };
   for (const [name, codec] of Object.entries(codecs)) await (await page(name)).publish(whip(name), { codec });
   for (const peer of ['Other', 'One']) {
@@ -237,7 +161,7 @@ inRoom('?peer= selects one publisher', async ({ page, whip, whep }) => {
   assert.match(retryAfter, /^[1-9]\d*$/);
 });
 
-inRoom('a player waits for the first publisher with Retry-After', async ({ page, whip, whep }) => {
+rooms.test('a player waits for the first publisher with Retry-After', async ({ page, whip, whep }) => {
   const player = await page('Player');
   const { retryAfter } = await player.play(whep(), { may: 409 });
   assert.match(retryAfter, /^[1-9]\d*$/);
@@ -252,7 +176,7 @@ inRoom('a player waits for the first publisher with Retry-After', async ({ page,
 
 // At the same time: both wait until the server removes a session that is silent.
 describe('sessions without a client', { concurrency: true }, () => {
-  inRoom('a page that is closed without DELETE leaves the room', async ({ page, peer, whip }) => {
+  rooms.test('a page that is closed without DELETE leaves the room', async ({ page, peer, whip }) => {
     const ada = await peer('Ada', { camera: [withoutDevices] });
     const camera = await page('Camera');
     const { location } = await camera.publish(whip('Camera'));
@@ -262,7 +186,7 @@ describe('sessions without a client', { concurrency: true }, () => {
     await assertProblem(await fetch(location, { method: 'DELETE' }), 404);
   });
 
-  inRoom('an offer that never connects does not stay in the room', async ({ page, peer, whip }) => {
+  rooms.test('an offer that never connects does not stay in the room', async ({ page, peer, whip }) => {
     const ada = await peer('Ada', { camera: [withoutDevices] });
     const camera = await page('Camera');
     // The connection of the offer does not exist any more.
@@ -275,7 +199,7 @@ describe('sessions without a client', { concurrency: true }, () => {
     });
     const response = await fetch(whip('Camera'), { method: 'POST', headers: { 'Content-Type': SDP }, body });
     assert.equal(response.status, 201, await response.text());
-    const session = new URL(response.headers.get('Location'), leat.url);
+    const session = new URL(response.headers.get('Location'), rooms.leat.url);
     await isGone(ada, 'Camera', 3 * PATIENCE_MS);
     await until('the session is removed', async () => (await fetch(session, { method: 'PATCH' })).status === 404, {
       timeoutMs: 3 * PATIENCE_MS,
@@ -283,7 +207,7 @@ describe('sessions without a client', { concurrency: true }, () => {
   });
 });
 
-inRoom('a player selects a layer of a simulcast', async ({ page, peer, whip, whep }) => {
+rooms.test('a player selects a layer of a simulcast', async ({ page, peer, whip, whep }) => {
   const camera = await page('Camera');
   await camera.publish(whip('Camera'), {
     codec: 'video/VP8',
@@ -297,7 +221,7 @@ inRoom('a player selects a layer of a simulcast', async ({ page, peer, whip, whe
   const player = await page('Player');
   const { link, body } = await player.play(whep());
   const layer = linksOf(link).find(({ rel }) => rel === 'urn:ietf:params:whep:ext:core:layer').url;
-  const path = new URL(layer, leat.url).pathname.split('/').at(-1);
+  const path = new URL(layer, rooms.leat.url).pathname.split('/').at(-1);
   const [, mediaId] = /^m=video[\s\S]*?^a=mid:(\S+)/m.exec(body);
   const height = async () => (await player.streams()).received.find(({ kind }) => kind === 'video')?.height;
   for (const [encodingId, lines] of [
@@ -328,13 +252,13 @@ async function listen({ url, names }) {
   return response.status;
 }
 
-inRoom('a page gets events of the session that it plays', async ({ page, whip, whep }) => {
+rooms.test('a page gets events of the session that it plays', async ({ page, whip, whep }) => {
   const camera = await page('Camera');
   await camera.publish(whip('Camera'), { codec: 'video/VP8' });
   const player = await page('Player');
   const { link } = await player.play(whep());
   const { url, events } = linksOf(link).find(({ rel }) => rel === 'urn:ietf:params:whep:ext:core:server-sent-events');
-  const subscription = { url: new URL(url, leat.url).href, names: events.split(',') };
+  const subscription = { url: new URL(url, rooms.leat.url).href, names: events.split(',') };
   assert.equal(await player.run(listen, subscription), 201);
   const seen = (name) => player.run((name) => window.events.filter((event) => event.name === name).at(-1)?.data, name);
   await until('the publisher is active', async () => (await seen('active')) !== undefined);

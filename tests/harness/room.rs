@@ -10,9 +10,10 @@ use crate::track::{RED_PT_RECEIVED, received_ext, received_extensions};
 use crate::world::{certificates, dtls_settings, engine_address};
 use crate::{PeerId, Track, World};
 use control::{
-    Codec, CodecParameters, Command, Consume, ConsumerId, CreatePipe, CreateTransport, DtlsRole, Event,
-    Extension, ExtensionKind, IceParameters, Kind, Layers, PeerFingerprint, Produce, ProducerId, Request,
-    RequestId, RouterId, SnapshotItem, StatsItem, StatsOf, Text, TransportId, fixtures,
+    Codec, CodecParameters, Command, Consume, ConsumeData, ConsumerId, CreatePipe, CreateTransport,
+    DataChannel, DataConsumerId, DataProducerId, DataReliability, DtlsRole, Event, Extension, ExtensionKind,
+    IceParameters, Kind, Layers, PeerFingerprint, Produce, ProduceData, ProducerId, Request, RequestId,
+    RouterId, SnapshotItem, StatsItem, StatsOf, Text, TransportId, fixtures,
 };
 use dtls::Fingerprint;
 use machine::Instant;
@@ -193,6 +194,46 @@ impl World {
         self.publishers.insert(producer, peer);
         self.order(peer, |peer, _| peer.send(producer, source));
         producer
+    }
+
+    /// A peer creates a data channel to send on, which both sides know by its stream.
+    pub fn produce_data(&mut self, peer: PeerId, stream: u16, channel: DataChannel) -> DataProducerId {
+        let producer = DataProducerId(self.next_id());
+        let (transport, app_data) = (self.transport(peer), Default::default());
+        let opened = described(&channel);
+        let produce = ProduceData { transport, producer, stream, channel, app_data };
+        self.demand(Command::ProduceData(produce));
+        self.order(peer, |peer, _| peer.channels_mut().open(stream, opened));
+        producer
+    }
+
+    /// A peer creates a data channel to receive on.
+    pub fn consume_data(
+        &mut self,
+        peer: PeerId,
+        producer: DataProducerId,
+        stream: u16,
+        channel: DataChannel,
+    ) -> DataConsumerId {
+        let consumer = DataConsumerId(self.next_id());
+        let (transport, app_data) = (self.transport(peer), Default::default());
+        let opened = described(&channel);
+        let consume = ConsumeData { transport, producer, consumer, stream, channel, app_data };
+        self.demand(Command::ConsumeData(consume));
+        self.order(peer, |peer, _| peer.channels_mut().open(stream, opened));
+        consumer
+    }
+
+    /// A peer sends a message on a data channel.
+    pub fn say(&mut self, peer: PeerId, stream: u16, payload: impl Into<Vec<u8>>) {
+        let payload = payload.into();
+        self.order(peer, |peer, _| peer.channels_mut().send(stream, payload));
+    }
+
+    /// The payloads that a peer has received on a data channel.
+    pub fn heard(&self, peer: PeerId, stream: u16) -> Vec<&[u8]> {
+        let received = self.peer(peer).channels().received().iter();
+        received.filter(|message| message.stream == stream).map(|message| &message.payload[..]).collect()
     }
 
     /// A peer subscribes to a track.
@@ -468,5 +509,20 @@ impl World {
     pub(crate) fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
+    }
+}
+
+/// A data channel for the peer's association.
+fn described(channel: &DataChannel) -> sctp::Channel {
+    let limit = match channel.reliability {
+        DataReliability::Reliable => sctp::Limit::Reliable,
+        DataReliability::Retransmissions { max } => sctp::Limit::Retransmissions(max),
+        DataReliability::Lifetime { ms } => sctp::Limit::LifetimeMs(ms),
+    };
+    sctp::Channel {
+        label: channel.label.as_str().to_owned(),
+        protocol: channel.protocol.as_str().to_owned(),
+        reliability: sctp::Reliability { is_unordered: channel.is_unordered, limit },
+        priority: channel.priority,
     }
 }

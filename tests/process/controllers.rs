@@ -91,7 +91,10 @@ fn media_outlives_its_controller_and_the_next_one_finds_everything() {
                 assert_eq!((*transport, *producer), (SUBSCRIBING, PRODUCER));
                 assert_eq!(app_data.0, b"loudspeaker");
             }
-            SnapshotItem::PlainTransport { .. } | SnapshotItem::Pipe { .. } => panic!("unexpected {item:?}"),
+            SnapshotItem::PlainTransport { .. }
+            | SnapshotItem::Pipe { .. }
+            | SnapshotItem::DataProducer { .. }
+            | SnapshotItem::DataConsumer { .. } => panic!("unexpected {item:?}"),
         }
     }
 
@@ -137,6 +140,8 @@ fn ids(snapshot: &[SnapshotItem]) -> Vec<String> {
         SnapshotItem::Pipe { transport, .. } => format!("pipe {}", transport.0),
         SnapshotItem::Producer { producer, .. } => format!("producer {}", producer.0),
         SnapshotItem::Consumer { consumer, .. } => format!("consumer {}", consumer.0),
+        SnapshotItem::DataProducer { producer, .. } => format!("data producer {}", producer.0),
+        SnapshotItem::DataConsumer { consumer, .. } => format!("data consumer {}", consumer.0),
     };
     snapshot.iter().map(id).collect()
 }

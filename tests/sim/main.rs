@@ -11,6 +11,7 @@ mod chaos;
 mod congestion;
 mod containment;
 mod continuity;
+mod data;
 mod estimator;
 mod golden;
 mod grace;

@@ -215,7 +215,9 @@ fn listed(world: &mut World) -> Vec<String> {
         SnapshotItem::PlainTransport { transport, router, app_data, .. } => {
             format!("transport {transport} of {router} plain true {:?}", app_data.0)
         }
-        SnapshotItem::Pipe { .. } => panic!("unexpected {item:?}"),
+        SnapshotItem::Pipe { .. } | SnapshotItem::DataProducer { .. } | SnapshotItem::DataConsumer { .. } => {
+            panic!("unexpected {item:?}")
+        }
         SnapshotItem::Producer { producer, transport, paused, app_data, kind } => {
             assert_eq!(kind, Kind::Video);
             format!("producer {producer} on {transport} {paused} {:?}", app_data.0)

@@ -57,6 +57,8 @@ pub const PLAN: &[CrateRule] = &[
     machine("leat-srtp", "engine/srtp", &["leat-rtp"]),
     fenced("leat-ssl", "engine/ssl", &[]),
     machine("leat-dtls", "engine/dtls", &["leat-machine", "leat-srtp", "leat-ssl"]),
+    // Beside it: data channels, in records of DTLS that another crate carries.
+    machine("leat-sctp", "engine/sctp", &["leat-machine"]),
     machine("leat-control", "engine/control", &[]),
     // The log of every binary.
     top("leat-log", "engine/log", &[]),
@@ -68,7 +70,16 @@ pub const PLAN: &[CrateRule] = &[
     machine(
         "leat-sfu",
         "engine/sfu",
-        &["leat-control", "leat-dtls", "leat-machine", "leat-rtcp", "leat-rtp", "leat-srtp", "leat-stun"],
+        &[
+            "leat-control",
+            "leat-dtls",
+            "leat-machine",
+            "leat-rtcp",
+            "leat-rtp",
+            "leat-sctp",
+            "leat-srtp",
+            "leat-stun",
+        ],
     ),
     machine("leat-relay", "turn/relay", &["leat-dtls", "leat-machine", "leat-stun"]),
     // The binaries. Signaling only uses the engine's ring.
@@ -122,6 +133,7 @@ const EVERYTHING: &[&str] = &[
     "leat-rtcp",
     "leat-rtp",
     "leat-runtime",
+    "leat-sctp",
     "leat-sdp",
     "leat-sfu",
     "leat-shm",
@@ -176,6 +188,7 @@ const EXTERNAL_EFFECTS: &[&str] = &[
 /// malformed input, so no process that serves the network may contain them. By package: `webrtc-sdp`, a
 /// parser of SDP, is not one of them.
 const OTHER_IMPLEMENTATIONS: &[&str] = &[
+    "dcsctp",
     "dtls",
     "interceptor",
     "rtc",

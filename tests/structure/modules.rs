@@ -104,7 +104,7 @@ pub const FLOORS: &[Floors] = &[
             &["codec", "counters"],
             &["fault", "ids", "state"],
             &["dtls", "media", "pipe"],
-            &["plain", "stats"],
+            &["data", "plain", "stats"],
             &["command", "event"],
             &["fixtures"],
         ],
@@ -142,6 +142,17 @@ pub const FLOORS: &[Floors] = &[
             &["assembly", "candidate", "cookies", "ration", "settings"],
             &["guard"],
             &["endpoint"],
+        ],
+    },
+    Floors {
+        sources: "engine/sctp/src",
+        floors: &[
+            &["limits"],
+            &["channel", "discard", "failed", "packet"],
+            &["dcep", "handshake", "lane", "schedule"],
+            &["guard"],
+            &["link"],
+            &["association"],
         ],
     },
 ];

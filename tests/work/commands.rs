@@ -6,9 +6,10 @@ use crate::names;
 use crate::stage::{INTERFRAME, KEYFRAME, ROUTER, Stage, consume, produce};
 use crate::timers::voices;
 use control::{
-    AppData, AudioObserver, Command, ConnectPlainTransport, Consume, ConsumerId, ContentHint, CreatePipe,
-    CreatePlainTransport, CreateTransport, DtlsRole, Encoding, IpFamily, Layers, PeerFingerprint,
-    PlayoutDelay, Produce, ProducerId, RouterId, StatsOf, Text, TransportId,
+    AppData, AudioObserver, Command, ConnectPlainTransport, Consume, ConsumeData, ConsumerId, ContentHint,
+    CreatePipe, CreatePlainTransport, CreateTransport, DataChannel, DataConsumerId, DataProducerId,
+    DataReliability, DtlsRole, Encoding, IpFamily, Layers, PeerFingerprint, PlayoutDelay, Produce,
+    ProduceData, ProducerId, RouterId, StatsOf, Text, TransportId,
 };
 use machine::Machine;
 use sfu::limits::{WORK_PER_CALL, WORK_PER_CATCH_UP};
@@ -94,9 +95,53 @@ pub fn client_of(transport: TransportId) -> Command {
     Command::ConnectTransportAs { transport, role: DtlsRole::Client, fingerprint }
 }
 
+fn data_channel() -> DataChannel {
+    DataChannel {
+        label: Text::new("label"),
+        protocol: Text::new(""),
+        is_unordered: false,
+        reliability: DataReliability::Reliable,
+        priority: 256,
+    }
+}
+
+fn produce_data(transport: TransportId, nth: u64) -> Command {
+    Command::ProduceData(ProduceData {
+        transport,
+        producer: DataProducerId(nth),
+        stream: nth as u16,
+        channel: data_channel(),
+        app_data: AppData::default(),
+    })
+}
+
+fn consume_data(transport: TransportId, nth: u64) -> Command {
+    Command::ConsumeData(ConsumeData {
+        transport,
+        producer: DataProducerId(0),
+        consumer: DataConsumerId(nth),
+        stream: 1 + (nth % (limits::DATA_CHANNELS_PER_TRANSPORT_MAX as u64 - 1)) as u16,
+        channel: data_channel(),
+        app_data: AppData::default(),
+    })
+}
+
+/// A data producer with this number of consumers, on two transports. Returns one with space for another.
+fn channels(stage: &mut Stage, consumers: u64) -> TransportId {
+    let (producing, ..) = stage.webrtc();
+    let (other, ..) = stage.webrtc();
+    stage.demand(produce_data(producing, 0));
+    let half = limits::DATA_CHANNELS_PER_TRANSPORT_MAX as u64 - 100;
+    for nth in 0..consumers {
+        stage.demand(consume_data(if nth < half { producing } else { other }, nth));
+    }
+    other
+}
+
 pub fn rows() -> Vec<Row> {
     let app_data = || AppData(vec![7; control::limits::APP_DATA_LEN_MAX]);
     let all = limits::CONSUMERS_PER_TRANSPORT_MAX;
+    let data_consumers = limits::DATA_CONSUMERS_PER_PRODUCER_MAX;
     vec![
         row("CreateRouter", "with as much data as it may have", 0, move |_| Command::CreateRouter {
             router: RouterId(2),
@@ -129,6 +174,25 @@ pub fn rows() -> Vec<Row> {
             let (transport, ice, path) = stage.webrtc_unconnected();
             stage.feed(path, &authentic_check(&ice));
             client_of(transport)
+        }),
+        row("ProduceData", "beside as many channels as a transport may have", 0, |stage| {
+            let (transport, ..) = stage.webrtc();
+            for nth in 1..limits::DATA_CHANNELS_PER_TRANSPORT_MAX as u64 {
+                stage.demand(produce_data(transport, nth));
+            }
+            produce_data(transport, 0)
+        }),
+        row("ConsumeData", "of a producer with as many consumers as it may have", 0, |stage| {
+            let producing = channels(stage, limits::DATA_CONSUMERS_PER_PRODUCER_MAX as u64 - 1);
+            consume_data(producing, 7_000)
+        }),
+        row("CloseDataProducer", "with as many consumers as it may have", data_consumers, move |stage| {
+            channels(stage, data_consumers as u64);
+            Command::CloseDataProducer { producer: DataProducerId(0) }
+        }),
+        row("CloseDataConsumer", "of a producer with as many consumers as it may have", 0, move |stage| {
+            channels(stage, data_consumers as u64);
+            Command::CloseDataConsumer { consumer: DataConsumerId(0) }
         }),
         row("RestartIce", "a second time", 0, |stage| {
             let (transport, ..) = stage.webrtc();

@@ -1,9 +1,10 @@
 //! The commands from signaling to a worker.
 
 use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
+use crate::data::{ConsumeData, ProduceData};
 use crate::dtls::{DtlsRole, PeerFingerprint};
 use crate::fault::Stage;
-use crate::ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
+use crate::ids::{ConsumerId, DataConsumerId, DataProducerId, ProducerId, RequestId, RouterId, TransportId};
 use crate::media::{
     AppData, AudioObserver, CodecParameters, ContentHint, Encoding, Extension, Kind, Layers, PlayoutDelay,
     Text,
@@ -205,6 +206,20 @@ pub enum Command {
         /// The stage.
         stage: Stage,
     },
+    /// The peer will send on a data channel.
+    ProduceData(ProduceData),
+    /// Closes a data producer and its consumers, and resets its stream.
+    CloseDataProducer {
+        /// Which.
+        producer: DataProducerId,
+    },
+    /// The peer receives on a data channel.
+    ConsumeData(ConsumeData),
+    /// Closes a data consumer, and resets its stream.
+    CloseDataConsumer {
+        /// Which.
+        consumer: DataConsumerId,
+    },
     /// Replaces the app data that a transport was created with, except for pipes; snapshots return the new
     /// data.
     SetAppData {
@@ -257,6 +272,10 @@ wire_enum!(Command, "command" {
     28 => InjectPanic { transport, stage },
     29 => SetAppData { transport, app_data },
     30 => ConnectTransportAs { transport, role, fingerprint },
+    31 => ProduceData(produce),
+    32 => CloseDataProducer { producer },
+    33 => ConsumeData(consume),
+    34 => CloseDataConsumer { consumer },
 });
 
 /// A new WebRTC transport.

@@ -87,6 +87,16 @@ counted! {
         Producers => "producers",
         /// Consumers that exist.
         Consumers => "consumers",
+        /// Messages received on data channels.
+        DataIn => "data_in",
+        /// Messages given to data channels for sending.
+        DataOut => "data_out",
+        /// Messages not sent to a data consumer: its send buffer is full, because its peer or its path is slow.
+        DataLost => "data_lost",
+        /// Data producers that exist.
+        DataProducers => "data_producers",
+        /// Data consumers that exist.
+        DataConsumers => "data_consumers",
     }
 }
 
@@ -163,10 +173,12 @@ counted! {
         /// From another worker, about an object that does not exist any more: it was in transit when the
         /// object closed.
         PipeMessageStale => "pipe_message_stale",
-        /// Data inside DTLS; data channels are not negotiated.
+        /// Data inside DTLS on a transport without data channels.
         DtlsData => "dtls_data",
         /// The peer's ClientHello where the engine is the DTLS client too: signaling gave both the same role.
         DtlsBothClients => "dtls_both_clients",
+        /// A message on a data channel that no data producer has, or that a data consumer has.
+        DataUnroutable => "data_unroutable",
     }
 }
 
@@ -195,7 +207,14 @@ impl Counters {
 
     /// Sets the counts of existing objects to zero.
     pub fn clear_existing(&mut self) {
-        for counter in [Counter::Routers, Counter::Transports, Counter::Producers, Counter::Consumers] {
+        for counter in [
+            Counter::Routers,
+            Counter::Transports,
+            Counter::Producers,
+            Counter::Consumers,
+            Counter::DataProducers,
+            Counter::DataConsumers,
+        ] {
             self.0[counter as usize] = 0;
         }
     }

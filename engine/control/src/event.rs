@@ -1,7 +1,7 @@
 //! The events from a worker to signaling.
 
 use crate::codec::{DecodeError, Input, Wire, wire_enum};
-use crate::ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
+use crate::ids::{ConsumerId, DataConsumerId, DataProducerId, ProducerId, RequestId, RouterId, TransportId};
 use crate::media::{AppData, Candidate, IceParameters, Kind, Layers, Text, Volume};
 use crate::plain::SrtpParameters;
 use crate::state::TransportState;
@@ -162,6 +162,20 @@ pub enum Event {
         /// The peer's RTCP address, if it is separate and known.
         rtcp_remote: Option<SocketAddr>,
     },
+    /// A data producer closed.
+    DataProducerClosed {
+        /// Which.
+        producer: DataProducerId,
+        /// Why.
+        closed: Closed,
+    },
+    /// A data consumer closed.
+    DataConsumerClosed {
+        /// Which.
+        consumer: DataConsumerId,
+        /// Why.
+        closed: Closed,
+    },
     /// Notifications were lost because the ring was full; request a snapshot. Answers are never lost.
     Overflow {
         /// How many events.
@@ -189,6 +203,8 @@ wire_enum!(Event, "event" {
     17 => Score { of, score },
     18 => PlainTransportCreated { request, transport, address, rtcp_address, srtp },
     19 => PlainTransportTuple { transport, remote, rtcp_remote },
+    20 => DataProducerClosed { producer, closed },
+    21 => DataConsumerClosed { consumer, closed },
 });
 
 impl Event {
@@ -243,6 +259,8 @@ impl Event {
             | Self::Speakers { .. }
             | Self::Score { .. }
             | Self::PlainTransportTuple { .. }
+            | Self::DataProducerClosed { .. }
+            | Self::DataConsumerClosed { .. }
             | Self::Overflow { .. } => None,
         }
     }
@@ -287,10 +305,13 @@ pub enum Closed {
     /// The peer has sent more streams than its keys can protect against replay (RFC 3711 §9.1): it needs new
     /// keys, and therefore a new transport.
     KeysUsedUp,
+    /// The SCTP association of its data channels has ended: the peer aborted it or broke the protocol, for example
+    /// by a message that is too long. Media continues.
+    DataFailed,
 }
 wire_enum!(Closed, "closing reason" {
     0 => Requested, 1 => ConsentLost, 2 => NeverConnected, 3 => DtlsFailed, 4 => PeerClosed, 5 => Abandoned, 6 => Fault,
-    7 => KeysUsedUp,
+    7 => KeysUsedUp, 8 => DataFailed,
 });
 
 /// One object of a snapshot.
@@ -364,6 +385,26 @@ pub enum SnapshotItem {
         /// Its router.
         router: RouterId,
     },
+    /// A data producer.
+    DataProducer {
+        /// Its id.
+        producer: DataProducerId,
+        /// Its transport.
+        transport: TransportId,
+        /// As given at creation.
+        app_data: AppData,
+    },
+    /// A data consumer.
+    DataConsumer {
+        /// Its id.
+        consumer: DataConsumerId,
+        /// Its transport.
+        transport: TransportId,
+        /// The producer that it receives.
+        producer: DataProducerId,
+        /// As given at creation.
+        app_data: AppData,
+    },
 }
 wire_enum!(SnapshotItem, "snapshot item" {
     0 => Router { router, app_data },
@@ -372,4 +413,6 @@ wire_enum!(SnapshotItem, "snapshot item" {
     3 => Consumer { consumer, transport, producer, paused, app_data },
     4 => PlainTransport { transport, router, address, rtcp_address, remote, rtcp_remote, app_data },
     5 => Pipe { transport, router },
+    6 => DataProducer { producer, transport, app_data },
+    7 => DataConsumer { consumer, transport, producer, app_data },
 });

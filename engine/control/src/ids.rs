@@ -44,3 +44,11 @@ id!(
     /// A consumer: one track that a peer receives.
     ConsumerId
 );
+id!(
+    /// A data producer: one data channel that a peer sends on.
+    DataProducerId
+);
+id!(
+    /// A data consumer: one data channel that a peer receives on.
+    DataConsumerId
+);

@@ -14,6 +14,7 @@
 mod codec;
 mod command;
 mod counters;
+mod data;
 mod dtls;
 mod event;
 mod fault;
@@ -34,10 +35,11 @@ mod version;
 pub use codec::{Added, DecodeError};
 pub use command::{Command, Consume, CreateTransport, Produce, Request};
 pub use counters::{Counter, Counters, Discard};
+pub use data::{ConsumeData, DataChannel, DataReliability, ProduceData};
 pub use dtls::{DtlsRole, PeerFingerprint};
 pub use event::{Closed, Event, Refusal, SnapshotItem};
 pub use fault::Stage;
-pub use ids::{ConsumerId, ProducerId, RequestId, RouterId, TransportId};
+pub use ids::{ConsumerId, DataConsumerId, DataProducerId, ProducerId, RequestId, RouterId, TransportId};
 pub use media::{
     AppData, AudioObserver, Candidate, Codec, CodecParameters, ContentHint, Encoding, Extension,
     ExtensionKind, IceParameters, Kind, Layers, PlayoutDelay, Protocol, Text, Volume,

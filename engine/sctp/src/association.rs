@@ -128,6 +128,8 @@ struct Established {
     sending: BTreeSet<u16>,
     /// Bytes of all of them.
     in_library: usize,
+    /// Streams whose reset is complete, unless the library has begun another one.
+    draining: BTreeSet<u16>,
     /// Streams whose reset has failed, and which cannot be used again.
     broken: BTreeSet<u16>,
 }
@@ -232,7 +234,8 @@ impl Association {
         Ok(StreamId(free))
     }
 
-    /// Creates a channel that both sides know by other means, without messages to the peer.
+    /// Creates a channel that both sides know by other means, without messages to the peer. If the peer opens it
+    /// with a message nevertheless, that is confirmed, without an event.
     pub fn open_negotiated(&mut self, stream: StreamId, channel: Channel) -> Result<(), OpenError> {
         self.check_open(&channel)?;
         if stream.0 >= self.streams() {
@@ -446,6 +449,7 @@ impl Association {
             readable: BTreeSet::new(),
             sending: BTreeSet::new(),
             in_library: 0,
+            draining: BTreeSet::new(),
             broken: BTreeSet::new(),
         };
         let _ = established.guard.begin_packet(ours.tag);
@@ -484,7 +488,9 @@ impl Association {
 
     /// Resets a channel that is closed, once its queue is empty.
     fn finish_flushing(&mut self, id: u16) {
-        let (Some(established), Some(lane)) = (&mut self.established, self.lanes.get_mut(&id)) else { return };
+        let (Some(established), Some(lane)) = (&mut self.established, self.lanes.get_mut(&id)) else {
+            return;
+        };
         if lane.state == State::Flushing && lane.is_idle() {
             lane.state = State::Resetting;
             established.reset(id);
@@ -526,8 +532,7 @@ impl Association {
                 }
             }
             StreamEvent::ResetComplete { id } => {
-                established.guard.reset_done(id);
-                self.remove_lane(id);
+                established.draining.insert(id);
             }
             StreamEvent::ResetFailed { id, .. } => {
                 established.guard.reset_done(id);
@@ -547,11 +552,12 @@ impl Association {
                     lane.state = State::Open;
                 }
             }
+            // The peer opens a channel that we know by other means.
+            (Some(Message::Open(_)), Some(lane)) if lane.is_negotiated && lane.is_open() => {
+                self.acknowledge(id);
+            }
             (Some(Message::Open(channel)), None) if !self.settings.role.is_ours(stream) => {
-                let Some(established) = &mut self.established else { return };
-                let ack = Message::Ack.write();
-                established.link.write(id, Protocol::Dcep, Reliability::default(), ack);
-                established.sending.insert(id);
+                self.acknowledge(id);
                 self.lanes.insert(id, Lane::new(channel.clone(), State::Open, false));
                 self.events.push_back(Event::Opened { stream, channel });
             }
@@ -563,6 +569,14 @@ impl Association {
                     established.reset(id);
                 }
             }
+        }
+    }
+
+    fn acknowledge(&mut self, id: u16) {
+        if let Some(established) = &mut self.established {
+            let ack = Message::Ack.write();
+            established.link.write(id, Protocol::Dcep, Reliability::default(), ack);
+            established.sending.insert(id);
         }
     }
 
@@ -608,7 +622,21 @@ impl Association {
                 break;
             }
         }
+        self.close_drained();
         self.measure();
+    }
+
+    /// Closes channels whose stream may be used again. If both sides close a channel, the library resets the
+    /// stream twice, and reports the first.
+    fn close_drained(&mut self) {
+        let Some(Established { link, guard, draining, .. }) = &mut self.established else { return };
+        let drained: Vec<u16> = draining.iter().copied().filter(|id| link.open(*id)).collect();
+        for id in &drained {
+            draining.remove(id);
+            guard.reset_done(*id);
+            guard.opened(*id);
+        }
+        drained.into_iter().for_each(|id| self.remove_lane(id));
     }
 
     fn on_lost(&mut self, reason: &AssociationError) {

@@ -50,7 +50,8 @@ impl Message {
 }
 
 fn read_open(bytes: &[u8]) -> Option<Channel> {
-    let (&[_, kind, p0, p1, v0, v1, v2, v3, l0, l1, q0, q1], names) = bytes.split_first_chunk::<OPEN_LEN>()?;
+    let (&[_, kind, p0, p1, v0, v1, v2, v3, l0, l1, q0, q1], names) =
+        bytes.split_first_chunk::<OPEN_LEN>()?;
     let value = u32::from_be_bytes([v0, v1, v2, v3]);
     let limit = match kind & !UNORDERED {
         0 => Limit::Reliable,

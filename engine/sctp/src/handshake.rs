@@ -21,8 +21,7 @@ const INIT_LEN: usize = 16;
 const WINDOW_MIN: u32 = 1500;
 
 /// The extensions that we announce (RFC 6525, RFC 3758): two parameters.
-const EXTENSIONS: [u8; 12] =
-    [0xc0, 0, 0, 4, 0x80, 8, 0, 6, kind::RECONFIG, kind::FORWARD_TSN, 0, 0];
+const EXTENSIONS: [u8; 12] = [0xc0, 0, 0, 4, 0x80, 8, 0, 6, kind::RECONFIG, kind::FORWARD_TSN, 0, 0];
 
 /// The content of an INIT or an INIT ACK (RFC 9260 §3.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,12 +90,12 @@ pub(crate) struct Handshake {
     cookie: [u8; 32],
     /// The peer's INIT, which we have acknowledged.
     heard: Option<Init>,
-    state: State,
+    phase: Phase,
     attempts: u32,
     next_at: Option<Instant>,
 }
 
-enum State {
+enum Phase {
     /// Before our INIT.
     Waiting,
     /// After it.
@@ -122,7 +121,7 @@ impl Handshake {
         let mut cookie = [0; 32];
         rng.fill(&mut cookie);
         let next_at = Some(begin_at);
-        Self { ports, ours, cookie, heard: None, state: State::Waiting, attempts: 0, next_at }
+        Self { ports, ours, cookie, heard: None, phase: Phase::Waiting, attempts: 0, next_at }
     }
 
     pub(crate) fn ours(&self) -> &Init {
@@ -142,22 +141,22 @@ impl Handshake {
             self.next_at = None;
             return Err(());
         }
-        if matches!(self.state, State::Waiting) {
-            self.state = State::CookieWait;
+        if matches!(self.phase, Phase::Waiting) {
+            self.phase = Phase::CookieWait;
         }
         Ok(self.repeat(now))
     }
 
     /// Writes the packet of this state, and sets the time of its repetition.
     fn repeat(&mut self, now: Instant) -> Option<Bytes> {
-        let packet = match &self.state {
-            State::CookieWait => Writer::new(self.ports, 0)
-                .chunk(kind::INIT, 0, &[&self.ours.write(), &EXTENSIONS])
-                .finish(),
-            State::CookieEchoed(peer, cookie) => {
+        let packet = match &self.phase {
+            Phase::CookieWait => {
+                Writer::new(self.ports, 0).chunk(kind::INIT, 0, &[&self.ours.write(), &EXTENSIONS]).finish()
+            }
+            Phase::CookieEchoed(peer, cookie) => {
                 Writer::new(self.ports, peer.tag).chunk(kind::COOKIE_ECHO, 0, &[cookie]).finish()
             }
-            State::Waiting | State::Established => return None,
+            Phase::Waiting | Phase::Established => return None,
         };
         self.next_at = Some(now + timeout(self.attempts));
         self.attempts += 1;
@@ -180,12 +179,12 @@ impl Handshake {
         let Some(peer) = Init::read(value).filter(|peer| peer.tag != self.ours.tag) else {
             return Step::Discarded(Discard::Malformed);
         };
-        if matches!(self.state, State::Established) {
+        if matches!(self.phase, Phase::Established) {
             // A repetition that was overtaken. A peer that restarts begins with DTLS.
             return Step::Discarded(Discard::UnexpectedHandshake);
         }
         self.heard = Some(peer);
-        if matches!(self.state, State::Waiting) {
+        if matches!(self.phase, Phase::Waiting) {
             // The peer has begun: it repeats what is lost.
             self.next_at = Some(now + RTO_MAX);
         }
@@ -198,7 +197,7 @@ impl Handshake {
     }
 
     fn on_init_ack(&mut self, now: Instant, value: &[u8]) -> Step {
-        if !matches!(self.state, State::CookieWait) {
+        if !matches!(self.phase, Phase::CookieWait) {
             return Step::Discarded(Discard::UnexpectedHandshake);
         }
         let Some(peer) = Init::read(value).filter(|peer| peer.tag != self.ours.tag) else {
@@ -208,7 +207,7 @@ impl Handshake {
         let Some((_, cookie)) = cookie.filter(|(_, cookie)| cookie.len() <= COOKIE_LEN_MAX) else {
             return Step::Discarded(Discard::Malformed);
         };
-        self.state = State::CookieEchoed(peer, Bytes::copy_from_slice(cookie));
+        self.phase = Phase::CookieEchoed(peer, Bytes::copy_from_slice(cookie));
         self.attempts = 0;
         match self.repeat(now) {
             Some(packet) => Step::Reply(packet),
@@ -221,7 +220,7 @@ impl Handshake {
             return Step::Discarded(Discard::UnexpectedHandshake);
         };
         let ack = Writer::new(self.ports, peer.tag).chunk(kind::COOKIE_ACK, 0, &[]).finish();
-        if matches!(self.state, State::Established) {
+        if matches!(self.phase, Phase::Established) {
             // Our COOKIE ACK was lost.
             return Step::Reply(ack);
         }
@@ -230,7 +229,7 @@ impl Handshake {
     }
 
     fn on_cookie_ack(&mut self) -> Step {
-        let State::CookieEchoed(peer, _) = self.state else {
+        let Phase::CookieEchoed(peer, _) = self.phase else {
             return Step::Discarded(Discard::UnexpectedHandshake);
         };
         self.establish();
@@ -238,7 +237,7 @@ impl Handshake {
     }
 
     fn establish(&mut self) {
-        self.state = State::Established;
+        self.phase = Phase::Established;
         self.next_at = None;
     }
 }
@@ -246,3 +245,6 @@ impl Handshake {
 fn timeout(attempts: u32) -> Duration {
     RTO_INITIAL.saturating_mul(1 << attempts.min(16)).min(RTO_MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -194,7 +194,8 @@ mod tests {
         assert_eq!(bytes.len(), HEADER_LEN + 12 + 4);
         let packet = Packet::new(&bytes).expect("correct");
         assert_eq!((packet.tag, packet.ports.local, packet.ports.remote), (7, 5001, 5000));
-        let chunks: Vec<_> = packet.chunks().map(|chunk| (chunk.kind, chunk.value, chunk.whole.len())).collect();
+        let chunks: Vec<_> =
+            packet.chunks().map(|chunk| (chunk.kind, chunk.value, chunk.whole.len())).collect();
         assert_eq!(chunks, [(kind::DATA, &b"abcde"[..], 12), (250, &[], 4)]);
         assert_eq!(bytes[HEADER_LEN..][..4], [kind::DATA, 3, 0, 9]);
     }

@@ -64,6 +64,17 @@ fn a_negotiated_channel_needs_no_message_and_may_have_any_id() {
     assert_eq!(network.ends[A].open_negotiated(last, Channel::reliable("")), Err(OpenError::InvalidId));
 }
 
+#[test]
+fn a_channel_that_only_one_side_has_negotiated_is_confirmed() {
+    let mut network = Network::connected(17, Weather::FAIR);
+    let stream = network.ends[A].open(Channel::reliable("a")).expect("opened");
+    network.ends[B].open_negotiated(stream, Channel::reliable("b")).expect("free");
+    network.ends[A].send(network.now, stream, Kind::Binary, text("x")).expect("open");
+    network.run_until(|it| it.messages(B, stream) == [text("x")] && it.ends[B].buffered(stream) == 0);
+    assert_eq!(network.ends[B].discarded(Discard::InvalidDcep), 0);
+    assert!(!network.events[B].iter().any(|event| matches!(event, Event::Opened { .. })));
+}
+
 /// Both ends begin in the same moment, with their INITs, INIT ACKs and COOKIE ECHOs crossing.
 #[test]
 fn two_clients_agree_on_one_association() {
@@ -142,8 +153,7 @@ fn a_longer_message_is_refused_with_both_sizes() {
     assert_eq!(refused.to_string(), "the message has 262145 bytes; at most 262144 are accepted");
     // What the peer's SDP has announced.
     let settings = Settings { peer_message_len_max: 1000, ..Settings::new(Role::Client) };
-    let mut network =
-        Network::with_settings(8, Weather::FAIR, [settings, Settings::new(Role::Server)]);
+    let mut network = Network::with_settings(8, Weather::FAIR, [settings, Settings::new(Role::Server)]);
     let stream = network.ends[A].open(Channel::reliable("")).expect("opened");
     let refused = network.ends[A].send(network.now, stream, Kind::Binary, Bytes::from(vec![0; 1001]));
     assert_eq!(refused, Err(SendError::TooLong { len: 1001, max: 1000 }));
@@ -223,7 +233,9 @@ fn closing_a_channel_while_the_peer_sends_disturbs_no_other_channel() {
     }
     network.run_until(|it| it.messages(B, busy).len() == 5);
     network.ends[B].close(busy);
-    network.run_until(|it| it.has(A, &Event::Closed { stream: busy }) && it.has(B, &Event::Closed { stream: busy }));
+    network.run_until(|it| {
+        it.has(A, &Event::Closed { stream: busy }) && it.has(B, &Event::Closed { stream: busy })
+    });
     assert!(network.ends[B].discarded(Discard::DataOfClosingChannel) > 0);
     assert!(network.messages(B, busy).len() < SEND_BUFFER_MAX / 60_000);
     network.ends[A].send(network.now, other, Kind::Binary, text("still here")).expect("open");
@@ -353,13 +365,14 @@ fn all_six_types_at_once_over_a_lossy_link() {
 #[test]
 fn a_channel_of_higher_priority_sends_more() {
     let mut network = Network::connected(16, Weather { delay: Duration::from_millis(40), ..Weather::FAIR });
-    let [low, high] = [Channel::LOW, Channel::HIGH].map(|priority| {
-        network.ends[A].open(Channel { priority, ..Channel::reliable("") }).expect("opened")
-    });
+    let [low, high] = [Channel::LOW, Channel::HIGH]
+        .map(|priority| network.ends[A].open(Channel { priority, ..Channel::reliable("") }).expect("opened"));
     network.run_until(|it| it.events[B].len() == 3);
     for _ in 0..500 {
         for stream in [low, high] {
-            network.ends[A].send(network.now, stream, Kind::Binary, Bytes::from(vec![0; 2000])).expect("room");
+            network.ends[A]
+                .send(network.now, stream, Kind::Binary, Bytes::from(vec![0; 2000]))
+                .expect("room");
         }
     }
     network.run_until(|it| it.message_count(B) >= 200);

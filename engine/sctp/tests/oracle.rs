@@ -22,8 +22,9 @@ struct Pair {
     events: Vec<Event>,
     /// Stream, protocol, payload.
     received: Vec<(u16, u32, Vec<u8>)>,
-    /// Streams that we have reset, and resets of theirs that are complete.
+    /// Streams that we have reset, that they have reset, and those of the latter that are complete.
     resets: Vec<u16>,
+    their_resets: Vec<u16>,
     reset_done: Vec<u16>,
     is_connected: bool,
     aborted: Option<String>,
@@ -49,6 +50,7 @@ impl Pair {
             events: Vec::new(),
             received: Vec::new(),
             resets: Vec::new(),
+            their_resets: Vec::new(),
             reset_done: Vec::new(),
             is_connected: false,
             aborted: None,
@@ -69,7 +71,16 @@ impl Pair {
         let end = self.now + Duration::from_secs(3600);
         self.poll();
         while !is_done(self) {
-            assert!(self.step(end), "nothing happens at {:?}: {:?}, {:?}", self.now, self.events, self.aborted);
+            assert!(
+                self.step(end),
+                "nothing happens at {:?}: {:?}, {:?}, resets {:?} {:?}, received {:?}",
+                self.now,
+                self.events,
+                self.aborted,
+                self.resets,
+                self.reset_done,
+                self.received
+            );
         }
     }
 
@@ -83,8 +94,8 @@ impl Pair {
     fn step(&mut self, end: Instant) -> bool {
         let packet = self.in_flight.keys().next().map(|(at, _)| *at);
         let theirs = self.theirs.poll_timeout();
-        let theirs = (theirs != SocketTime::infinite_future())
-            .then(|| Instant::EPOCH + (theirs - SocketTime::zero()));
+        let theirs =
+            (theirs != SocketTime::infinite_future()).then(|| Instant::EPOCH + (theirs - SocketTime::zero()));
         let next = [packet, theirs, self.ours.poll_timeout()].into_iter().flatten().min();
         let Some(at) = next.filter(|at| *at <= end) else { return false };
         self.now = self.now.max(at);
@@ -116,8 +127,10 @@ impl Pair {
                 SocketEvent::SendPacket(packet) => self.transmit(true, packet),
                 SocketEvent::OnConnected() => self.is_connected = true,
                 SocketEvent::OnIncomingStreamReset(streams) => {
-                    // As a browser does (RFC 8831 §6.7).
-                    self.theirs.reset_streams(&streams).expect("possible");
+                    // As a browser does (RFC 8831 §6.7), which resets a channel once.
+                    let is_open = |stream: &oracle::StreamId| !self.their_resets.contains(&stream.0);
+                    let open: Vec<_> = streams.iter().copied().filter(is_open).collect();
+                    self.they_reset(&open);
                     self.resets.extend(streams.iter().map(|stream| stream.0));
                 }
                 SocketEvent::OnStreamsResetPerformed(streams) => {
@@ -146,8 +159,16 @@ impl Pair {
     }
 
     fn they_send(&mut self, stream: u16, protocol: u32, payload: &[u8], options: &oracle::SendOptions) {
-        let message = oracle::Message::new(oracle::StreamId(stream), oracle::PpId(protocol), payload.to_vec());
+        let message =
+            oracle::Message::new(oracle::StreamId(stream), oracle::PpId(protocol), payload.to_vec());
         self.theirs.send(message, options).expect("accepted");
+    }
+
+    fn they_reset(&mut self, streams: &[oracle::StreamId]) {
+        if !streams.is_empty() {
+            self.theirs.reset_streams(streams).expect("possible");
+            self.their_resets.extend(streams.iter().map(|stream| stream.0));
+        }
     }
 
     fn our_messages(&self) -> Vec<Bytes> {
@@ -247,7 +268,7 @@ fn streams_are_reset_by_either_side_and_used_again() {
                 pair.ours.send(pair.now, stream, Kind::String, Bytes::from_static(b"ours")).expect("open");
                 pair.ours.close(stream);
             } else {
-                pair.theirs.reset_streams(&[oracle::StreamId(0)]).expect("possible");
+                pair.they_reset(&[oracle::StreamId(0)]);
             }
             pair.run_until(|pair| pair.events.contains(&Event::Closed { stream }));
             pair.run_until(|pair| pair.resets.contains(&0) && pair.reset_done.contains(&0));
@@ -258,6 +279,7 @@ fn streams_are_reset_by_either_side_and_used_again() {
             pair.events.clear();
             pair.received.clear();
             pair.resets.clear();
+            pair.their_resets.clear();
             pair.reset_done.clear();
         }
     }

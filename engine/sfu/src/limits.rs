@@ -70,6 +70,23 @@ pub const CONSUMERS_PER_TRANSPORT_MAX: usize = 1024;
 /// Consumers of one producer in one shard. More are refused.
 pub const CONSUMERS_PER_PRODUCER_MAX: usize = 16_384;
 
+/// Data channels of one transport, in both directions. More are refused. A peer that receives messages of every
+/// other peer of a large room has one channel for each.
+pub const DATA_CHANNELS_PER_TRANSPORT_MAX: usize = 1000;
+
+/// Data consumers of one data producer in one shard. More are refused.
+pub const DATA_CONSUMERS_PER_PRODUCER_MAX: usize = 1024;
+
+/// The numbers of SCTP streams are below: that many are in a browser's INIT. A higher one is refused.
+pub const DATA_STREAMS_MAX: u16 = sctp::limits::STREAMS_MAX;
+
+/// Events of an association, messages included, that one call of its timer handles. The rest follows after
+/// other transports.
+pub const DATA_EVENTS_PER_TIMEOUT: usize = 64;
+
+/// Packets of an association that one call of its timer sends. The rest follows after other transports.
+pub const DATA_PACKETS_PER_TIMEOUT: usize = 32;
+
 /// Received SSRCs per transport: media and retransmission of each encoding, three layers of every producer. A
 /// producer that could need more is refused.
 pub const SSRCS_PER_TRANSPORT_MAX: usize = 96;

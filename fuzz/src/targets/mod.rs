@@ -9,11 +9,13 @@ mod http;
 mod layers;
 mod media;
 mod ring;
+mod sctp;
 mod sdp;
 mod shard;
 mod stream;
 mod turn;
 
+pub use self::sctp::{sctp, sctp_pair};
 pub use self::sdp::{sdp, sdp_fragment};
 pub use agent::stun;
 pub use bandwidth::{allocator, estimator};

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use control::{
-    AppData, AudioObserver, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumerId,
-    ContentHint, CreatePipe, CreatePlainTransport, CreateTransport, DtlsRole, Encoding, Extension,
-    ExtensionKind, IpFamily, Kind, Layers, PeerFingerprint, PlayoutDelay, Produce, ProducerId, Request,
-    RouterId, SrtpParameters, SrtpProfile, StatsOf, Text, TransportId, fixtures,
+    AppData, AudioObserver, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumeData,
+    ConsumerId, ContentHint, CreatePipe, CreatePlainTransport, CreateTransport, DataChannel, DataConsumerId,
+    DataProducerId, DataReliability, DtlsRole, Encoding, Extension, ExtensionKind, IpFamily, Kind, Layers,
+    PeerFingerprint, PlayoutDelay, Produce, ProduceData, ProducerId, Request, RouterId, SrtpParameters,
+    SrtpProfile, StatsOf, Text, TransportId, fixtures,
 };
 use leat_tests::{LayeredSource, LayeredTrack};
 use machine::{Rng, SocketError, WorkerId};
@@ -391,6 +392,34 @@ fn consume(script: &mut Script<'_>) -> Consume {
     consume
 }
 
+fn produce_data(script: &mut Script<'_>, transport: TransportId) -> ProduceData {
+    let producer = DataProducerId(u64::from(script.u8() % 3));
+    let (stream, app_data) = (u16::from(script.u8() % 4), Default::default());
+    ProduceData { transport, producer, stream, channel: data_channel(script), app_data }
+}
+
+fn consume_data(script: &mut Script<'_>, transport: TransportId) -> ConsumeData {
+    let producer = DataProducerId(u64::from(script.u8() % 3));
+    let consumer = DataConsumerId(u64::from(script.u8() % 4));
+    let (stream, app_data) = (u16::from(script.u8() % 4), Default::default());
+    ConsumeData { transport, producer, consumer, stream, channel: data_channel(script), app_data }
+}
+
+fn data_channel(script: &mut Script<'_>) -> DataChannel {
+    let reliabilities = [
+        DataReliability::Reliable,
+        DataReliability::Retransmissions { max: 0 },
+        DataReliability::Lifetime { ms: 100 },
+    ];
+    DataChannel {
+        label: Text::new("label"),
+        protocol: Text::new(""),
+        is_unordered: script.u8() & 1 == 1,
+        reliability: script.choice(&reliabilities),
+        priority: script.u16(),
+    }
+}
+
 /// The commands that name one thing.
 fn small_command(script: &mut Script<'_>) -> Command {
     let which = script.u8();
@@ -422,6 +451,10 @@ fn small_command(script: &mut Script<'_>) -> Command {
             let fingerprint = PeerFingerprint::Sha1([7; 20]);
             return Command::ConnectTransportAs { transport, role, fingerprint };
         }
+        252 => return Command::ProduceData(produce_data(script, transport)),
+        253 => return Command::ConsumeData(consume_data(script, transport)),
+        254 => return Command::CloseDataProducer { producer: DataProducerId(u64::from(script.u8() % 3)) },
+        255 => return Command::CloseDataConsumer { consumer: DataConsumerId(u64::from(script.u8() % 4)) },
         249 => return Command::SetIgnoreDtx { consumer, ignore: script.u8() & 1 == 1 },
         _ => {}
     }

@@ -1,11 +1,12 @@
 //! The requests of clients.
 
 use crate::proto::{
-    AdmitPeer, Answer, Candidate, CloseConsumer, CloseProducer, CloseTransport, ConnectPlainTransport,
-    ConnectTransport, ConsumeMedia, CreatePlainTransport, CreateTransport, DenyPeer, EndRoom, ErrorCode,
-    GetStats, JoinRoom, Kick, MutePeer, MuteProducer, Offer, PauseConsumer, PauseProducer, ProduceMedia,
-    RefreshToken, RestartIce, ResumeConsumer, ResumeProducer, SendMessage, SetBitrates, SetMetadata,
-    SetPreferredLayers, SetPresence, SetPriority, SetRoom, SetSubscribers, signal::Payload,
+    AdmitPeer, Answer, Candidate, CloseConsumer, CloseDataConsumer, CloseDataProducer, CloseProducer,
+    CloseTransport, ConnectPlainTransport, ConnectTransport, ConsumeData, ConsumeMedia, CreatePlainTransport,
+    CreateTransport, DenyPeer, EndRoom, ErrorCode, GetStats, JoinRoom, Kick, MutePeer, MuteProducer, Offer,
+    PauseConsumer, PauseProducer, ProduceData, ProduceMedia, RefreshToken, RestartIce, ResumeConsumer,
+    ResumeProducer, SendMessage, SetBitrates, SetMetadata, SetPreferredLayers, SetPresence, SetPriority,
+    SetRoom, SetSubscribers, signal::Payload,
 };
 use crate::request_error::RequestError;
 
@@ -46,6 +47,10 @@ pub enum Request {
     SetPresence(SetPresence),
     SendMessage(SendMessage),
     EndRoom(EndRoom),
+    ProduceData(ProduceData),
+    ConsumeData(ConsumeData),
+    CloseDataProducer(CloseDataProducer),
+    CloseDataConsumer(CloseDataConsumer),
     Offer(Offer),
     Answer(Answer),
     Candidate(Candidate),
@@ -90,6 +95,10 @@ impl TryFrom<Payload> for Request {
             Payload::SetPresence(set) => Self::SetPresence(set),
             Payload::SendMessage(send) => Self::SendMessage(send),
             Payload::EndRoom(end) => Self::EndRoom(end),
+            Payload::ProduceData(produce) => Self::ProduceData(produce),
+            Payload::ConsumeData(consume) => Self::ConsumeData(consume),
+            Payload::CloseDataProducer(close) => Self::CloseDataProducer(close),
+            Payload::CloseDataConsumer(close) => Self::CloseDataConsumer(close),
             Payload::Offer(offer) => Self::Offer(offer),
             Payload::Answer(answer) => Self::Answer(answer),
             Payload::Candidate(candidate) => Self::Candidate(candidate),

@@ -9,7 +9,7 @@ use super::sdp_record::SdpRecord;
 use crate::auth::DEFAULT_PROJECT;
 use crate::auth::session::{TokenId, TokenInfo};
 use crate::auth::token::{NumericDate, Permissions};
-use crate::proto::RtpParameters;
+use crate::proto::{RtpParameters, SctpStreamParameters};
 use crate::request_error::RequestError;
 use control::AppData;
 use prost::Message;
@@ -274,6 +274,34 @@ pub struct ConsumerRecord {
     /// As sent to the client.
     #[prost(message, optional, tag = "1")]
     pub rtp_parameters: Option<RtpParameters>,
+}
+
+/// Stored with a data producer.
+#[derive(Clone, PartialEq, Message)]
+pub struct DataProducerRecord {
+    /// The label.
+    #[prost(string, tag = "1")]
+    pub label: String,
+    /// The protocol.
+    #[prost(string, tag = "2")]
+    pub protocol: String,
+    /// The peers that may consume it; empty: all others.
+    #[prost(fixed64, repeated, tag = "3")]
+    pub to: Vec<u64>,
+    /// The stream, and how messages are sent.
+    #[prost(message, optional, tag = "4")]
+    pub stream: Option<SctpStreamParameters>,
+    /// The priority.
+    #[prost(uint32, tag = "5")]
+    pub priority: u32,
+}
+
+/// Stored with a data consumer.
+#[derive(Clone, PartialEq, Message)]
+pub struct DataConsumerRecord {
+    /// The stream.
+    #[prost(uint32, tag = "1")]
+    pub stream: u32,
 }
 
 /// Encodes a record for the engine.

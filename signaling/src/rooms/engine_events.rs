@@ -123,6 +123,8 @@ impl Rooms {
             Event::PlainTransportTuple { transport, remote, rtcp_remote } => {
                 state.on_plain_tuple(transport, remote, rtcp_remote)
             }
+            Event::DataProducerClosed { producer, .. } => state.on_data_producer_closed(producer),
+            Event::DataConsumerClosed { consumer, .. } => state.on_data_consumer_closed(consumer),
             // Answers and snapshots do not arrive here.
             _ => {}
         }
@@ -207,6 +209,7 @@ fn reason(closed: Closed) -> &'static str {
         Closed::PeerClosed => "the client closed its DTLS session",
         Closed::KeysUsedUp => "its keys have protected the maximum number of streams",
         Closed::Abandoned => "no signaling process claimed the room in time after a restart",
+        Closed::DataFailed => "the client ended its data channels, or broke their protocol",
         Closed::Fault => "the media engine had an internal error; connect again",
     }
 }

@@ -240,7 +240,12 @@ impl Rooms {
             user: peer.user.clone(),
             display_name: peer.display_name.clone(),
             router_capabilities: Some(capabilities::router(&self.media)),
-            peers: others.filter_map(|other| state.peer_info(*other)).collect(),
+            peers: others
+                .filter_map(|other| {
+                    let data_producers = state.data_producers_for(*other, id);
+                    Some(proto::Peer { data_producers, ..state.peer_info(*other)? })
+                })
+                .collect(),
             resumed,
             engine_epoch: state.media.epoch_text(),
             kept_transports: kept.transports,

@@ -1,7 +1,7 @@
 //! Removing peers from a room: by an administrator of the room, and by a revocation.
 
 use super::Rooms;
-use super::lookup::{not_joined, parse_id, permitted};
+use super::lookup::{not_joined, others_peer, permitted};
 use super::restrictions::Kicked;
 use super::state::{PeerId, State};
 use super::transports::room_updates;
@@ -9,7 +9,7 @@ use crate::auth::revocations::{Revocation, Revoked};
 use crate::auth::session::Session;
 use crate::auth::since_1970;
 use crate::limits;
-use crate::proto::{self, EndRoom, ErrorCode, Kick, signal::Payload};
+use crate::proto::{self, EndRoom, Kick, signal::Payload};
 use crate::protocol::encode;
 use crate::request_error::RequestError;
 use std::collections::BTreeSet;
@@ -166,15 +166,6 @@ impl Rooms {
 /// Checks that a peer is an administrator of its room.
 pub(super) fn check_admin(state: &State, peer: PeerId) -> Result<(), RequestError> {
     permitted(state.peers.get(&peer).ok_or_else(not_joined)?.permissions.admin, "admin")
-}
-
-/// Another peer of the same room, also a hidden one.
-pub(super) fn others_peer(state: &State, peer: PeerId, id: &str) -> Result<PeerId, RequestError> {
-    let room = &state.peers.get(&peer).ok_or_else(not_joined)?.room;
-    let found = parse_id(id).map(PeerId).filter(|found| *found != peer);
-    found.filter(|found| state.peers.get(found).is_some_and(|other| other.room == *room)).ok_or_else(|| {
-        RequestError::new(ErrorCode::NoSuchPeer, "no other peer with this id is in the room (any more)")
-    })
 }
 
 /// The reason for the client, or the default.

@@ -130,3 +130,21 @@ pub(super) fn wrong_answer(event: &Event) -> RequestError {
         "unexpected response type from the media engine; see the server's log",
     )
 }
+
+/// Other peers of the same room; `NO_SUCH_PEER` if a peer is not one.
+pub(super) fn others_peer_ids(
+    state: &State,
+    peer: PeerId,
+    ids: &[String],
+) -> Result<Vec<PeerId>, RequestError> {
+    ids.iter().map(|id| others_peer(state, peer, id)).collect()
+}
+
+/// Another peer of the same room, also a hidden one.
+pub(super) fn others_peer(state: &State, peer: PeerId, id: &str) -> Result<PeerId, RequestError> {
+    let room = &state.peers.get(&peer).ok_or_else(not_joined)?.room;
+    let found = parse_id(id).map(PeerId).filter(|found| *found != peer);
+    found.filter(|found| state.peers.get(found).is_some_and(|other| other.room == *room)).ok_or_else(|| {
+        RequestError::new(ErrorCode::NoSuchPeer, "no other peer with this id is in the room (any more)")
+    })
+}

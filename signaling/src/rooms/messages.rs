@@ -1,8 +1,7 @@
 //! Messages of the application from peer to peer: chat, reactions, keys of the encryption.
 
 use super::Rooms;
-use super::kick::others_peer;
-use super::lookup::{not_joined, permitted};
+use super::lookup::{not_joined, others_peer, permitted};
 use super::state::{PeerId, State};
 use crate::limits;
 use crate::proto::{ErrorCode, PeerMessage, SendMessage, signal::Payload};

@@ -8,6 +8,7 @@ pub mod app_data;
 mod audit;
 mod backups;
 mod consumers;
+mod data;
 mod engine_events;
 mod events;
 mod hints;
@@ -398,6 +399,14 @@ impl Rooms {
             Request::Leave if self.stop_waiting(connection) => {}
             Request::SetPresence(set) => self.set_presence(peer()?, &set)?,
             Request::SendMessage(send) => self.send_message(peer()?, send)?,
+            Request::ProduceData(produce) => return self.produce_data(peer()?, produce).await,
+            Request::ConsumeData(consume) => return self.consume_data(peer()?, consume).await,
+            Request::CloseDataProducer(close) => {
+                self.close_data_producer(peer()?, &close.data_producer_id)?
+            }
+            Request::CloseDataConsumer(close) => {
+                self.close_data_consumer(peer()?, &close.data_consumer_id)?
+            }
             Request::EndRoom(end) => self.end_room(peer()?, &end)?,
             Request::Leave => self.leave(peer()?),
         }

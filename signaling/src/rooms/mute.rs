@@ -4,8 +4,8 @@
 //! end of a mute does not resume what the client had paused.
 
 use super::Rooms;
-use super::kick::{check_admin, others_peer};
-use super::lookup::{gone, others_producer};
+use super::kick::check_admin;
+use super::lookup::{gone, others_peer, others_producer};
 use super::restrictions::{Kinds, Mute, UserHash};
 use super::room_key::RoomKey;
 use super::state::{PeerId, Room, State};

@@ -1,6 +1,9 @@
 //! Objects of a media node, whatever their kind.
 
-use control::{Closed, Command, ConsumerId, Event, ProducerId, RouterId, SnapshotItem, TransportId};
+use control::{
+    Closed, Command, ConsumerId, DataConsumerId, DataProducerId, Event, ProducerId, RouterId, SnapshotItem,
+    TransportId,
+};
 
 /// An object by its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -9,6 +12,8 @@ pub(super) enum Object {
     Transport(TransportId),
     Producer(ProducerId),
     Consumer(ConsumerId),
+    DataProducer(DataProducerId),
+    DataConsumer(DataConsumerId),
 }
 
 impl Object {
@@ -19,6 +24,8 @@ impl Object {
             Self::Transport(transport) => Command::CloseTransport { transport },
             Self::Producer(producer) => Command::CloseProducer { producer },
             Self::Consumer(consumer) => Command::CloseConsumer { consumer },
+            Self::DataProducer(producer) => Command::CloseDataProducer { producer },
+            Self::DataConsumer(consumer) => Command::CloseDataConsumer { consumer },
         }
     }
 
@@ -29,6 +36,8 @@ impl Object {
             Self::Transport(transport) => Event::TransportClosed { transport, closed },
             Self::Producer(producer) => Event::ProducerClosed { producer, closed },
             Self::Consumer(consumer) => Event::ConsumerClosed { consumer, closed },
+            Self::DataProducer(producer) => Event::DataProducerClosed { producer, closed },
+            Self::DataConsumer(consumer) => Event::DataConsumerClosed { consumer, closed },
         }
     }
 
@@ -39,6 +48,8 @@ impl Object {
             Self::Transport(_) => "transport",
             Self::Producer(_) => "producer",
             Self::Consumer(_) => "consumer",
+            Self::DataProducer(_) => "data producer",
+            Self::DataConsumer(_) => "data consumer",
         }
     }
 }
@@ -52,6 +63,8 @@ impl From<&SnapshotItem> for Object {
             | SnapshotItem::Pipe { transport, .. } => Self::Transport(*transport),
             SnapshotItem::Producer { producer, .. } => Self::Producer(*producer),
             SnapshotItem::Consumer { consumer, .. } => Self::Consumer(*consumer),
+            SnapshotItem::DataProducer { producer, .. } => Self::DataProducer(*producer),
+            SnapshotItem::DataConsumer { consumer, .. } => Self::DataConsumer(*consumer),
         }
     }
 }

@@ -123,6 +123,12 @@ impl Rooms {
             SnapshotItem::Consumer { consumer, transport, producer, app_data, .. } => {
                 self.state().adopt_consumer(consumer, transport, producer, &app_data)
             }
+            SnapshotItem::DataProducer { producer, transport, app_data } => {
+                self.state().adopt_data_producer(producer, transport, &app_data)
+            }
+            SnapshotItem::DataConsumer { consumer, transport, producer, app_data } => {
+                self.state().adopt_data_consumer(consumer, transport, producer, &app_data)
+            }
         }
     }
 
@@ -287,6 +293,8 @@ impl Rooms {
             Object::Transport(id) => state.transports.contains_key(id),
             Object::Producer(id) => state.producers.contains_key(id),
             Object::Consumer(id) => state.consumers.contains_key(id),
+            Object::DataProducer(id) => state.data_producers.contains_key(id),
+            Object::DataConsumer(id) => state.data_consumers.contains_key(id),
         };
         for object in items.iter().map(Object::from).filter(|object| !is_known(object)) {
             self.node.tell(worker, object.close_command());
@@ -373,11 +381,17 @@ impl State {
             self.producers.iter().filter(|(_, of)| is_here(&of.transport) && is_older(of.created_by));
         let consumers =
             self.consumers.iter().filter(|(_, of)| is_here(&of.transport) && is_older(of.created_by));
+        let data_producers =
+            self.data_producers.iter().filter(|(_, of)| is_here(&of.transport) && is_older(of.created_by));
+        let data_consumers =
+            self.data_consumers.iter().filter(|(_, of)| is_here(&of.transport) && is_older(of.created_by));
         let expected = self.rooms.values().filter_map(router);
         let expected = expected
             .chain(transports.map(|(id, _)| Object::Transport(*id)))
             .chain(producers.map(|(id, _)| Object::Producer(*id)))
-            .chain(consumers.map(|(id, _)| Object::Consumer(*id)));
+            .chain(consumers.map(|(id, _)| Object::Consumer(*id)))
+            .chain(data_producers.map(|(id, _)| Object::DataProducer(*id)))
+            .chain(data_consumers.map(|(id, _)| Object::DataConsumer(*id)));
         expected.filter(|object| !objects.contains(object)).collect()
     }
 }

@@ -95,6 +95,7 @@ impl State {
             let notification = Payload::ProducerClosed(proto::ProducerClosed { peer_id, producer_id });
             closed.extend(worker.map(|at| (at, Command::CloseProducer { producer }, notification)));
         }
+        closed.extend(self.take_forbidden_data(id, &permissions));
         let consumers: Vec<_> = self.consumers_of(id).collect();
         for consumer in consumers.into_iter().filter(|_| !permissions.can_subscribe) {
             let Some(removed) = self.remove_consumer(consumer) else { continue };

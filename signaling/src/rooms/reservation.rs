@@ -6,10 +6,12 @@
 use super::Rooms;
 use super::lookup::gone;
 use super::object::Object;
-use super::state::{Consumer, Producer, State, Transport};
+use super::state::{Consumer, DataConsumer, DataProducer, Producer, State, Transport};
 use crate::media_node::Worker;
 use crate::request_error::RequestError;
-use control::{Command, ConsumerId, Event, ProducerId, RequestId, TransportId};
+use control::{
+    Command, ConsumerId, DataConsumerId, DataProducerId, Event, ProducerId, RequestId, TransportId,
+};
 
 /// An entry in the tables for an object that its worker has not confirmed yet.
 ///
@@ -61,6 +63,30 @@ impl<'a> Reservation<'a> {
         Self::new(rooms, worker, Entry::Consumer(id))
     }
 
+    /// Enters a data producer of a transport on `worker`.
+    pub(super) fn data_producer(
+        rooms: &'a Rooms,
+        state: &mut State,
+        worker: Worker,
+        id: DataProducerId,
+        producer: DataProducer,
+    ) -> Self {
+        state.data_producers.insert(id, producer);
+        Self::new(rooms, worker, Entry::DataProducer(id))
+    }
+
+    /// Enters a data consumer of a transport on `worker`.
+    pub(super) fn data_consumer(
+        rooms: &'a Rooms,
+        state: &mut State,
+        worker: Worker,
+        id: DataConsumerId,
+        consumer: DataConsumer,
+    ) -> Self {
+        state.data_consumers.insert(id, consumer);
+        Self::new(rooms, worker, Entry::DataConsumer(id))
+    }
+
     fn new(rooms: &'a Rooms, worker: Worker, entry: Entry) -> Self {
         Self { rooms, worker, entry, may_exist: false, is_committed: false }
     }
@@ -109,6 +135,8 @@ enum Entry {
     Transport(TransportId),
     Producer(ProducerId),
     Consumer(ConsumerId),
+    DataProducer(DataProducerId),
+    DataConsumer(DataConsumerId),
 }
 
 impl Entry {
@@ -117,6 +145,8 @@ impl Entry {
             Self::Transport(id) => Object::Transport(id),
             Self::Producer(id) => Object::Producer(id),
             Self::Consumer(id) => Object::Consumer(id),
+            Self::DataProducer(id) => Object::DataProducer(id),
+            Self::DataConsumer(id) => Object::DataConsumer(id),
         }
     }
 
@@ -125,6 +155,8 @@ impl Entry {
             Self::Transport(id) => &mut state.transports.get_mut(&id)?.created_by,
             Self::Producer(id) => &mut state.producers.get_mut(&id)?.created_by,
             Self::Consumer(id) => &mut state.consumers.get_mut(&id)?.created_by,
+            Self::DataProducer(id) => &mut state.data_producers.get_mut(&id)?.created_by,
+            Self::DataConsumer(id) => &mut state.data_consumers.get_mut(&id)?.created_by,
         })
     }
 
@@ -133,6 +165,8 @@ impl Entry {
             Self::Transport(id) => _ = state.remove_transport(id),
             Self::Producer(id) => _ = state.remove_producer(id),
             Self::Consumer(id) => _ = state.remove_consumer(id),
+            Self::DataProducer(id) => _ = state.remove_data_producer(id),
+            Self::DataConsumer(id) => _ = state.data_consumers.remove(&id),
         }
     }
 }

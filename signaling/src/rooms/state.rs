@@ -3,6 +3,7 @@
 //! All of it is guarded by one lock, and nothing here waits: a message to a client is put into its outbox.
 //! The commands for the media node are the caller's task.
 
+use super::app_data::DataProducerRecord;
 use super::negotiator::Negotiator;
 use super::notification_log::NotificationLog;
 use super::observer::Observer;
@@ -23,8 +24,8 @@ use crate::request_error::RequestError;
 use crate::token_bucket::TokenBucket;
 use bytes::Bytes;
 use control::{
-    Codec, ConsumerId, DtlsState, IceState, Kind, Layers, ProducerId, RequestId, RouterId, SnapshotItem,
-    TransportId, TransportState,
+    Codec, ConsumerId, DataConsumerId, DataProducerId, DtlsState, IceState, Kind, Layers, ProducerId,
+    RequestId, RouterId, SnapshotItem, TransportId, TransportState,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -54,6 +55,8 @@ pub(super) struct State {
     pub(super) transports: HashMap<TransportId, Transport>,
     pub(super) producers: HashMap<ProducerId, Producer>,
     pub(super) consumers: HashMap<ConsumerId, Consumer>,
+    pub(super) data_producers: HashMap<DataProducerId, DataProducer>,
+    pub(super) data_consumers: HashMap<DataConsumerId, DataConsumer>,
     /// Copies: producers that can be consumed on workers other than their own.
     pub(super) piped: BTreeSet<(ProducerId, Worker)>,
     /// Number of transitions of sessions, by the event that caused them.
@@ -181,6 +184,25 @@ pub(super) struct Peer {
     pub(super) negotiator: Option<Arc<Negotiator>>,
 }
 
+/// A data producer.
+#[derive(Clone, Debug)]
+pub(super) struct DataProducer {
+    pub(super) peer: PeerId,
+    pub(super) transport: TransportId,
+    pub(super) record: DataProducerRecord,
+    pub(super) created_by: Option<RequestId>,
+}
+
+/// A data consumer.
+#[derive(Clone, Debug)]
+pub(super) struct DataConsumer {
+    pub(super) peer: PeerId,
+    pub(super) transport: TransportId,
+    pub(super) producer: DataProducerId,
+    pub(super) stream: u16,
+    pub(super) created_by: Option<RequestId>,
+}
+
 /// What a client does on a transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
@@ -209,6 +231,8 @@ pub(super) struct Transport {
     /// Whether media can flow.
     pub(super) is_connected: bool,
     pub(super) next_mid: u32,
+    /// The stream of the next data consumer.
+    pub(super) next_stream: u16,
     pub(super) ssrcs: HashSet<u32>,
     pub(super) producers: BTreeSet<ProducerId>,
     pub(super) consumers: BTreeSet<ConsumerId>,
@@ -295,6 +319,7 @@ impl Transport {
             is_plain,
             is_connected: false,
             next_mid: 0,
+            next_stream: 0,
             ssrcs: HashSet::new(),
             producers: BTreeSet::new(),
             consumers: BTreeSet::new(),
@@ -414,6 +439,7 @@ impl State {
             metadata: peer.metadata.clone(),
             presence,
             presence_since_ms,
+            data_producers: self.data_producers_for_all(id),
         })
     }
 
@@ -512,6 +538,7 @@ impl State {
         for consumer in &transport.consumers {
             self.remove_consumer(*consumer);
         }
+        self.remove_data_of(id);
         self.follow_path(transport.peer);
         Some(transport)
     }

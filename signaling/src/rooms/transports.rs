@@ -12,7 +12,8 @@ use crate::limits;
 use crate::media_node::Worker;
 use crate::ortc::dtls;
 use crate::proto::{
-    ConnectTransport, CreateTransport, IceRestarted, RestartIce, TransportCreated, signal::Payload,
+    ConnectTransport, CreateTransport, IceRestarted, RestartIce, SctpParameters, TransportCreated,
+    signal::Payload,
 };
 use crate::request_error::RequestError;
 use control::{AppData, Command, Event, ProducerId, TransportId};
@@ -44,6 +45,7 @@ impl Rooms {
             ice_candidates: dtls::candidates(&candidates),
             dtls_parameters: Some(dtls::parameters(&fingerprint)),
             ice_servers,
+            sctp_parameters: Some(sctp_parameters()),
         }))
     }
 
@@ -177,4 +179,10 @@ pub(super) fn update(state: &State, transport: TransportId) -> Option<(Worker, C
     // What administrators decided counts more than the negotiation, if there is no room for both.
     let app_data = packed(of.sdp.clone()).or_else(|| packed(None))?;
     Some((of.worker, Command::SetAppData { transport, app_data }))
+}
+
+/// What the engine offers (RFC 8841).
+fn sctp_parameters() -> SctpParameters {
+    let streams = u32::from(limits::DATA_STREAMS_MAX);
+    SctpParameters { port: 5000, os: streams, mis: streams, max_message_size: limits::DATA_MESSAGE_LEN_MAX }
 }

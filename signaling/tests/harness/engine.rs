@@ -2,9 +2,10 @@
 
 use super::LIMIT;
 use control::{
-    AppData, Candidate, Closed, Command, ConsumerId, ConsumerStats, DtlsState, Event, IceParameters,
-    IceState, Kind, ProducerId, ProducerStats, Refusal, Request, RouterId, SnapshotItem, SrtpKey,
-    SrtpParameters, StatsItem, StatsOf, StreamStats, Text, TransportId, TransportState, TransportStats,
+    AppData, Candidate, Closed, Command, ConsumeData, ConsumerId, ConsumerStats, DataConsumerId,
+    DataProducerId, DtlsState, Event, IceParameters, IceState, Kind, ProduceData, ProducerId, ProducerStats,
+    Refusal, Request, RouterId, SnapshotItem, SrtpKey, SrtpParameters, StatsItem, StatsOf, StreamStats, Text,
+    TransportId, TransportState, TransportStats,
 };
 use shm::{Listener, ListenerEvent, Versions, WorkerEnd};
 use std::collections::{BTreeMap, BTreeSet};
@@ -240,6 +241,8 @@ struct Worker {
     pipes: BTreeSet<TransportId>,
     producers: BTreeMap<ProducerId, (TransportId, Kind, bool, AppData)>,
     consumers: BTreeMap<ConsumerId, (TransportId, ProducerId, bool, AppData)>,
+    data_producers: BTreeMap<DataProducerId, ProduceData>,
+    data_consumers: BTreeMap<DataConsumerId, ConsumeData>,
 }
 
 impl Worker {
@@ -358,6 +361,23 @@ impl Worker {
             Command::ConnectPlainTransport(connect) => {
                 _ = self.plain.get(&connect.transport).ok_or("no such transport")?
             }
+            Command::ProduceData(produce) => {
+                self.transports.get(&produce.transport).ok_or("no such transport")?;
+                self.data_producers.insert(produce.producer, produce);
+            }
+            Command::CloseDataProducer { producer } => {
+                self.data_producers.get(&producer).ok_or("no such data producer")?;
+                self.close_data_producer(producer, Closed::Requested);
+            }
+            Command::ConsumeData(consume) => {
+                self.transports.get(&consume.transport).ok_or("no such transport")?;
+                self.data_producers.get(&consume.producer).ok_or("no such data producer")?;
+                self.data_consumers.insert(consume.consumer, consume);
+            }
+            Command::CloseDataConsumer { consumer } => {
+                self.data_consumers.remove(&consumer).ok_or("no such data consumer")?;
+                self.events.push(Event::DataConsumerClosed { consumer, closed: Closed::Requested });
+            }
             // For tests of the engine itself.
             Command::InjectPanic { .. } => {}
             Command::CreatePipe(create) => {
@@ -389,7 +409,24 @@ impl Worker {
             self.consumers.remove(&consumer);
             self.events.push(Event::ConsumerClosed { consumer, closed });
         }
+        let data_producers: Vec<_> = self.data_producers.values().cloned().collect();
+        for produce in data_producers.into_iter().filter(|produce| produce.transport == transport) {
+            self.close_data_producer(produce.producer, closed);
+        }
+        let of_transport = self.data_consumers.extract_if(.., |_, entry| entry.transport == transport);
+        for (consumer, _) in of_transport {
+            self.events.push(Event::DataConsumerClosed { consumer, closed });
+        }
         self.events.push(Event::TransportClosed { transport, closed });
+    }
+
+    fn close_data_producer(&mut self, producer: DataProducerId, closed: Closed) {
+        self.data_producers.remove(&producer);
+        let of_producer = self.data_consumers.extract_if(.., |_, entry| entry.producer == producer);
+        for (consumer, _) in of_producer {
+            self.events.push(Event::DataConsumerClosed { consumer, closed });
+        }
+        self.events.push(Event::DataProducerClosed { producer, closed });
     }
 
     fn close_producer(&mut self, producer: ProducerId, closed: Closed) {
@@ -518,7 +555,19 @@ impl Worker {
                 app_data: app_data.clone(),
             }
         });
+        let data_producers = self.data_producers.values().map(|produce| SnapshotItem::DataProducer {
+            producer: produce.producer,
+            transport: produce.transport,
+            app_data: produce.app_data.clone(),
+        });
+        let data_consumers = self.data_consumers.values().map(|consume| SnapshotItem::DataConsumer {
+            consumer: consume.consumer,
+            transport: consume.transport,
+            producer: consume.producer,
+            app_data: consume.app_data.clone(),
+        });
         let items = routers.chain(transports).chain(producers).chain(consumers);
+        let items = items.chain(data_producers).chain(data_consumers);
         self.events.extend(items.map(|item| Event::Snapshot { request, item }));
         self.events.push(Event::SnapshotEnd { request });
     }

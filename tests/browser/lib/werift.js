@@ -35,10 +35,19 @@ async function exchange(peer, url, onPacket = () => undefined) {
   return new URL(response.headers.get('Location'), url);
 }
 
-async function end(peer, session) {
-  const { status } = await fetch(session, { method: 'DELETE' });
-  await peer.close();
-  return status;
+/** Returns a function that ends the session and returns the status of the answer, also when it is called again. */
+function ending(peer, session, release = () => undefined) {
+  let ended;
+  const end = async () => {
+    release();
+    const { status } = await fetch(session, { method: 'DELETE' });
+    await peer.close();
+    return status;
+  };
+  return () => {
+    ended ??= end();
+    return ended;
+  };
 }
 
 /** A port of loopback whose packets a track sends. */
@@ -87,11 +96,10 @@ export async function publish(url) {
   ]);
   return {
     picture: PICTURE,
-    stop: async () => {
+    stop: ending(peer, session, () => {
       ffmpeg.kill('SIGKILL');
       for (const socket of sockets) socket.close();
-      return end(peer, session);
-    },
+    }),
   };
 }
 
@@ -154,7 +162,7 @@ export async function play(url) {
       return received.audio;
     },
     decode: () => decode(ivf.file),
-    stop: () => end(peer, session),
+    stop: ending(peer, session),
   };
 }
 

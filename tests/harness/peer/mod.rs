@@ -1,6 +1,7 @@
 //! A synthetic peer, like a browser, as a [`Machine`]. A test controls it by methods, through the
 //! [`World`](crate::World).
 
+mod channels;
 mod ice;
 mod payload;
 pub mod rtcp;
@@ -9,6 +10,7 @@ pub mod sink;
 pub mod source;
 pub mod view;
 
+pub use channels::{Channels, Received};
 pub use ice::Agent;
 pub use payload::{Payload, Stamp};
 pub use secure::Secure;
@@ -74,6 +76,7 @@ pub struct Peer {
     rng: Rng,
     agent: Agent,
     secure: Option<Secure>,
+    channels: Channels,
     /// When media could flow.
     connected_at: Option<Instant>,
     sources: Vec<(ProducerId, Source)>,
@@ -104,12 +107,15 @@ impl Peer {
     /// A peer that starts checks at `now`.
     pub fn new(now: Instant, introduction: Introduction, mut rng: Rng) -> Self {
         let Introduction { dtls, certificate, fingerprint, is_dtls_server, .. } = &introduction;
+        // Not forked from it: the other randomness stays as it is without channels.
+        let channels = rng.clone().fork();
         let server =
             is_dtls_server.then(|| Secure::new(Endpoint::server(dtls, certificate, *fingerprint, now)));
         Self {
             agent: Agent::new(now, &introduction.ice, rng.fork()),
             introduction,
             secure: server,
+            channels: Channels::new(channels),
             connected_at: None,
             sources: Vec::new(),
             layered: Vec::new(),
@@ -139,6 +145,16 @@ impl Peer {
     /// Its ICE agent, to change it.
     pub fn agent_mut(&mut self) -> &mut Agent {
         &mut self.agent
+    }
+
+    /// Its data channels.
+    pub fn channels(&self) -> &Channels {
+        &self.channels
+    }
+
+    /// Its data channels, to change them.
+    pub fn channels_mut(&mut self) -> &mut Channels {
+        &mut self.channels
     }
 
     /// When media could first flow.
@@ -288,7 +304,10 @@ impl Peer {
 
     fn drive_dtls(&mut self, now: Instant, tx: &mut impl Tx) {
         let Some(secure) = &mut self.secure else { return };
-        for datagram in secure.drain() {
+        let mut datagrams = secure.drain();
+        self.channels.drive(now, secure, self.introduction.is_dtls_server);
+        datagrams.append(&mut secure.drain());
+        for datagram in datagrams {
             self.write(&datagram, tx);
         }
         if self.connected_at.is_none() && self.is_secure() {
@@ -587,7 +606,8 @@ impl Machine for Peer {
 
     fn next_timeout(&self) -> Option<Instant> {
         let secure = self.secure.as_ref();
-        let base = [self.agent.next_timeout(), secure.and_then(Secure::next_timeout)];
+        let channels = self.channels.next_timeout().filter(|_| self.is_secure());
+        let base = [self.agent.next_timeout(), secure.and_then(Secure::next_timeout), channels];
         let frames = self.sources.iter().filter_map(|(_, source)| source.next_timeout());
         let layered = self.layered.iter().filter_map(|(_, source)| source.next_timeout());
         let media =

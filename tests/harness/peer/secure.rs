@@ -12,6 +12,10 @@ pub struct Secure {
     endpoint: Endpoint,
     timeout: Option<Instant>,
     contexts: Option<Contexts>,
+    /// Data that has arrived and is not taken.
+    records: Vec<Vec<u8>>,
+    /// Datagrams that are not taken.
+    datagrams: Vec<Vec<u8>>,
     buffer: Vec<u8>,
 }
 
@@ -24,7 +28,14 @@ struct Contexts {
 impl Secure {
     /// With `endpoint`, of either role.
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, timeout: None, contexts: None, buffer: Vec::new() }
+        Self {
+            endpoint,
+            timeout: None,
+            contexts: None,
+            records: Vec::new(),
+            datagrams: Vec::new(),
+            buffer: Vec::new(),
+        }
     }
 
     /// Whether the handshake is done.
@@ -62,14 +73,26 @@ impl Secure {
         let _ = self.endpoint.close(now);
     }
 
-    /// The datagrams of the handshake to send.
+    /// Data of the peer.
+    pub fn take_records(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.records)
+    }
+
+    /// Encrypts data. The datagram is among those of the next [`drain`](Self::drain).
+    pub fn send(&mut self, now: Instant, record: &[u8]) {
+        self.endpoint.send(now, record).expect("connected, and drained after each record");
+        self.datagrams = self.drain();
+    }
+
+    /// The datagrams to send.
     pub fn drain(&mut self) -> Vec<Vec<u8>> {
-        let mut datagrams = Vec::new();
+        let mut datagrams = std::mem::take(&mut self.datagrams);
         loop {
             match self.endpoint.poll(&mut self.buffer) {
                 Output::Datagram(bytes) => datagrams.push(bytes.to_vec()),
                 Output::Connected(connected) => self.contexts = Some(Contexts::new(&connected)),
-                Output::ApplicationData(_) | Output::Closed => {}
+                Output::ApplicationData(record) => self.records.push(record.to_vec()),
+                Output::Closed => {}
                 Output::Timeout(at) => {
                     self.timeout = Some(at);
                     return datagrams;

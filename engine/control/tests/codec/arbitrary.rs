@@ -2,9 +2,10 @@
 
 use control::{
     AppData, AudioObserver, Candidate, Closed, Codec, CodecParameters, Command, ConnectPlainTransport,
-    Consume, ConsumerId, ConsumerStats, ContentHint, CreatePipe, CreatePlainTransport, CreateTransport,
-    DtlsRole, DtlsState, Encoding, Event, Extension, ExtensionKind, IceParameters, IceState, IpFamily, Kind,
-    LayerStats, Layers, PeerFingerprint, PlayoutDelay, Produce, ProducerId, ProducerStats, Refusal, Request,
+    Consume, ConsumeData, ConsumerId, ConsumerStats, ContentHint, CreatePipe, CreatePlainTransport,
+    CreateTransport, DataChannel, DataConsumerId, DataProducerId, DataReliability, DtlsRole, DtlsState,
+    Encoding, Event, Extension, ExtensionKind, IceParameters, IceState, IpFamily, Kind, LayerStats, Layers,
+    PeerFingerprint, PlayoutDelay, Produce, ProduceData, ProducerId, ProducerStats, Refusal, Request,
     RequestId, RouterId, Scored, SnapshotItem, SrtpKey, SrtpParameters, SrtpProfile, Stage, StatsItem,
     StatsOf, StreamStats, Text, TransportId, TransportState, TransportStats, Volume, limits,
 };
@@ -80,10 +81,56 @@ pub fn command() -> impl Strategy<Value = Command> {
         2 => produce().prop_map(Command::Produce),
         2 => consume().prop_map(Command::Consume),
         1 => Just(Command::Snapshot),
+        1 => produce_data().prop_map(Command::ProduceData),
+        1 => consume_data().prop_map(Command::ConsumeData),
+        1 => any::<u64>().prop_map(|id| Command::CloseDataProducer { producer: DataProducerId(id) }),
+        1 => any::<u64>().prop_map(|id| Command::CloseDataConsumer { consumer: DataConsumerId(id) }),
         1 => (any::<u64>().prop_map(RouterId), of(observer()))
             .prop_map(|(router, observer)| Command::ObserveAudio { router, observer }),
         1 => stats_of().prop_map(|of| Command::Stats { of }),
     ]
+}
+
+fn produce_data() -> impl Strategy<Value = ProduceData> {
+    (transport(), any::<u64>(), any::<u16>(), data_channel(), app_data()).prop_map(
+        |(transport, id, stream, channel, app_data)| ProduceData {
+            transport,
+            producer: DataProducerId(id),
+            stream,
+            channel,
+            app_data,
+        },
+    )
+}
+
+fn consume_data() -> impl Strategy<Value = ConsumeData> {
+    (transport(), any::<(u64, u64)>(), any::<u16>(), data_channel(), app_data()).prop_map(
+        |(transport, (producer, consumer), stream, channel, app_data)| ConsumeData {
+            transport,
+            producer: DataProducerId(producer),
+            consumer: DataConsumerId(consumer),
+            stream,
+            channel,
+            app_data,
+        },
+    )
+}
+
+fn data_channel() -> impl Strategy<Value = DataChannel> {
+    let reliability = prop_oneof![
+        Just(DataReliability::Reliable),
+        any::<u32>().prop_map(|max| DataReliability::Retransmissions { max }),
+        any::<u32>().prop_map(|ms| DataReliability::Lifetime { ms }),
+    ];
+    (text(), text(), any::<bool>(), reliability, any::<u16>()).prop_map(
+        |(label, protocol, is_unordered, reliability, priority)| DataChannel {
+            label,
+            protocol,
+            is_unordered,
+            reliability,
+            priority,
+        },
+    )
 }
 
 fn peer_fingerprint() -> impl Strategy<Value = PeerFingerprint> {
@@ -109,6 +156,8 @@ pub fn event() -> impl Strategy<Value = Event> {
             Just(Event::TransportClosed { transport: TransportId(id), closed }),
             Just(Event::ProducerClosed { producer: ProducerId(id), closed }),
             Just(Event::ConsumerClosed { consumer: ConsumerId(id), closed }),
+            Just(Event::DataProducerClosed { producer: DataProducerId(id), closed }),
+            Just(Event::DataConsumerClosed { consumer: DataConsumerId(id), closed }),
         ]
     });
     prop_oneof![
@@ -183,6 +232,17 @@ fn snapshot_item() -> impl Strategy<Value = SnapshotItem> {
                     app_data: app_data.clone(),
                 }),
                 Just(SnapshotItem::Pipe { transport: TransportId(id), router: RouterId(parent) }),
+                Just(SnapshotItem::DataProducer {
+                    producer: DataProducerId(id),
+                    transport,
+                    app_data: app_data.clone(),
+                }),
+                Just(SnapshotItem::DataConsumer {
+                    consumer: DataConsumerId(id),
+                    transport,
+                    producer: DataProducerId(other),
+                    app_data: app_data.clone(),
+                }),
             ]
         },
     )

@@ -2,6 +2,7 @@
 
 pub mod consumer;
 pub mod counts;
+pub mod data_consumer;
 pub mod layer_budget;
 pub mod rewrite;
 pub mod selector;

@@ -6,6 +6,7 @@
 use crate::base::slots::{Slot, Slots};
 use crate::objects::Objects;
 use crate::objects::plain_sockets::SocketSlot;
+use crate::transport::data::Use;
 use crate::transport::ice::Ufrag;
 use crate::transport::{Link, Transport};
 use control::{Counter, Counters};
@@ -25,6 +26,7 @@ impl Objects {
         self.check_transports()?;
         self.check_producers()?;
         self.check_consumers()?;
+        self.check_data()?;
         self.check_addresses()
     }
 
@@ -32,7 +34,11 @@ impl Objects {
         check_table("router", &self.router_ids, &self.routers, |router| router.id)?;
         check_table("transport", &self.transport_ids, &self.transports, |transport| transport.id)?;
         check_table("producer", &self.producer_ids, &self.producers, |producer| producer.spec.producer)?;
-        check_table("consumer", &self.consumer_ids, &self.consumers, |consumer| consumer.spec.consumer)
+        check_table("consumer", &self.consumer_ids, &self.consumers, |consumer| consumer.spec.consumer)?;
+        check_table("data producer", &self.data_producer_ids, &self.data_producers, |data| {
+            data.spec.producer
+        })?;
+        check_table("data consumer", &self.data_consumer_ids, &self.data_consumers, |data| data.spec.consumer)
     }
 
     fn check_counts(&self, counters: &Counters) -> Checked {
@@ -41,6 +47,8 @@ impl Objects {
             (Counter::Transports, self.transports.len()),
             (Counter::Producers, self.producers.len()),
             (Counter::Consumers, self.consumers.len()),
+            (Counter::DataProducers, self.data_producers.len()),
+            (Counter::DataConsumers, self.data_consumers.len()),
         ] {
             let counted = counters.value(counter);
             expect(counted == len as u64, || {
@@ -127,6 +135,38 @@ impl Objects {
         expect(listed == self.consumers.len(), || format!("producers list {listed} consumers"))?;
         let listed: usize = self.transports.iter().map(|(_, transport)| transport.consumers.len()).sum();
         expect(listed == self.consumers.len(), || format!("transports list {listed} consumers"))
+    }
+
+    fn check_data(&self) -> Checked {
+        for (_, transport) in self.transports.iter() {
+            let id = transport.id;
+            for (stream, by) in transport.data.iter().flat_map(|data| &data.uses) {
+                let (of, spec) = match by {
+                    Use::Producer(slot) => {
+                        self.data_producers.find(*slot).map(|found| (found.transport, found.spec.stream))
+                    }
+                    Use::Consumer(slot) => {
+                        self.data_consumers.find(*slot).map(|found| (found.transport, found.spec.stream))
+                    }
+                }
+                .unzip();
+                let is_own = (of, spec) == (Some(transport.slot), Some(stream.0));
+                expect(is_own, || format!("stream {stream:?} of transport {id} belongs to another channel"))?;
+            }
+        }
+        let used: usize =
+            self.transports.iter().filter_map(|(_, found)| Some(found.data.as_ref()?.uses.len())).sum();
+        let channels = self.data_producers.len() + self.data_consumers.len();
+        expect(used == channels, || format!("{channels} data channels have {used} streams"))?;
+        for (slot, producer) in self.data_producers.iter() {
+            for consumer in &producer.consumers {
+                let of = self.data_consumers.find(*consumer).map(|consumer| consumer.producer);
+                let id = producer.spec.producer;
+                expect(of == Some(slot), || format!("data producer {id} lists a consumer of another"))?;
+            }
+        }
+        let listed: usize = self.data_producers.iter().map(|(_, producer)| producer.consumers.len()).sum();
+        expect(listed == self.data_consumers.len(), || format!("data producers list {listed} consumers"))
     }
 
     fn check_addresses(&self) -> Checked {

@@ -7,13 +7,15 @@ pub mod router;
 
 use crate::base::slots::{Slot, Slots};
 use crate::egress::consumer::Consumer;
+use crate::egress::data_consumer::DataConsumer;
+use crate::ingress::data_producer::DataProducer;
 use crate::ingress::producer::Producer;
 use crate::objects::plain_sockets::PlainSockets;
 use crate::objects::router::Router;
 use crate::transport::ice::Ufrag;
 use crate::transport::sources::SsrcMeaning;
 use crate::transport::{Link, Transport, WebRtc};
-use control::{ConsumerId, Produce, ProducerId, RouterId, TransportId};
+use control::{ConsumerId, DataConsumerId, DataProducerId, Produce, ProducerId, RouterId, TransportId};
 use machine::{Path, Rng, WorkerId};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -33,6 +35,10 @@ pub struct Objects {
     pub producers: Slots<Producer>,
     /// Consumers.
     pub consumers: Slots<Consumer>,
+    /// Data producers.
+    pub data_producers: Slots<DataProducer>,
+    /// Data consumers.
+    pub data_consumers: Slots<DataConsumer>,
     /// Routers by their ids.
     pub router_ids: Table<RouterId, Slot>,
     /// Transports by their ids.
@@ -41,6 +47,10 @@ pub struct Objects {
     pub producer_ids: Table<ProducerId, Slot>,
     /// Consumers by their ids.
     pub consumer_ids: Table<ConsumerId, Slot>,
+    /// Data producers by their ids.
+    pub data_producer_ids: Table<DataProducerId, Slot>,
+    /// Data consumers by their ids.
+    pub data_consumer_ids: Table<DataConsumerId, Slot>,
     /// Transports by the addresses of their valid ICE pairs.
     pub by_path: Table<Path, Slot>,
     /// Transports by their ICE username fragments.
@@ -57,6 +67,8 @@ impl Objects {
             transports: self.transports.successor(),
             producers: self.producers.successor(),
             consumers: self.consumers.successor(),
+            data_producers: self.data_producers.successor(),
+            data_consumers: self.data_consumers.successor(),
             ..Self::default()
         }
     }
@@ -134,6 +146,51 @@ impl Objects {
         slot
     }
 
+    /// Adds a data producer, whose stream is open.
+    pub fn insert_data_producer(&mut self, producer: DataProducer) -> Slot {
+        let id = producer.spec.producer;
+        let slot = self.data_producers.insert_with(|_| producer);
+        self.data_producer_ids.insert(id, slot);
+        slot
+    }
+
+    /// Adds a data consumer, whose stream is open, to its producer.
+    pub fn insert_data_consumer(&mut self, consumer: DataConsumer) -> Slot {
+        let (id, producer) = (consumer.spec.consumer, consumer.producer);
+        let slot = self.data_consumers.insert_with(|_| consumer);
+        self.data_consumer_ids.insert(id, slot);
+        if let Some(producer) = self.data_producers.find_mut(producer) {
+            producer.consumers.push(slot);
+        }
+        slot
+    }
+
+    /// Removes a data producer, which must have no consumers, and closes its stream.
+    pub fn remove_data_producer(&mut self, slot: Slot) -> Option<DataProducer> {
+        let producer = self.data_producers.remove(slot)?;
+        self.data_producer_ids.remove(&producer.spec.producer);
+        self.close_stream(producer.transport, producer.spec.stream);
+        Some(producer)
+    }
+
+    /// Removes a data consumer, and closes its stream.
+    pub fn remove_data_consumer(&mut self, slot: Slot) -> Option<DataConsumer> {
+        let consumer = self.data_consumers.remove(slot)?;
+        self.data_consumer_ids.remove(&consumer.spec.consumer);
+        if let Some(producer) = self.data_producers.find_mut(consumer.producer) {
+            forget(&mut producer.consumers, slot);
+        }
+        self.close_stream(consumer.transport, consumer.spec.stream);
+        Some(consumer)
+    }
+
+    fn close_stream(&mut self, transport: Slot, stream: u16) {
+        let data = self.transports.find_mut(transport).and_then(|transport| transport.data.as_mut());
+        if let Some(data) = data {
+            data.close(stream);
+        }
+    }
+
     /// Removes a router, which must have no transports.
     pub fn remove_router(&mut self, slot: Slot) -> Option<Router> {
         let router = self.routers.remove(slot)?;
@@ -141,7 +198,7 @@ impl Objects {
         Some(router)
     }
 
-    /// Removes a transport, which must have no producers and consumers, and closes its sockets.
+    /// Removes a transport, which must have no producers and consumers of either kind, and closes its sockets.
     pub fn remove_transport(&mut self, slot: Slot) -> Option<Transport> {
         let transport = self.transports.remove(slot)?;
         match &transport.link {

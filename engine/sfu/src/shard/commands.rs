@@ -7,9 +7,13 @@ use crate::limits;
 use crate::objects::Objects;
 use crate::pipe::outbox::PipeOutbox;
 use crate::shard::adapt::set_bitrates;
-use crate::shard::close::{claim_router, close_consumer, close_producer, close_router, close_transport};
+use crate::shard::close::{
+    claim_router, close_consumer, close_data_consumer, close_data_producer, close_producer, close_router,
+    close_transport,
+};
 use crate::shard::connect::prepare_client;
 use crate::shard::create::{create_consumer, create_producer, create_router, create_transport};
+use crate::shard::data::{consume_data, data_consumer_slot, data_producer_slot, produce_data};
 use crate::shard::handling::Handling;
 use crate::shard::pausing::{pause, resume};
 use crate::shard::pipe_in::create_pipe;
@@ -113,6 +117,16 @@ fn carry_out(
         Command::SetPriority { consumer, priority } => consumer_mut(objects, consumer)?.priority = priority,
         Command::SetPlayoutDelay { consumer, delay } => set_playout_delay(objects, consumer, delay)?,
         Command::SetIgnoreDtx { consumer, ignore } => consumer_mut(objects, consumer)?.ignores_dtx = ignore,
+        Command::ProduceData(produce) => produce_data(objects, turn, produce)?,
+        Command::CloseDataProducer { producer } => {
+            let slot = data_producer_slot(objects, producer)?;
+            close_data_producer(objects, turn, slot, Closed::Requested);
+        }
+        Command::ConsumeData(consume) => consume_data(objects, turn, consume)?,
+        Command::CloseDataConsumer { consumer } => {
+            let slot = data_consumer_slot(objects, consumer)?;
+            close_data_consumer(objects, turn, slot, Closed::Requested);
+        }
         Command::Stats { of } => return stats(objects, turn, request, of).map(|()| None),
         Command::Snapshot => {
             begin_snapshot(turn.news, request);

@@ -5,6 +5,7 @@ use crate::base::slots::Slot;
 use crate::limits;
 use crate::objects::Objects;
 use crate::shard::close::close_transport;
+use crate::shard::data::start_data;
 use crate::shard::rearm::rearm;
 use crate::shard::turn::Turn;
 use crate::transport::ice::{self, Accepted};
@@ -181,7 +182,12 @@ pub(super) fn on_dtls_timeout(objects: &mut Objects, turn: &mut Turn<'_, impl Tx
 }
 
 /// After an input to the endpoint: sends its datagrams, and handles its new state.
-fn drive_dtls(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, taken: Result<(), Failed>) {
+pub(super) fn drive_dtls(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    slot: Slot,
+    taken: Result<(), Failed>,
+) {
     // A failed endpoint still has an alert to send.
     let drained = drain_dtls(objects, turn, slot);
     match taken.and(drained) {
@@ -194,10 +200,11 @@ fn drive_dtls(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, t
 }
 
 fn drain_dtls(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) -> Result<Drained, Failed> {
+    let now = turn.now;
     let none = Ok(Drained::Running);
     let Some(transport) = objects.transports.find_mut(slot) else { return none };
     let flow = transport.flow();
-    let Transport { link: Link::WebRtc(WebRtc { ice, dtls, .. }), traffic, .. } = transport else {
+    let Transport { link: Link::WebRtc(WebRtc { ice, dtls, .. }), traffic, data, .. } = transport else {
         return none;
     };
     let path = ice.selected();
@@ -213,7 +220,11 @@ fn drain_dtls(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) -
                 None => turn.counters.count(Counter::TxFull),
             },
             Output::Connected(keys) => connected = Some(keys),
-            Output::ApplicationData(_) => turn.counters.discard(Discard::DtlsData),
+            Output::ApplicationData(record) => {
+                let taken =
+                    data.as_mut().ok_or(Discard::DtlsData).and_then(|data| data.on_record(now, record));
+                taken.unwrap_or_else(|discard| turn.counters.discard(discard));
+            }
             Output::Closed => return Ok(Drained::Closed),
             Output::Timeout(timeout) => break Some(timeout),
             Output::Idle => break None,
@@ -237,6 +248,7 @@ fn on_dtls_connected(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: 
     }
     turn.counters.count(Counter::DtlsConnected);
     begin_to_send(objects, turn, slot);
+    start_data(objects, turn, slot);
     report_state(objects, turn, slot);
 }
 

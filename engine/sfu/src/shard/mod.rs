@@ -9,6 +9,8 @@ mod commands;
 mod config;
 mod connect;
 mod create;
+mod data;
+mod data_flow;
 mod demux;
 mod events;
 mod fan_out;

@@ -64,6 +64,10 @@ pub enum Table {
     Producers,
     /// Consumers.
     Consumers,
+    /// Data producers.
+    DataProducers,
+    /// Data consumers.
+    DataConsumers,
 }
 
 impl Cursor {

@@ -46,6 +46,7 @@ pub(super) fn transport_deadline(
         transport.twcc.as_ref().and_then(|twcc| twcc.due),
         transport.send_side.as_ref().map(|side| at_tick(side.adapt_at)),
         transport.send_side.as_ref().and_then(|side| side.next_timeout()),
+        transport.data.as_ref().and_then(|data| data.next_timeout(now)),
         transport.webrtc().and_then(|webrtc| webrtc.next_timeout(now, config.consent_timeout)),
     ];
     // A transport that cannot send makes no requests; its deadline is set again when it can.

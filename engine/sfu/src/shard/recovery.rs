@@ -71,6 +71,14 @@ pub(super) fn transport_of(objects: &Objects, command: &Command) -> Option<Slot>
         Command::ConnectPlainTransport(connect) => objects.transport_ids.get(&connect.transport).copied(),
         Command::Produce(produce) => objects.transport_ids.get(&produce.transport).copied(),
         Command::Consume(consume) => objects.transport_ids.get(&consume.transport).copied(),
+        Command::ProduceData(produce) => objects.transport_ids.get(&produce.transport).copied(),
+        Command::ConsumeData(consume) => objects.transport_ids.get(&consume.transport).copied(),
+        Command::CloseDataProducer { producer } => {
+            Some(objects.data_producers.find(*objects.data_producer_ids.get(producer)?)?.transport)
+        }
+        Command::CloseDataConsumer { consumer } => {
+            Some(objects.data_consumers.find(*objects.data_consumer_ids.get(consumer)?)?.transport)
+        }
         Command::ConnectTransport { transport, .. }
         | Command::ConnectTransportAs { transport, .. }
         | Command::RestartIce { transport }

@@ -37,6 +37,8 @@ pub(super) fn next_snapshot_event(
             Table::Transports => (objects.transports.end(), transport_item(objects, cursor.index)),
             Table::Producers => (objects.producers.end(), producer_item(objects, cursor.index)),
             Table::Consumers => (objects.consumers.end(), consumer_item(objects, cursor.index)),
+            Table::DataProducers => (objects.data_producers.end(), data_producer_item(objects, cursor.index)),
+            Table::DataConsumers => (objects.data_consumers.end(), data_consumer_item(objects, cursor.index)),
         };
         if cursor.table == Table::Producers {
             forget_reported_layers(objects, timers, cursor.index);
@@ -52,7 +54,9 @@ pub(super) fn next_snapshot_event(
                 Table::Routers => Table::Transports,
                 Table::Transports => Table::Producers,
                 Table::Producers => Table::Consumers,
-                Table::Consumers => {
+                Table::Consumers => Table::DataProducers,
+                Table::DataProducers => Table::DataConsumers,
+                Table::DataConsumers => {
                     news.snapshots.remove(0);
                     return Some(Event::SnapshotEnd { request });
                 }
@@ -98,6 +102,25 @@ fn consumer_item(objects: &Objects, index: u32) -> Option<SnapshotItem> {
         transport: consumer.spec.transport,
         producer: consumer.spec.producer,
         paused: consumer.paused,
+        app_data: consumer.spec.app_data.clone(),
+    })
+}
+
+fn data_producer_item(objects: &Objects, index: u32) -> Option<SnapshotItem> {
+    let producer = objects.data_producers.find(objects.data_producers.slot_at(index)?)?;
+    Some(SnapshotItem::DataProducer {
+        producer: producer.spec.producer,
+        transport: producer.spec.transport,
+        app_data: producer.spec.app_data.clone(),
+    })
+}
+
+fn data_consumer_item(objects: &Objects, index: u32) -> Option<SnapshotItem> {
+    let consumer = objects.data_consumers.find(objects.data_consumers.slot_at(index)?)?;
+    Some(SnapshotItem::DataConsumer {
+        consumer: consumer.spec.consumer,
+        transport: consumer.spec.transport,
+        producer: consumer.spec.producer,
         app_data: consumer.spec.app_data.clone(),
     })
 }

@@ -5,6 +5,7 @@ use crate::limits;
 use crate::objects::Objects;
 use crate::shard::adapt::drive_send_side;
 use crate::shard::connect::{check_liveness, on_dtls_timeout};
+use crate::shard::data_flow::drive_data;
 use crate::shard::pipe_out::subscribe_if_due;
 use crate::shard::rearm::transport_deadline;
 use crate::shard::reports::{send_reports_if_due, send_twcc_if_due};
@@ -38,6 +39,7 @@ fn on_transport_timeout(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slo
     request_repairs(objects, turn, slot);
     request_keyframes(objects, turn, slot);
     drive_send_side(objects, turn, slot);
+    drive_data(objects, turn, slot);
     report_wanted_layers(objects, turn, slot);
     send_twcc_if_due(objects, turn, slot);
     send_reports_if_due(objects, turn, slot);

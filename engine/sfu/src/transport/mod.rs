@@ -1,5 +1,6 @@
 //! A transport: the session with one peer, by ICE and DTLS or plain, and its tracks.
 
+pub mod data;
 pub mod ice;
 pub mod pipe;
 pub mod plain;
@@ -11,6 +12,7 @@ use crate::bandwidth::sender::{Bitrates, SendSide};
 use crate::base::slots::Slot;
 use crate::base::traffic::Traffic;
 use crate::packet::media_packet::ExtensionMap;
+use crate::transport::data::Data;
 use crate::transport::ice::Ice;
 use crate::transport::pipe::Pipe;
 use crate::transport::plain::Plain;
@@ -70,6 +72,8 @@ pub struct Transport {
     pub has_become_able: bool,
     /// Datagrams and bytes, in both directions.
     pub traffic: Traffic,
+    /// Its data channels, if it has any.
+    pub data: Option<Box<Data>>,
 }
 
 /// How a transport connects to its peer, and which addresses it accepts.
@@ -190,6 +194,7 @@ impl Transport {
             rtt: None,
             has_become_able: false,
             traffic: Traffic::default(),
+            data: None,
         }
     }
 

@@ -106,6 +106,10 @@ fn requests() -> Vec<Request> {
         Request::Candidate(proto::Candidate::default()),
         Request::SendMessage(proto::SendMessage::default()),
         Request::EndRoom(proto::EndRoom::default()),
+        Request::ProduceData(proto::ProduceData::default()),
+        Request::ConsumeData(proto::ConsumeData::default()),
+        Request::CloseDataProducer(proto::CloseDataProducer::default()),
+        Request::CloseDataConsumer(proto::CloseDataConsumer::default()),
     ];
     let numbers: BTreeSet<_> = all.iter().map(number).collect();
     assert_eq!(numbers, (0..all.len()).collect(), "each kind once");
@@ -152,5 +156,9 @@ fn number(request: &Request) -> usize {
         Request::Candidate(_) => 33,
         Request::SendMessage(_) => 34,
         Request::EndRoom(_) => 35,
+        Request::ProduceData(_) => 36,
+        Request::ConsumeData(_) => 37,
+        Request::CloseDataProducer(_) => 38,
+        Request::CloseDataConsumer(_) => 39,
     }
 }

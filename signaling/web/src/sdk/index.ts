@@ -29,6 +29,7 @@ export { BlobSource, type FileSource } from './files/file_source';
 export { type FileSink, type FileStorage, MemorySink, memoryStorage, type StoredFile, StreamSink } from './files/file_storage';
 export { type FileClock, FileTransfers, type FileTransfersOptions } from './files/file_transfers';
 export { browserStorage } from './files/opfs_storage';
+export { type OpenOutlet, type Outlet, type OutletEvents, producerOutlet, RoutedLink } from './files/routed_link';
 export type { FileChunk, FileErrorCode, FileMetadata, FileReceiver, FileTransfer, FileTransferState } from './files/types';
 export type { HistoryEntry } from './history';
 export type { Layers } from './layers';

@@ -25,6 +25,8 @@ export const ENDED_MAX = 256;
 /** The sender stops when the channel holds this many bytes, and continues at `BUFFER_LOW_BYTES`. */
 export const BUFFER_HIGH_BYTES = 1_048_576;
 export const BUFFER_LOW_BYTES = 262_144;
+/** Messages that wait for one channel of a room to open. More are dropped, as if they were lost on the way. */
+export const WAITING_MESSAGES_MAX = 64;
 /**
  * Chunks on the way to one receiver without a confirmation. The window begins with `WINDOW_START_CHUNKS`, grows by
  * one for each window that arrives, and is halved after a loss, because a queue on the path was full.

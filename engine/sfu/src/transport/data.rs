@@ -1,0 +1,124 @@
+//! The data channels of a transport: one SCTP association inside its DTLS session (RFC 8261).
+
+use crate::base::slots::Slot;
+use control::{DataChannel, DataReliability, Discard, DtlsRole};
+use machine::{Instant, Rng};
+use sctp::{Association, Channel, Limit, OpenError, Reliability, Role, Settings, StreamId};
+use std::collections::BTreeMap;
+
+/// The data channels of a transport. It exists while the transport has data producers or consumers.
+pub struct Data {
+    /// From the end of the DTLS handshake on.
+    pub association: Option<Box<Association>>,
+    /// Who uses each stream.
+    pub uses: BTreeMap<StreamId, Use>,
+    /// It has packets or events, for the next timer call.
+    pub is_due: bool,
+    rng: Rng,
+}
+
+/// Who uses a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// The peer sends on it.
+    Producer(Slot),
+    /// The peer receives on it.
+    Consumer(Slot),
+}
+
+impl Data {
+    /// Without streams and association. All randomness of the association comes from `rng`.
+    pub fn new(rng: Rng) -> Self {
+        Self { association: None, uses: BTreeMap::new(), is_due: false, rng }
+    }
+
+    /// DTLS is complete: the association begins. `channels` are those of the streams in use.
+    pub fn start<'a>(
+        &mut self,
+        now: Instant,
+        role: DtlsRole,
+        channels: impl Iterator<Item = (u16, &'a DataChannel)>,
+    ) {
+        let role = match role {
+            DtlsRole::Client => Role::Client,
+            DtlsRole::Server => Role::Server,
+        };
+        let packet_len_max = dtls::limits::SEND_MAX.min(Settings::new(role).packet_len_max);
+        let settings = Settings { packet_len_max, ..Settings::new(role) };
+        let mut association = Association::new(now, settings, self.rng.fork());
+        for (stream, channel) in channels {
+            // Each id was checked when it was taken.
+            let _ = association.open_negotiated(StreamId(stream), described(channel));
+        }
+        self.association = Some(Box::new(association));
+        self.is_due = true;
+    }
+
+    /// Whether a stream can be opened.
+    pub fn is_free(&self, stream: u16) -> bool {
+        !self.uses.contains_key(&StreamId(stream))
+    }
+
+    /// Opens a free stream, if there is an association. Fails if that does not have the stream, or if its reset
+    /// is not complete.
+    pub fn open(&mut self, stream: u16, channel: &DataChannel) -> Result<(), OpenError> {
+        let Some(association) = &mut self.association else { return Ok(()) };
+        association.open_negotiated(StreamId(stream), described(channel))?;
+        self.is_due = true;
+        Ok(())
+    }
+
+    /// A record of the peer.
+    pub fn on_record(&mut self, now: Instant, record: &[u8]) -> Result<(), Discard> {
+        let association = self.association.as_mut().ok_or(Discard::DtlsData)?;
+        association.handle_packet(now, record);
+        self.is_due = true;
+        Ok(())
+    }
+
+    /// Its timer. True if there is something to deliver or to send.
+    pub fn on_timeout(&mut self, now: Instant) -> bool {
+        let Some(association) = &mut self.association else { return false };
+        let is_timed_out = association.poll_timeout().is_some_and(|at| at <= now);
+        if is_timed_out {
+            association.handle_timeout(now);
+        }
+        std::mem::take(&mut self.is_due) || is_timed_out
+    }
+
+    /// Ends the use of a stream.
+    pub fn close(&mut self, stream: u16) {
+        self.uses.remove(&StreamId(stream));
+        if let Some(association) = &mut self.association {
+            association.close(StreamId(stream));
+            self.is_due = true;
+        }
+    }
+
+    /// When it next has work. `now`: at once.
+    pub fn next_timeout(&self, now: Instant) -> Option<Instant> {
+        let association = self.association.as_ref()?;
+        if self.is_due { Some(now) } else { association.poll_timeout() }
+    }
+}
+
+impl std::fmt::Debug for Data {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = self.association.as_ref().map(|association| association.is_connected());
+        f.debug_struct("Data").field("is_connected", &state).field("uses", &self.uses).finish_non_exhaustive()
+    }
+}
+
+fn described(channel: &DataChannel) -> Channel {
+    let limit = match channel.reliability {
+        DataReliability::Reliable => Limit::Reliable,
+        DataReliability::Retransmissions { max } => Limit::Retransmissions(max),
+        DataReliability::Lifetime { ms } => Limit::LifetimeMs(ms),
+    };
+    Channel {
+        label: channel.label.as_str().to_owned(),
+        protocol: channel.protocol.as_str().to_owned(),
+        reliability: Reliability { is_unordered: channel.is_unordered, limit },
+        priority: channel.priority,
+    }
+}

@@ -1,0 +1,377 @@
+//! Data channels: one direction each, from a data producer of a peer to the data consumers of others.
+
+use super::app_data::{self, DataConsumerRecord, DataProducerRecord};
+use super::lookup::{gone, others_peer_ids, own_transport, parse_id, permitted, wrong_answer};
+use super::reservation::Reservation;
+use super::state::{BEFORE_THIS_PROCESS, DataConsumer, DataProducer, PeerId, State};
+use super::{Rooms, random_id};
+use crate::auth::token::Permissions;
+use crate::limits;
+use crate::media_node::Worker;
+use crate::proto::{
+    self, ConsumeData, DataConsumerCreated, DataProducerCreated, DataProducerInfo, ErrorCode,
+    NewDataProducer, ProduceData, SctpStreamParameters, signal::Payload,
+};
+use crate::request_error::RequestError;
+use control::{
+    AppData, Command, DataChannel, DataConsumerId, DataProducerId, DataReliability, Event, Text, TransportId,
+};
+use std::collections::BTreeSet;
+
+impl DataProducer {
+    /// Whether a peer may consume it.
+    fn is_for(&self, peer: PeerId) -> bool {
+        self.peer != peer && (self.record.to.is_empty() || self.record.to.contains(&peer.0))
+    }
+
+    fn info(&self, id: DataProducerId) -> DataProducerInfo {
+        DataProducerInfo {
+            id: id.to_string(),
+            label: self.record.label.clone(),
+            protocol: self.record.protocol.clone(),
+        }
+    }
+}
+
+impl Rooms {
+    pub(super) async fn produce_data(
+        &self,
+        peer: PeerId,
+        produce: ProduceData,
+    ) -> Result<Payload, RequestError> {
+        let (stream, channel, record) = check(produce.clone())?;
+        let producer = DataProducerId(random_id());
+        let (command, mut reservation) = {
+            let mut state = self.state();
+            let (transport, worker) = own_transport(&state, peer, &produce.transport_id)?;
+            let permissions = &state.peers[&peer].permissions;
+            permitted(permissions.can_publish_data, "canPublishData")?;
+            permitted(!permissions.hidden, "not hidden")?;
+            let on = &state.transports[&transport];
+            if !on.direction.sends() || on.is_plain {
+                return Err(wrong_direction("ProduceData", "send"));
+            }
+            if state.data_producers_of(peer).count() >= limits::DATA_PRODUCERS_PER_PEER_MAX {
+                let max = limits::DATA_PRODUCERS_PER_PEER_MAX;
+                return Err(RequestError::limit(format!(
+                    "a peer has at most {max} data producers; close one first"
+                )));
+            }
+            let to = others_peer_ids(&state, peer, &produce.to)?;
+            let record = DataProducerRecord { to: to.into_iter().map(|peer| peer.0).collect(), ..record };
+            let app_data = app_data::pack(&record)?;
+            let command = control::ProduceData { transport, producer, stream, channel, app_data };
+            let entry = DataProducer { peer, transport, record, created_by: None };
+            (command, Reservation::data_producer(self, &mut state, worker, producer, entry))
+        };
+        let answer = reservation.ask(Command::ProduceData(command)).await?;
+        let Event::Done { request } = answer else { return Err(wrong_answer(&answer)) };
+        let mut state = self.state();
+        reservation.commit(&mut state, request)?;
+        state.announce_data(producer);
+        Ok(Payload::DataProducerCreated(DataProducerCreated { id: producer.to_string() }))
+    }
+
+    pub(super) async fn consume_data(
+        &self,
+        peer: PeerId,
+        consume: ConsumeData,
+    ) -> Result<Payload, RequestError> {
+        let consumer = DataConsumerId(random_id());
+        let (command, record, mut reservation) = {
+            let mut state = self.state();
+            let (transport, worker) = own_transport(&state, peer, &consume.transport_id)?;
+            permitted(state.peers[&peer].permissions.can_subscribe, "canSubscribe")?;
+            let on = &state.transports[&transport];
+            if !on.direction.receives() || on.is_plain {
+                return Err(wrong_direction("ConsumeData", "recv"));
+            }
+            let producer = state.others_data_producer(peer, &consume.data_producer_id)?;
+            let found = &state.data_producers[&producer];
+            if state.worker_of(found.transport) != Some(worker) {
+                let text = "the data producer is on another worker of the engine, which data channels do not reach yet";
+                return Err(RequestError::new(ErrorCode::EngineRefused, text));
+            }
+            let record = found.record.clone();
+            let channel = channel(&record)?;
+            let stream = state.free_stream(transport).ok_or_else(|| {
+                RequestError::limit(format!(
+                    "a transport has at most {} data channels",
+                    limits::DATA_STREAMS_MAX
+                ))
+            })?;
+            let app_data = app_data::pack(&DataConsumerRecord { stream: stream.into() })?;
+            let command = control::ConsumeData { transport, producer, consumer, stream, channel, app_data };
+            let entry = DataConsumer { peer, transport, producer, stream, created_by: None };
+            (command, record, Reservation::data_consumer(self, &mut state, worker, consumer, entry))
+        };
+        let stream_id = command.stream.into();
+        let answer = reservation.ask(Command::ConsumeData(command)).await?;
+        let Event::Done { request } = answer else { return Err(wrong_answer(&answer)) };
+        reservation.commit(&mut self.state(), request)?;
+        let DataProducerRecord { label, protocol, stream, .. } = record;
+        let stream = SctpStreamParameters { stream_id, ..stream.unwrap_or_default() };
+        Ok(Payload::DataConsumerCreated(DataConsumerCreated {
+            id: consumer.to_string(),
+            data_producer_id: consume.data_producer_id,
+            sctp_stream_parameters: Some(stream),
+            label,
+            protocol,
+        }))
+    }
+
+    pub(super) fn close_data_producer(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
+        let mut state = self.state();
+        let producer = parse_id(id).map(DataProducerId).ok_or_else(no_such_data_producer)?;
+        let own = state.data_producers.get(&producer).filter(|found| found.peer == peer);
+        let worker = state.worker_of(own.ok_or_else(no_such_data_producer)?.transport);
+        state.remove_data_producer(producer);
+        if let Some(worker) = worker {
+            self.node.tell(worker, Command::CloseDataProducer { producer });
+        }
+        Ok(())
+    }
+
+    pub(super) fn close_data_consumer(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
+        let mut state = self.state();
+        let none = || {
+            RequestError::new(
+                ErrorCode::NoSuchConsumer,
+                "this peer has no data consumer with this id (any more)",
+            )
+        };
+        let consumer = parse_id(id).map(DataConsumerId).ok_or_else(none)?;
+        let own = state.data_consumers.get(&consumer).filter(|found| found.peer == peer);
+        let worker = state.worker_of(own.ok_or_else(none)?.transport);
+        state.data_consumers.remove(&consumer);
+        if let Some(worker) = worker {
+            self.node.tell(worker, Command::CloseDataConsumer { consumer });
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// The data producers of a peer.
+    fn data_producers_of(&self, peer: PeerId) -> impl Iterator<Item = (DataProducerId, &DataProducer)> {
+        self.data_producers
+            .iter()
+            .filter(move |(_, found)| found.peer == peer)
+            .map(|(id, found)| (*id, found))
+    }
+
+    /// The confirmed data producers of a peer that another one may consume.
+    pub(super) fn data_producers_for(&self, of: PeerId, receiver: PeerId) -> Vec<DataProducerInfo> {
+        let found =
+            self.data_producers_of(of).filter(|(_, data)| data.created_by.is_some() && data.is_for(receiver));
+        found.map(|(id, data)| data.info(id)).collect()
+    }
+
+    /// The confirmed data producers of a peer that everyone in the room may consume.
+    pub(super) fn data_producers_for_all(&self, of: PeerId) -> Vec<DataProducerInfo> {
+        let is_open = |data: &DataProducer| data.created_by.is_some() && data.record.to.is_empty();
+        self.data_producers_of(of).filter(|(_, data)| is_open(data)).map(|(id, data)| data.info(id)).collect()
+    }
+
+    /// A data producer that a peer may consume.
+    fn others_data_producer(&self, peer: PeerId, id: &str) -> Result<DataProducerId, RequestError> {
+        let room = |peer: PeerId| self.peers.get(&peer).map(|peer| &peer.room);
+        let found = parse_id(id).map(DataProducerId).filter(|id| {
+            let confirmed = self.data_producers.get(id).filter(|found| found.created_by.is_some());
+            confirmed.is_some_and(|found| found.is_for(peer) && room(found.peer) == room(peer))
+        });
+        found.ok_or_else(|| {
+            let text = "no other peer in this room has a data producer with this id for this peer (any more)";
+            RequestError::new(ErrorCode::NoSuchProducer, text)
+        })
+    }
+
+    /// A stream of a transport that no data consumer uses, and that was not used for a long time: the engine
+    /// refuses one whose end the client has not confirmed.
+    fn free_stream(&mut self, transport: TransportId) -> Option<u16> {
+        let of_transport = self.data_consumers.values().filter(|found| found.transport == transport);
+        let used: BTreeSet<u16> = of_transport.map(|found| found.stream).collect();
+        let entry = self.transports.get_mut(&transport)?;
+        let first = entry.next_stream % limits::DATA_STREAMS_MAX;
+        let candidates = (first..limits::DATA_STREAMS_MAX).chain(0..first);
+        let stream = candidates.into_iter().find(|stream| !used.contains(stream))?;
+        entry.next_stream = stream + 1;
+        Some(stream)
+    }
+
+    /// Notifies the peers that may consume a new data producer.
+    fn announce_data(&mut self, id: DataProducerId) {
+        let Some(found) = self.data_producers.get(&id) else { return };
+        let new = NewDataProducer { peer_id: found.peer.to_string(), data_producer: Some(found.info(id)) };
+        let receivers = self.receivers_of_data(id);
+        self.send_to(receivers, Payload::NewDataProducer(new));
+    }
+
+    /// The peers of the room that may consume a data producer.
+    fn receivers_of_data(&self, id: DataProducerId) -> Vec<PeerId> {
+        let Some(found) = self.data_producers.get(&id) else { return Vec::new() };
+        let room = self.peers.get(&found.peer).and_then(|peer| self.rooms.get(&peer.room));
+        let peers = room.into_iter().flat_map(|room| room.peers.iter().copied());
+        peers.filter(|peer| found.is_for(*peer)).collect()
+    }
+
+    /// Removes a data producer with its consumers, and notifies the other peers.
+    pub(super) fn remove_data_producer(&mut self, id: DataProducerId) -> Option<DataProducer> {
+        let receivers = self.receivers_of_data(id);
+        let removed = self.data_producers.remove(&id)?;
+        self.data_consumers.retain(|_, consumer| consumer.producer != id);
+        if removed.created_by.is_some() {
+            self.send_to(receivers, data_producer_closed(removed.peer, id));
+        }
+        Some(removed)
+    }
+
+    /// Removes the data channels of a transport, and notifies the other peers.
+    pub(super) fn remove_data_of(&mut self, transport: TransportId) {
+        let of_transport = self.data_producers.iter().filter(|(_, found)| found.transport == transport);
+        let producers: Vec<_> = of_transport.map(|(id, _)| *id).collect();
+        for producer in producers {
+            self.remove_data_producer(producer);
+        }
+        self.data_consumers.retain(|_, found| found.transport != transport);
+    }
+
+    /// Removes the data channels of a peer that are not permitted. Returns for each its worker, the command that
+    /// closes it and the notification for the peer.
+    pub(super) fn take_forbidden_data(
+        &mut self,
+        peer: PeerId,
+        permissions: &Permissions,
+    ) -> Vec<(Worker, Command, Payload)> {
+        let mut closed = Vec::new();
+        let producers: Vec<_> = self.data_producers_of(peer).map(|(id, _)| id).collect();
+        for producer in producers.into_iter().filter(|_| !permissions.can_publish_data) {
+            let removed = self.remove_data_producer(producer);
+            let worker = removed.and_then(|removed| self.worker_of(removed.transport));
+            let command = Command::CloseDataProducer { producer };
+            closed.extend(worker.map(|worker| (worker, command, data_producer_closed(peer, producer))));
+        }
+        let consumers = self.data_consumers.iter().filter(|(_, found)| found.peer == peer);
+        let consumers: Vec<_> = consumers.map(|(id, _)| *id).collect();
+        for consumer in consumers.into_iter().filter(|_| !permissions.can_subscribe) {
+            let removed = self.data_consumers.remove(&consumer);
+            let worker = removed.and_then(|removed| self.worker_of(removed.transport));
+            let command = Command::CloseDataConsumer { consumer };
+            closed.extend(worker.map(|worker| (worker, command, data_consumer_closed(consumer))));
+        }
+        closed
+    }
+
+    /// The engine has closed a data producer: the peer or a fault has.
+    pub(super) fn on_data_producer_closed(&mut self, id: DataProducerId) {
+        if let Some(removed) = self.remove_data_producer(id) {
+            self.send(removed.peer, data_producer_closed(removed.peer, id));
+        }
+    }
+
+    /// The engine has closed a data consumer.
+    pub(super) fn on_data_consumer_closed(&mut self, id: DataConsumerId) {
+        if let Some(removed) = self.data_consumers.remove(&id) {
+            self.send(removed.peer, data_consumer_closed(id));
+        }
+    }
+
+    /// A data producer of the former process.
+    pub(super) fn adopt_data_producer(
+        &mut self,
+        id: DataProducerId,
+        transport: TransportId,
+        app_data: &AppData,
+    ) -> Option<()> {
+        let record: DataProducerRecord = app_data::unpack(app_data)?;
+        let peer = self.transports.get(&transport)?.peer;
+        let created_by = Some(BEFORE_THIS_PROCESS);
+        self.data_producers.insert(id, DataProducer { peer, transport, record, created_by });
+        Some(())
+    }
+
+    /// A data consumer of the former process.
+    pub(super) fn adopt_data_consumer(
+        &mut self,
+        id: DataConsumerId,
+        transport: TransportId,
+        producer: DataProducerId,
+        app_data: &AppData,
+    ) -> Option<()> {
+        let DataConsumerRecord { stream } = app_data::unpack(app_data)?;
+        let stream = u16::try_from(stream).ok()?;
+        self.data_producers.get(&producer)?;
+        let entry = self.transports.get_mut(&transport)?;
+        entry.next_stream = entry.next_stream.max(stream.saturating_add(1));
+        let peer = entry.peer;
+        let created_by = Some(BEFORE_THIS_PROCESS);
+        self.data_consumers.insert(id, DataConsumer { peer, transport, producer, stream, created_by });
+        Some(())
+    }
+}
+
+fn data_producer_closed(peer: PeerId, id: DataProducerId) -> Payload {
+    let (peer_id, data_producer_id) = (peer.to_string(), id.to_string());
+    Payload::DataProducerClosed(proto::DataProducerClosed { peer_id, data_producer_id })
+}
+
+fn data_consumer_closed(id: DataConsumerId) -> Payload {
+    Payload::DataConsumerClosed(proto::DataConsumerClosed { data_consumer_id: id.to_string() })
+}
+
+/// Checks what does not depend on the tables: the stream, the channel, and what is stored.
+fn check(produce: ProduceData) -> Result<(u16, DataChannel, DataProducerRecord), RequestError> {
+    let ProduceData { sctp_stream_parameters, label, protocol, priority, to, .. } = produce;
+    for (name, text) in [("label", &label), ("protocol", &protocol)] {
+        if text.len() > limits::DATA_LABEL_LEN_MAX {
+            let text = format!("{name} must have at most {} bytes", limits::DATA_LABEL_LEN_MAX);
+            return Err(RequestError::bad(text));
+        }
+    }
+    if to.len() > limits::MESSAGE_RECEIVERS_MAX {
+        let text = format!("to must name at most {} peers; empty: all", limits::MESSAGE_RECEIVERS_MAX);
+        return Err(RequestError::bad(text));
+    }
+    if !matches!(priority, 0 | 128 | 256 | 512 | 1024) {
+        return Err(RequestError::bad("priority must be 128, 256, 512 or 1024"));
+    }
+    let stream =
+        sctp_stream_parameters.ok_or_else(|| RequestError::bad("ProduceData needs sctpStreamParameters"))?;
+    let id = u16::try_from(stream.stream_id).ok().filter(|id| *id < limits::DATA_STREAMS_MAX);
+    let id = id.ok_or_else(|| {
+        RequestError::bad(format!("streamId must be from 0 to {}", limits::DATA_STREAMS_MAX - 1))
+    })?;
+    let record = DataProducerRecord { label, protocol, to: Vec::new(), stream: Some(stream), priority };
+    Ok((id, channel(&record)?, record))
+}
+
+/// For the engine.
+fn channel(record: &DataProducerRecord) -> Result<DataChannel, RequestError> {
+    let stream = record.stream.ok_or_else(gone)?;
+    let reliability = match (stream.max_packet_life_time, stream.max_retransmits) {
+        (None, None) => DataReliability::Reliable,
+        (Some(ms), None) => DataReliability::Lifetime { ms },
+        (None, Some(max)) => DataReliability::Retransmissions { max },
+        (Some(_), Some(_)) => {
+            let text = "sctpStreamParameters must not have both maxPacketLifeTime and maxRetransmits";
+            return Err(RequestError::bad(text));
+        }
+    };
+    Ok(DataChannel {
+        label: Text::new(&*record.label),
+        protocol: Text::new(&*record.protocol),
+        is_unordered: stream.ordered == Some(false),
+        reliability,
+        // One of four values.
+        priority: if record.priority == 0 { 256 } else { record.priority as u16 },
+    })
+}
+
+fn no_such_data_producer() -> RequestError {
+    RequestError::new(ErrorCode::NoSuchProducer, "this peer has no data producer with this id (any more)")
+}
+
+fn wrong_direction(request: &str, direction: &str) -> RequestError {
+    let text = format!("{request} needs a transport made with direction \"{direction}\" or \"sendrecv\"");
+    RequestError::new(ErrorCode::WrongDirection, text)
+}

@@ -1,0 +1,198 @@
+//! Data channels: messages of a peer's data producer reach the consumers of others.
+
+use control::{
+    Closed, Command, Counter, DataChannel, DataProducerId, DataReliability, Discard, Event, Refusal,
+    SnapshotItem, Text,
+};
+use leat_tests::{MS, PeerId, SEC, Track, World};
+use sctp::limits::{MESSAGE_LEN_MAX, SEND_BUFFER_MAX};
+
+fn channel() -> DataChannel {
+    DataChannel {
+        label: Text::new("chat"),
+        protocol: Text::new(""),
+        is_unordered: false,
+        reliability: DataReliability::Reliable,
+        priority: 256,
+    }
+}
+
+fn numbered(len: usize, seed: usize) -> Vec<u8> {
+    (0..len).map(|index| (index * 31 + seed * 7) as u8).collect()
+}
+
+/// Two connected peers, and a channel from the first to the second: streams 0 and 2.
+fn pair(world: &mut World) -> (PeerId, PeerId, DataProducerId) {
+    let (alice, bob) = (world.join(), world.join());
+    for peer in [alice, bob] {
+        world.link(peer).delay(20 * MS);
+    }
+    world.connect();
+    let producer = world.produce_data(alice, 0, channel());
+    world.consume_data(bob, producer, 2, channel());
+    (alice, bob, producer)
+}
+
+#[test]
+fn messages_of_every_length_arrive_in_order_despite_loss() {
+    for seed in 900..904 {
+        let mut world = World::new(seed);
+        let (alice, bob, _) = pair(&mut world);
+        for peer in [alice, bob] {
+            world.link(peer).loss(0.05);
+        }
+        let lens = [0, 1, 1_000, 1_200, 16 * 1024, 64 * 1024, MESSAGE_LEN_MAX, 17];
+        let sent: Vec<Vec<u8>> = lens.iter().enumerate().map(|(index, len)| numbered(*len, index)).collect();
+        for message in &sent {
+            world.say(alice, 0, message.clone());
+        }
+        world.run_for(60 * SEC);
+        assert_eq!(world.heard(bob, 2).len(), sent.len(), "{world}");
+        assert!(world.heard(bob, 2).iter().zip(&sent).all(|(heard, said)| *heard == &said[..]), "{world}");
+        let counters = world.shard().counters();
+        assert_eq!(counters.value(Counter::DataIn), sent.len() as u64, "{world}");
+        assert_eq!(counters.value(Counter::DataLost), 0, "{world}");
+        world.assert_sound();
+    }
+}
+
+/// The channels exist before the handshake, and the engine is the DTLS server of one peer and the client of the
+/// other.
+#[test]
+fn channels_that_are_created_before_dtls_work_in_both_roles() {
+    let mut world = World::new(910);
+    let (alice, bob) = (world.join(), world.join_as_dtls_server());
+    let to_bob = world.produce_data(alice, 0, channel());
+    let to_alice = world.produce_data(bob, 4, channel());
+    world.consume_data(bob, to_bob, 6, channel());
+    world.consume_data(alice, to_alice, 9, channel());
+    world.connect();
+    world.say(alice, 0, *b"hello");
+    world.say(bob, 4, *b"welcome");
+    world.run_for(10 * SEC);
+    assert_eq!(world.heard(bob, 6), [b"hello"], "{world}");
+    assert_eq!(world.heard(alice, 9), [b"welcome"], "{world}");
+    world.assert_sound();
+}
+
+/// A message goes to all consumers, and one of them that does not receive costs a bounded memory and delays nobody.
+#[test]
+fn a_slow_receiver_loses_messages_and_the_others_get_all() {
+    let mut world = World::new(920);
+    let (alice, bob, producer) = pair(&mut world);
+    let slow = world.join();
+    world.connect();
+    world.consume_data(slow, producer, 2, channel());
+    world.run_for(2 * SEC);
+    let (count, len) = (120, 64 * 1024);
+    assert!(count * len > 3 * SEND_BUFFER_MAX);
+    // Nothing arrives at the slow one, and nothing from it.
+    world.link(slow).loss(1.0);
+    for index in 0..count {
+        world.say(alice, 0, numbered(len, index));
+        world.run_for(100 * MS);
+    }
+    world.run_for(5 * SEC);
+    assert_eq!(world.heard(bob, 2).len(), count, "{world}");
+    let lost = world.shard().counters().value(Counter::DataLost) as usize;
+    assert!(lost * len >= count * len - SEND_BUFFER_MAX - 2 * len, "{world}: {lost}");
+    world.assert_sound();
+}
+
+#[test]
+fn closing_a_channel_closes_its_consumers_and_frees_its_streams() {
+    let mut world = World::new(930);
+    let (alice, bob, producer) = pair(&mut world);
+    world.say(alice, 0, *b"first");
+    world.run_for(2 * SEC);
+    world.demand(Command::CloseDataProducer { producer });
+    world.run_for(2 * SEC);
+    assert_eq!(world.peer(bob).channels().closed(), [2], "{world}");
+    assert_eq!(world.peer(alice).channels().closed(), [0], "{world}");
+    let closed = |event: &Event| match event {
+        Event::DataProducerClosed { closed, .. } | Event::DataConsumerClosed { closed, .. } => Some(*closed),
+        _ => None,
+    };
+    let all: Vec<_> = world.events().iter().filter_map(|(_, event)| closed(event)).collect();
+    assert_eq!(all, [Closed::Requested; 2], "{world}");
+    // The same streams again.
+    let again = world.produce_data(alice, 0, channel());
+    world.consume_data(bob, again, 2, channel());
+    world.say(alice, 0, *b"second");
+    world.run_for(2 * SEC);
+    assert_eq!(world.heard(bob, 2), [&b"first"[..], b"second"], "{world}");
+    // The peer closes it.
+    world.order(alice, |peer, _| peer.channels_mut().close(0));
+    world.run_for(2 * SEC);
+    let by_peer = world.events().iter().filter_map(|(_, event)| closed(event));
+    assert_eq!(by_peer.filter(|closed| *closed == Closed::PeerClosed).count(), 2, "{world}");
+    assert_eq!(world.peer(bob).channels().closed(), [2, 2], "{world}");
+    world.assert_sound();
+}
+
+#[test]
+fn the_end_of_an_association_closes_its_channels_and_media_continues() {
+    let mut world = World::new(940);
+    let (alice, bob, _) = pair(&mut world);
+    let camera = world.publish(alice, Track::camera());
+    let view = world.subscribe(bob, camera);
+    world.run_for(2 * SEC);
+    world.order(alice, |peer, _| peer.channels_mut().abort());
+    world.run_for(SEC);
+    let failed = |event: &Event| {
+        matches!(
+            event,
+            Event::DataProducerClosed { closed: Closed::DataFailed, .. }
+                | Event::DataConsumerClosed { closed: Closed::DataFailed, .. }
+        )
+    };
+    assert_eq!(world.events().iter().filter(|(_, event)| failed(event)).count(), 2, "{world}");
+    let frames = world.sink(view).frames().len();
+    world.run_for(2 * SEC);
+    assert!(world.sink(view).frames().len() > frames + 30, "{world}");
+    world.assert_sound();
+}
+
+#[test]
+fn commands_are_checked_and_repeatable_and_snapshots_list_channels() {
+    let mut world = World::new(950);
+    let (alice, bob, producer) = pair(&mut world);
+    let transport = world.transport(alice);
+    let produce = |stream, number| {
+        Command::ProduceData(control::ProduceData {
+            transport,
+            producer: DataProducerId(number),
+            stream,
+            channel: channel(),
+            app_data: Default::default(),
+        })
+    };
+    let refused = |world: &mut World, command| match world.request(command) {
+        Event::Refused { refusal, .. } => Some(refusal),
+        _ => None,
+    };
+    assert_eq!(refused(&mut world, produce(0, producer.0)), None, "a repetition");
+    assert_eq!(refused(&mut world, produce(1, producer.0)), Some(Refusal::Exists));
+    assert_eq!(refused(&mut world, produce(0, 7_000)), Some(Refusal::Invalid), "the stream is in use");
+    assert_eq!(refused(&mut world, produce(1024, 7_000)), Some(Refusal::Invalid));
+    let unknown = Command::CloseDataProducer { producer: DataProducerId(7_000) };
+    assert_eq!(refused(&mut world, unknown), Some(Refusal::NotFound));
+    let listed = world.snapshot();
+    let channels = listed
+        .iter()
+        .filter(|item| matches!(item, SnapshotItem::DataProducer { .. } | SnapshotItem::DataConsumer { .. }));
+    assert_eq!(channels.count(), 2, "{world}");
+    // A message on a stream that nobody reads.
+    world.order(bob, |peer, _| peer.channels_mut().send(2, b"against the direction".to_vec()));
+    world.run_for(2 * SEC);
+    assert_eq!(world.shard().counters().discarded(Discard::DataUnroutable), 1, "{world}");
+    // A transport that closes takes its channels with it.
+    world.demand(Command::CloseTransport { transport });
+    let counters = world.shard().counters();
+    assert_eq!(
+        (counters.value(Counter::DataProducers), counters.value(Counter::DataConsumers)),
+        (0, 0),
+        "{world}"
+    );
+    world.assert_sound();
+}
