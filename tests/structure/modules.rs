@@ -104,7 +104,7 @@ pub const FLOORS: &[Floors] = &[
             &["codec", "counters"],
             &["fault", "ids", "state"],
             &["dtls", "media", "pipe"],
-            &["plain", "stats"],
+            &["data", "plain", "stats"],
             &["command", "event"],
             &["fixtures"],
         ],

@@ -10,7 +10,7 @@ use crate::limits;
 use crate::media_node::Worker;
 use crate::proto::{
     self, ConsumeData, DataConsumerCreated, DataProducerCreated, DataProducerInfo, ErrorCode,
-    NewDataProducer, ProduceData, SctpParameters, SctpStreamParameters, signal::Payload,
+    NewDataProducer, ProduceData, SctpStreamParameters, signal::Payload,
 };
 use crate::request_error::RequestError;
 use control::{
@@ -31,12 +31,6 @@ impl DataProducer {
             protocol: self.record.protocol.clone(),
         }
     }
-}
-
-/// What the engine offers (RFC 8841).
-pub(super) fn sctp_parameters() -> SctpParameters {
-    let streams = u32::from(limits::DATA_STREAMS_MAX);
-    SctpParameters { port: 5000, os: streams, mis: streams, max_message_size: limits::DATA_MESSAGE_LEN_MAX }
 }
 
 impl Rooms {

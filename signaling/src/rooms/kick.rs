@@ -9,7 +9,7 @@ use crate::auth::revocations::{Revocation, Revoked};
 use crate::auth::session::Session;
 use crate::auth::since_1970;
 use crate::limits;
-use crate::proto::{self, EndRoom, ErrorCode, Kick, signal::Payload};
+use crate::proto::{self, EndRoom, Kick, signal::Payload};
 use crate::protocol::encode;
 use crate::request_error::RequestError;
 use std::collections::BTreeSet;

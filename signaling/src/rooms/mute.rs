@@ -5,7 +5,7 @@
 
 use super::Rooms;
 use super::kick::check_admin;
-use super::lookup::{gone, others_producer};
+use super::lookup::{gone, others_peer, others_producer};
 use super::restrictions::{Kinds, Mute, UserHash};
 use super::room_key::RoomKey;
 use super::state::{PeerId, Room, State};

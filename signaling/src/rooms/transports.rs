@@ -1,7 +1,6 @@
 //! Transports: one to send and one to receive media for each peer.
 
 use super::app_data::{self, KickedRecord, RoomRecord, SubscribersRecord, TokenRecord, TransportRecord};
-use super::data::sctp_parameters;
 use super::lookup::{direction, gone, not_joined, own_transport, turn_user, wrong_answer};
 use super::reservation::Reservation;
 use super::restrictions::{Kicked, UserHash};
@@ -13,7 +12,8 @@ use crate::limits;
 use crate::media_node::Worker;
 use crate::ortc::dtls;
 use crate::proto::{
-    ConnectTransport, CreateTransport, IceRestarted, RestartIce, TransportCreated, signal::Payload,
+    ConnectTransport, CreateTransport, IceRestarted, RestartIce, SctpParameters, TransportCreated,
+    signal::Payload,
 };
 use crate::request_error::RequestError;
 use control::{AppData, Command, Event, ProducerId, TransportId};
@@ -179,4 +179,10 @@ pub(super) fn update(state: &State, transport: TransportId) -> Option<(Worker, C
     // What administrators decided counts more than the negotiation, if there is no room for both.
     let app_data = packed(of.sdp.clone()).or_else(|| packed(None))?;
     Some((of.worker, Command::SetAppData { transport, app_data }))
+}
+
+/// What the engine offers (RFC 8841).
+fn sctp_parameters() -> SctpParameters {
+    let streams = u32::from(limits::DATA_STREAMS_MAX);
+    SctpParameters { port: 5000, os: streams, mis: streams, max_message_size: limits::DATA_MESSAGE_LEN_MAX }
 }

@@ -104,12 +104,23 @@ export class Peer {
    * Opens the app and joins. `camera` is a function for the page, with its argument, that replaces the fake
    * camera; `before` are further such functions, which run after it and before the app. `served` are scripts
    * by path, which the page gets as if from the server. `app` is the folder of a built app, which the page gets
-   * instead of the server's. `needsClick`: the server has a key, and joining needs a click.
+   * instead of the server's. `needsClick`: the server has a key, and joining needs a click. `encrypted`: the link
+   * demands end-to-end encryption.
    */
   static async open(
     browser,
     url,
-    { room, name, token, camera = [constrainCamera, CAPTURE], before = [], served = {}, app, needsClick = false },
+    {
+      room,
+      name,
+      token,
+      camera = [constrainCamera, CAPTURE],
+      before = [],
+      served = {},
+      app = process.env.LEAT_APP,
+      needsClick = false,
+      encrypted = false,
+    },
   ) {
     const peer = new Peer();
     peer.name = name;
@@ -123,7 +134,7 @@ export class Peer {
       await peer.page.route(url + path, (route) => route.fulfill({ contentType: 'text/javascript', body }));
     }
     if (app !== undefined) await serveApp(peer.page, url, app);
-    const query = new URLSearchParams({ room, name, join: '1' });
+    const query = new URLSearchParams({ room, name, join: '1', ...(encrypted && { encrypted: '1' }) });
     const fragment = token === undefined ? '' : `#${new URLSearchParams({ token })}`;
     await peer.page.goto(`${url}/?${query}${fragment}`);
     // If tokens are required, a link alone does not join.

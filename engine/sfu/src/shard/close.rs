@@ -2,11 +2,11 @@
 
 use crate::base::slots::Slot;
 use crate::objects::Objects;
-use crate::shard::data::close_data;
 use crate::shard::pipe_out::send_end_to_subscribers;
 use crate::shard::targets::withdraw;
 use crate::shard::timers::Timers;
 use crate::shard::turn::Turn;
+use crate::transport::data::Use;
 use control::{Closed, Counter, Event};
 use machine::{Instant, Tx, meter};
 
@@ -84,6 +84,54 @@ pub(super) fn close_consumer(
     withdraw(objects, turn.timers, &mut consumer);
     turn.counters.uncount(Counter::Consumers);
     turn.news.notify(Event::ConsumerClosed { consumer: consumer.spec.consumer, closed });
+}
+
+/// Closes all data channels of a transport, and their association.
+pub(super) fn close_data(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, closed: Closed) {
+    let first =
+        |objects: &Objects| objects.transports.find(slot)?.data.as_ref()?.uses.values().next().copied();
+    while let Some(by) = first(objects) {
+        match by {
+            Use::Producer(slot) => close_data_producer(objects, turn, slot, closed),
+            Use::Consumer(slot) => close_data_consumer(objects, turn, slot, closed),
+        }
+    }
+    if let Some(transport) = objects.transports.find_mut(slot) {
+        transport.data = None;
+    }
+}
+
+/// Closes a data producer and its consumers.
+pub(super) fn close_data_producer(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    slot: Slot,
+    closed: Closed,
+) {
+    while let Some(consumer) =
+        objects.data_producers.find(slot).and_then(|producer| producer.consumers.last().copied())
+    {
+        close_data_consumer(objects, turn, consumer, closed);
+    }
+    let Some(producer) = objects.remove_data_producer(slot) else { return };
+    meter::charge(1, 3_000);
+    turn.timers.hasten(producer.transport, turn.now);
+    turn.counters.uncount(Counter::DataProducers);
+    turn.news.notify(Event::DataProducerClosed { producer: producer.spec.producer, closed });
+}
+
+/// Closes a data consumer.
+pub(super) fn close_data_consumer(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    slot: Slot,
+    closed: Closed,
+) {
+    let Some(consumer) = objects.remove_data_consumer(slot) else { return };
+    meter::charge(1, 3_000);
+    turn.timers.hasten(consumer.transport, turn.now);
+    turn.counters.uncount(Counter::DataConsumers);
+    turn.news.notify(Event::DataConsumerClosed { consumer: consumer.spec.consumer, closed });
 }
 
 /// The controller is gone: routers that are not claimed are closed after the grace period.

@@ -7,13 +7,13 @@ use crate::limits;
 use crate::objects::Objects;
 use crate::pipe::outbox::PipeOutbox;
 use crate::shard::adapt::set_bitrates;
-use crate::shard::close::{claim_router, close_consumer, close_producer, close_router, close_transport};
+use crate::shard::close::{
+    claim_router, close_consumer, close_data_consumer, close_data_producer, close_producer, close_router,
+    close_transport,
+};
 use crate::shard::connect::prepare_client;
 use crate::shard::create::{create_consumer, create_producer, create_router, create_transport};
-use crate::shard::data::{
-    close_data_consumer, close_data_producer, consume_data, data_consumer_slot, data_producer_slot,
-    produce_data,
-};
+use crate::shard::data::{consume_data, data_consumer_slot, data_producer_slot, produce_data};
 use crate::shard::handling::Handling;
 use crate::shard::pausing::{pause, resume};
 use crate::shard::pipe_in::create_pipe;

@@ -1,26 +1,16 @@
-//! Data channels: messages of one peer's data producer go to the peers of its consumers.
-//!
-//! A datagram with data is given to the association of its transport. Everything that follows from it happens
-//! when the timers run, at once: messages are put into the send buffers of the consumers, and the transports of
-//! those send when their own timer runs. So one message causes a bounded work for each consumer, and media that
-//! has arrived meanwhile goes first.
+//! Creates data channels. A repeated command creates nothing. The flow of messages is in
+//! [`data_flow`](super::data_flow).
 
 use crate::base::slots::Slot;
 use crate::egress::data_consumer::DataConsumer;
 use crate::ingress::data_producer::DataProducer;
 use crate::limits;
 use crate::objects::Objects;
-use crate::shard::connect::drive_dtls;
 use crate::shard::refusal::{Refused, check_limit, invalid, not_found, same_or_exists, transport_slot};
 use crate::shard::turn::Turn;
 use crate::transport::data::{Data, Use};
-use crate::transport::{Link, Transport, WebRtc};
-use bytes::Bytes;
-use control::{
-    Closed, ConsumeData, Counter, DataChannel, DataConsumerId, DataProducerId, Discard, Event, ProduceData,
-    TransportId,
-};
-use machine::{Tx, meter};
+use control::{ConsumeData, Counter, DataChannel, DataConsumerId, DataProducerId, ProduceData, TransportId};
+use machine::Tx;
 use sctp::StreamId;
 
 /// A channel on which the peer sends.
@@ -126,158 +116,6 @@ pub(super) fn start_data(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, sl
     });
     data.start(turn.now, role, channels);
     turn.timers.hasten(slot, turn.now);
-}
-
-/// The timer of the data channels of a transport: delivers what has arrived, and sends what waits.
-pub(super) fn drive_data(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
-    let now = turn.now;
-    let data = objects.transports.find_mut(slot).and_then(|transport| transport.data.as_mut());
-    if !data.is_some_and(|data| data.on_timeout(now)) {
-        return;
-    }
-    deliver(objects, turn, slot);
-    transmit(objects, turn, slot);
-}
-
-/// Events of an association, up to the bound of one call.
-fn deliver(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
-    for _ in 0..limits::DATA_EVENTS_PER_TIMEOUT {
-        let Some(data) = objects.transports.find_mut(slot).and_then(|found| found.data.as_mut()) else {
-            return;
-        };
-        let Some(event) = data.association.as_mut().and_then(|association| association.poll_event()) else {
-            return;
-        };
-        meter::charge(1, 2_000);
-        match event {
-            sctp::Event::Message { stream, kind, payload } => {
-                turn.counters.count(Counter::DataIn);
-                match data.uses.get(&stream).copied() {
-                    Some(Use::Producer(producer)) => {
-                        forward(objects, turn, slot, producer, Message { kind, payload: &payload });
-                    }
-                    Some(Use::Consumer(_)) | None => turn.counters.discard(Discard::DataUnroutable),
-                }
-            }
-            // The peer may open channels, but only those that the controller knows are used.
-            sctp::Event::Opened { stream, .. } => data.close(stream.0),
-            sctp::Event::Closed { stream } => match data.uses.get(&stream).copied() {
-                Some(Use::Producer(slot)) => close_data_producer(objects, turn, slot, Closed::PeerClosed),
-                Some(Use::Consumer(slot)) => close_data_consumer(objects, turn, slot, Closed::PeerClosed),
-                None => {}
-            },
-            sctp::Event::Failed(_) => return close_data(objects, turn, slot, Closed::DataFailed),
-            sctp::Event::Connected | sctp::Event::BufferLow { .. } => {}
-        }
-    }
-    // The rest follows at once, after other transports.
-    if let Some(data) = objects.transports.find_mut(slot).and_then(|found| found.data.as_mut()) {
-        data.is_due = true;
-    }
-}
-
-/// A message, whose payload the consumers share.
-struct Message<'a> {
-    kind: sctp::Kind,
-    payload: &'a Bytes,
-}
-
-/// Puts a message into the send buffers of the consumers of a producer. One whose buffer is full does not get
-/// it: a slow receiver costs a bounded memory, and does not delay the others.
-fn forward(
-    objects: &mut Objects,
-    turn: &mut Turn<'_, impl Tx>,
-    source: Slot,
-    producer: Slot,
-    message: Message<'_>,
-) {
-    let Objects { transports, data_producers, data_consumers, .. } = objects;
-    let consumers = data_producers.find(producer).map_or(&[][..], |producer| &producer.consumers);
-    meter::charge(consumers.len(), 1_000);
-    for consumer in consumers.iter().filter_map(|slot| data_consumers.find(*slot)) {
-        turn.handling.forward(source, consumer.transport);
-        let data = transports.find_mut(consumer.transport).and_then(|transport| transport.data.as_mut());
-        let sent = data.is_some_and(|data| {
-            let Some(association) = &mut data.association else { return false };
-            let stream = StreamId(consumer.spec.stream);
-            data.is_due = true;
-            association.send(turn.now, stream, message.kind, message.payload.clone()).is_ok()
-        });
-        turn.counters.count(if sent { Counter::DataOut } else { Counter::DataLost });
-        turn.timers.hasten(consumer.transport, turn.now);
-    }
-    turn.handling.end_forward();
-}
-
-/// Sends packets of an association, up to the bound of one call.
-fn transmit(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
-    let now = turn.now;
-    for _ in 0..limits::DATA_PACKETS_PER_TIMEOUT {
-        let Some(transport) = objects.transports.find_mut(slot) else { return };
-        let Transport { link: Link::WebRtc(WebRtc { dtls, .. }), data: Some(data), .. } = transport else {
-            return;
-        };
-        let (Some(endpoint), Some(association)) = (&mut dtls.endpoint, &mut data.association) else { return };
-        let Some(packet) = association.poll_transmit(now) else { return };
-        meter::charge(packet.len(), 10);
-        // What DTLS does not take is lost, as in a network; the association sends it again.
-        let sent = endpoint.send(now, &packet);
-        drive_dtls(objects, turn, slot, Ok(()));
-        if sent.is_err() {
-            return;
-        }
-    }
-    if let Some(data) = objects.transports.find_mut(slot).and_then(|found| found.data.as_mut()) {
-        data.is_due = true;
-    }
-}
-
-/// Closes all data channels of a transport, and their association.
-pub(super) fn close_data(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, closed: Closed) {
-    let first =
-        |objects: &Objects| objects.transports.find(slot)?.data.as_ref()?.uses.values().next().copied();
-    while let Some(by) = first(objects) {
-        match by {
-            Use::Producer(slot) => close_data_producer(objects, turn, slot, closed),
-            Use::Consumer(slot) => close_data_consumer(objects, turn, slot, closed),
-        }
-    }
-    if let Some(transport) = objects.transports.find_mut(slot) {
-        transport.data = None;
-    }
-}
-
-/// Closes a data producer and its consumers.
-pub(super) fn close_data_producer(
-    objects: &mut Objects,
-    turn: &mut Turn<'_, impl Tx>,
-    slot: Slot,
-    closed: Closed,
-) {
-    while let Some(consumer) =
-        objects.data_producers.find(slot).and_then(|producer| producer.consumers.last().copied())
-    {
-        close_data_consumer(objects, turn, consumer, closed);
-    }
-    let Some(producer) = objects.remove_data_producer(slot) else { return };
-    meter::charge(1, 3_000);
-    turn.timers.hasten(producer.transport, turn.now);
-    turn.counters.uncount(Counter::DataProducers);
-    turn.news.notify(Event::DataProducerClosed { producer: producer.spec.producer, closed });
-}
-
-/// Closes a data consumer.
-pub(super) fn close_data_consumer(
-    objects: &mut Objects,
-    turn: &mut Turn<'_, impl Tx>,
-    slot: Slot,
-    closed: Closed,
-) {
-    let Some(consumer) = objects.remove_data_consumer(slot) else { return };
-    meter::charge(1, 3_000);
-    turn.timers.hasten(consumer.transport, turn.now);
-    turn.counters.uncount(Counter::DataConsumers);
-    turn.news.notify(Event::DataConsumerClosed { consumer: consumer.spec.consumer, closed });
 }
 
 /// The slot of a data producer.

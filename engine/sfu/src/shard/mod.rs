@@ -10,6 +10,7 @@ mod config;
 mod connect;
 mod create;
 mod data;
+mod data_flow;
 mod demux;
 mod events;
 mod fan_out;

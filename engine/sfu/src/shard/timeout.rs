@@ -5,7 +5,7 @@ use crate::limits;
 use crate::objects::Objects;
 use crate::shard::adapt::drive_send_side;
 use crate::shard::connect::{check_liveness, on_dtls_timeout};
-use crate::shard::data::drive_data;
+use crate::shard::data_flow::drive_data;
 use crate::shard::pipe_out::subscribe_if_due;
 use crate::shard::rearm::transport_deadline;
 use crate::shard::reports::{send_reports_if_due, send_twcc_if_due};

@@ -31,6 +31,7 @@ const peer = (id: string, paused = false): Peer => ({
   away: false,
   presence: 'active',
   metadata: '',
+  encryption: null,
   sources: [
     {
       id: `${id}-camera`,

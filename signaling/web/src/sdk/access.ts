@@ -28,6 +28,8 @@ export interface RoomPolicy {
   waitingRoom: boolean;
   /** Who may send. */
   publishers: 'everyone' | 'admins';
+  /** Media is encrypted end to end. */
+  encrypted: boolean;
 }
 
 /** A client that waits to be admitted. Only administrators get it. */
@@ -62,7 +64,7 @@ export const initialAccess: Access = {
     admin: false,
     hidden: false,
   },
-  policy: { maxPeers: null, locked: false, waitingRoom: false, publishers: 'everyone' },
+  policy: { maxPeers: null, locked: false, waitingRoom: false, publishers: 'everyone', encrypted: false },
   waiting: new Map(),
 };
 
@@ -87,6 +89,7 @@ export function policyOf(policy: PolicyMessage | undefined): RoomPolicy {
     locked: policy.locked,
     waitingRoom: policy.waitingRoom,
     publishers: policy.publishers === 'admins' ? 'admins' : 'everyone',
+    encrypted: policy.encrypted,
   };
 }
 

@@ -4,6 +4,7 @@
 import { RoomAdmin } from './admin';
 import { type CallStore, CallStoreFeed, createCallStore } from './call_store';
 import { CallCore, type OwnMetadata } from './core';
+import type { Counts } from './e2ee/frame_crypto';
 import type { CallOptions } from './entry';
 import { Faults } from './faults';
 import type { HistoryEntry } from './history';
@@ -163,6 +164,19 @@ export class Call {
    */
   layersOf(sourceId: string): Layers | null | undefined {
     return this.#core.media?.layersOf(sourceId);
+  }
+
+  /**
+   * The user has compared the safety number of a peer (`PeerView.encryption`) with the one that the peer shows, over another
+   * connection than this call's server. The identity counts as verified from now on.
+   */
+  confirmSafetyNumber(peerId: string): void {
+    this.#core.encryption.confirm(peerId);
+  }
+
+  /** How many frames of a peer were decrypted, and how many were refused and why; null before the first. */
+  encryptionCounts(peerId: string): Counts | null {
+    return this.#core.encryption.countsOf(peerId);
   }
 
   /** WebRTC statistics of a transport; null while there is none. */

@@ -3,9 +3,10 @@
 // and `view.ts` shows the result.
 
 import { type Joined, PresenceState } from '../gen/signal_pb';
-import { accessAfter, accessOf, initialAccess, permissionsOf } from './access';
+import { accessAfter, accessOf, initialAccess, permissionsOf, policyOf } from './access';
 import { Activity } from './activity';
 import { type Payload, SignalChannel } from './channel';
+import { CallEncryption } from './e2ee/call_encryption';
 import { type CallOptions, Entry, type Notification } from './entry';
 import { Evicted, messageOf } from './errors';
 import type { FileTransfer } from './files/types';
@@ -38,6 +39,7 @@ export class CallCore {
   readonly entry: Entry;
   readonly token: CallToken;
   readonly room = new Room();
+  readonly encryption: CallEncryption;
   readonly #options: CallOptions;
   readonly #events: CallEvents;
   readonly lifecycle: MediaLifecycle;
@@ -74,12 +76,22 @@ export class CallCore {
       onMalformed: (error: unknown) => note(`skipped a malformed notification: ${error}`, 'warn', error),
     };
     this.channel = new SignalChannel(options.url, channelEvents, options.requestTimeoutMs);
+    this.encryption = new CallEncryption(options, {
+      send: (to, topic, body) => this.channel.request({ case: 'sendMessage', value: { to: [...to], topic, body } }, 'ack'),
+      onChange: () => this.#publish(),
+      onNotice: (message) => events.onNotice(message),
+      note,
+    });
     this.lifecycle = new MediaLifecycle(this.channel.request, this.#lifecycleEvents());
     this.token = new CallToken(options.token, { refresh: (token) => this.#refreshToken(token), note });
     this.entry = new Entry(options, this.channel, this.token, {
       onSocket: () => this.lifecycle.onSocket(),
       onJoined: (joined, device, early) => this.#onJoined(joined, this.lifecycle.onJoined(joined, device), early),
       onPlaceLost: (reason) => this.lifecycle.drop(reason),
+      makeDevice: async (joined) => {
+        this.encryption.follow(policyOf(joined.policy));
+        return this.encryption.makeDevice();
+      },
       onWaiting: () => this.#publish(),
       onRefused: (error) => this.#fail(error),
       note,
@@ -115,6 +127,7 @@ export class CallCore {
       onNotice: (message) => this.#events.onNotice(message),
       note: this.history.note,
       isJoined: () => this.entry.joined,
+      protection: () => this.encryption.protection,
     };
   }
 
@@ -158,6 +171,10 @@ export class CallCore {
     room.roster = rosterAfter(room.roster, joined, new Set(kept?.incoming.keys()));
     room.access = accessOf(joined);
     this.#activity.reset();
+    const { peerId, user } = joined;
+    this.#followPolicy();
+    this.encryption.enter(this.#options.room, peerId, user);
+    this.encryption.setRoster(room.roster);
     if (!joined.resumed && Object.keys(this.#metadata).length > 0) {
       this.setMetadata(this.#metadata).catch((error) =>
         this.history.note(`metadata was not set again: ${messageOf(error)}`, 'warn', error),
@@ -208,6 +225,13 @@ export class CallCore {
         break;
       case 'access':
         this.room.access = accessAfter(this.room.access, effect.change);
+        this.#followPolicy();
+        break;
+      case 'message':
+        this.encryption.setRoster(this.room.roster);
+        if (!this.encryption.onMessage(effect.from, effect.topic, effect.body)) {
+          this.history.note(`skipped a message of the topic ${effect.topic}`);
+        }
         break;
       case 'evicted':
         this.#fail(new Evicted(effect.reason));
@@ -221,6 +245,19 @@ export class CallCore {
         break;
     }
     return effect;
+  }
+
+  /** An administrator has switched encryption on: no clear frame is sent from now on, and media starts again. */
+  #followPolicy(): void {
+    try {
+      if (!this.encryption.follow(this.room.access.policy)) return;
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(messageOf(error)));
+      return;
+    }
+    this.lifecycle.drop('end-to-end encryption begins');
+    this.entry.forgetDevice();
+    this.channel.reopen();
   }
 
   /** An administrator muted a source of this client, or ended the mute. */
@@ -239,6 +276,7 @@ export class CallCore {
 
   /** The state has changed: act on the differences, update the session state, show the result. */
   changed(): void {
+    this.encryption.setRoster(this.room.roster);
     this.#sync();
     const { media } = this;
     if (media) {
@@ -281,6 +319,7 @@ export class CallCore {
     if (state === 'Ended') {
       clearTimeout(this.#starvedTimer);
       this.entry.end();
+      this.encryption.end();
       this.lifecycle.end();
       this.#speaking.stop();
       this.#quality.stop();
@@ -316,6 +355,8 @@ export class CallCore {
       recovery: this.lifecycle.recovery.now,
       quality: this.#quality.now,
       fileTransfers: this.fileTransfers,
+      encrypted: this.encryption.isOn,
+      encryptionOf: (peerId: string) => this.encryption.stateOf(peerId),
       failure: this.#failure,
     };
     this.#view = shared(this.#view, viewOf(shown, Date.now()));

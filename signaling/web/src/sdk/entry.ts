@@ -1,9 +1,10 @@
 // Entry into the room: joins on every new socket, resumes the objects that the client still has, and decides
 // how to continue when the server refuses.
 
-import { Device } from 'mediasoup-client';
+import type { Device } from 'mediasoup-client';
 import { ErrorCode, type Joined } from '../gen/signal_pb';
 import type { Payload, SignalChannel } from './channel';
+import type { IdentityStore } from './e2ee/identity_store';
 import {
   isFinal,
   isTokenOld,
@@ -37,6 +38,13 @@ export interface CallOptions {
   token?: TokenSource;
   /** The server's origin; by default the page's own. */
   url?: string;
+  /**
+   * End-to-end encryption (docs/encryption.md). `asRoom`, the default: if the policy of the room has it, and then for the
+   * rest of the call, also if the policy changes. `always`: whatever the policy is.
+   */
+  encryption?: 'asRoom' | 'always';
+  /** Where identities are remembered; by default the IndexedDB of the page. */
+  identityStore?: IdentityStore;
   /** Gets what happens in the call, for the logs of the application. */
   log?: LogSink;
   /** For tests: another WebRTC implementation. */
@@ -67,6 +75,8 @@ export interface EntryEvents {
    * the state after it.
    */
   onJoined(joined: Joined, device: Device, early: readonly Notification[]): void;
+  /** The media implementation for the room, once it is known whether the room is encrypted. */
+  makeDevice(joined: Joined): Promise<Device>;
   /** The server has removed this client's place: the client joins as a new one. */
   onPlaceLost(reason: string): void;
   /** The client waits for an administrator, or has stopped waiting. */
@@ -203,9 +213,15 @@ export class Entry {
     this.#events.onJoined(joined, device, this.#early.splice(0));
   }
 
-  async #loadDevice({ routerCapabilities }: Joined): Promise<Device> {
+  /** The next join makes another one. */
+  forgetDevice(): void {
+    this.#device = null;
+  }
+
+  async #loadDevice(joined: Joined): Promise<Device> {
+    const { routerCapabilities } = joined;
     if (!routerCapabilities) throw new Error('Joined carries no router capabilities');
-    const device = await (this.#options.makeDevice ?? Device.factory)();
+    const device = await this.#events.makeDevice(joined);
     await device.load({ routerRtpCapabilities: fromRtpCapabilities(routerCapabilities) });
     return device;
   }

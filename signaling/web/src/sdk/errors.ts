@@ -63,6 +63,15 @@ export class TokenUnavailable extends WebRTCError {
   }
 }
 
+/** The room is encrypted end to end, and this browser cannot do that. */
+export class EncryptionUnavailable extends WebRTCError {
+  override name = 'EncryptionUnavailable';
+
+  constructor(message: string) {
+    super('ENCRYPTION_UNAVAILABLE', message);
+  }
+}
+
 /** The answer does not match the request: a server error. */
 export class UnexpectedAnswer extends WebRTCError {
   override name = 'UnexpectedAnswer';

@@ -17,8 +17,12 @@ export {
 export { type Captured, captureDevices, captureOne, captureScreen, problemOf } from './capture';
 export { type ChannelEvents, type Payload, type PayloadInit, type Request, SignalChannel } from './channel';
 export type { OwnMetadata } from './core';
+export type { EncryptionState, PeerEncryption } from './e2ee/encryption';
+export type { Trust } from './e2ee/epochs';
+export type { Counts as EncryptionCounts } from './e2ee/frame_crypto';
+export { BrowserIdentityStore, type IdentityStore, type KnownIdentity, MemoryIdentityStore } from './e2ee/identity_store';
 export type { CallOptions } from './entry';
-export { Evicted, NotAdmitted, SignalError, SocketLost, TokenUnavailable } from './errors';
+export { EncryptionUnavailable, Evicted, NotAdmitted, SignalError, SocketLost, TokenUnavailable } from './errors';
 export { FileTransferError } from './files/file_errors';
 export { channelLink, type FileLink, type FileLinkEvents } from './files/file_link';
 export { BlobSource, type FileSource } from './files/file_source';

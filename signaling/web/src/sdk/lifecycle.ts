@@ -7,7 +7,7 @@ import type { Request } from './channel';
 import { messageOf, SignalError } from './errors';
 import { defaultPolicy, type EncodingPolicy } from './layers';
 import type { Note } from './log';
-import { Media } from './media';
+import { Media, type Protection } from './media';
 import type { MediaChange } from './notifications';
 import { perform } from './perform';
 import { Recovery, type RestartConfig } from './recovery';
@@ -32,6 +32,8 @@ export interface LifecycleEvents {
   note: Note;
   /** The server has assigned this socket to the client. */
   isJoined(): boolean;
+  /** Null: media is not encrypted end to end. */
+  protection(): Protection | null;
 }
 
 export class MediaLifecycle {
@@ -279,6 +281,7 @@ export class MediaLifecycle {
           this.#events.note(reason, 'warn');
           this.recovery.onFailed();
         },
+        protection: this.#events.protection(),
         onSourceEnded: (source) => this.#events.onSourceEnded(source),
       });
     } catch (error) {

@@ -60,7 +60,17 @@ interface TransportPath {
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
+/** Puts end-to-end encryption between the encoders, the decoders and the network. */
+export interface Protection {
+  /** For the peer connection. */
+  readonly settings: Record<string, unknown>;
+  protectSender(sender: RTCRtpSender, source: string, mimeType: string): void;
+  protectReceiver(receiver: RTCRtpReceiver, peerId: string, source: string, mimeType: string): void;
+}
+
 export interface MediaEvents {
+  /** Null: media is not encrypted end to end. */
+  readonly protection: Protection | null;
   /** The path of a transport is connected or lost, or a restart is due. */
   onPath(): void;
   /** The server has given other ICE servers, or new credentials for them. */
@@ -113,7 +123,11 @@ export class Media {
     ]);
     if (send.status === 'fulfilled' && recv.status === 'fulfilled') {
       const { iceServers, iceTransportPolicy } = ice;
-      const options = (created: TransportCreated) => ({ ...fromTransportCreated(created, iceServers), iceTransportPolicy });
+      const options = (created: TransportCreated) => ({
+        ...fromTransportCreated(created, iceServers),
+        iceTransportPolicy,
+        additionalSettings: events.protection?.settings,
+      });
       if (send.value.iceServers.length > 0) events.onIceServers(send.value.iceServers);
       return new Media(
         device,
@@ -288,13 +302,19 @@ export class Media {
     const { source, kind, track } = local;
     const paused = local.paused || held;
     const key = backup?.key ?? source;
+    const codec = kind === 'audio' ? undefined : this.#codec(backup?.mimeType);
     const encoding =
-      kind === 'audio'
-        ? { codecOptions: audioOptions(policy) }
-        : await this.#videoOptions(source, track, policy, this.#codec(backup?.mimeType));
+      kind === 'audio' ? { codecOptions: audioOptions(policy) } : await this.#videoOptions(source, track, policy, codec);
     const appData = { source, paused, contentHint: track.contentHint, backupFor: backup?.producerId };
     const producer = await this.#unlessClosed(
-      this.#paths.send.transport.produce({ track, stopTracks: false, appData, ...encoding }),
+      this.#paths.send.transport.produce({
+        track,
+        stopTracks: false,
+        appData,
+        ...encoding,
+        // If it throws, nothing is sent.
+        onRtpSender: (sender) => this.#events.protection?.protectSender(sender, source, codec?.mimeType ?? 'audio/opus'),
+      }),
     );
     if (paused) producer.pause();
     producer.on('trackended', () => this.#events.onSourceEnded(source));
@@ -388,6 +408,7 @@ export class Media {
       ),
     );
     if (!answer.rtpParameters) throw new Error('ConsumerCreated carries no RTP parameters');
+    const mimeType = answer.rtpParameters.codecs[0]?.mimeType ?? '';
     let consumer: types.Consumer;
     try {
       consumer = await this.#unlessClosed(
@@ -399,6 +420,7 @@ export class Media {
           // Microphone and camera of one peer play in sync because they share a stream id; a screen has its
           // own clock.
           streamId: source.startsWith('screen') ? `${peerId}-screen` : peerId,
+          onRtpReceiver: (receiver) => this.#events.protection?.protectReceiver(receiver, peerId, source, mimeType),
         }),
       );
     } catch (error) {

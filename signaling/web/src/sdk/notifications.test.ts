@@ -66,7 +66,7 @@ test.each<[PayloadInit, Effect | null]>([
     { case: 'roomChanged', value: { policy: { maxPeers: 8, locked: true, publishers: 'admins' } } },
     {
       on: 'access',
-      change: { on: 'policy', policy: { maxPeers: 8, locked: true, waitingRoom: false, publishers: 'admins' } },
+      change: { on: 'policy', policy: { maxPeers: 8, locked: true, waitingRoom: false, publishers: 'admins', encrypted: false } },
     },
   ],
   [

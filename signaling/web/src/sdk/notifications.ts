@@ -31,6 +31,8 @@ export type Effect =
   | { on: 'muted'; producerId: string; muted: boolean }
   | { on: 'access'; change: AccessChange }
   | { on: 'evicted'; reason: string }
+  /** Another client sent a message. */
+  | { on: 'message'; from: string; topic: string; body: Uint8Array }
   /** An entry for the history. */
   | { on: 'note'; what: string };
 
@@ -94,6 +96,10 @@ function effectOf(payload: Payload): Effect | null {
       const client = waitingClientOf(payload.value);
       const change: AccessChange = payload.value.gone ? { on: 'notWaiting', id: client.id } : { on: 'waiting', client };
       return { on: 'access', change };
+    }
+    case 'peerMessage': {
+      const { peerId, topic, body } = payload.value;
+      return { on: 'message', from: peerId, topic, body };
     }
     case 'consumerClosed':
       return { on: 'consumerClosed', consumerId: payload.value.consumerId };

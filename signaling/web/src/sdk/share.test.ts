@@ -10,6 +10,7 @@ const peer = (id: string, volume = 10): PeerView => ({
   away: false,
   presence: 'active',
   metadata: '',
+  encryption: null,
   sources: ['microphone', 'camera'].map((source) => ({
     id: `${id}-${source}`,
     kind: source === 'camera' ? 'video' : 'audio',
@@ -31,6 +32,7 @@ const view = (rest: Partial<CallView> = {}): CallView => ({
   room: 'millpond',
   permissions: initialAccess.permissions,
   policy: initialAccess.policy,
+  encrypted: false,
   waitingClients: [],
   peerId: 'ada',
   displayName: 'Ada',

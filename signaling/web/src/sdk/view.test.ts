@@ -28,6 +28,8 @@ function shown(rest: Partial<Shown> = {}): Shown {
     speaking: new Set(),
     quality: new Map(),
     fileTransfers: new Map(),
+    encrypted: false,
+    encryptionOf: () => null,
     failure: null,
     ...rest,
   };

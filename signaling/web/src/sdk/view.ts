@@ -1,6 +1,7 @@
 // The state of a call that a user interface needs, as one immutable value. Pure.
 
 import type { Access, Permissions, RoomPolicy, WaitingClient } from './access';
+import type { PeerEncryption } from './e2ee/encryption';
 import type { FileTransfer } from './files/types';
 import type { QualityLevel } from './quality/measure';
 import type { SourceQuality } from './quality/sampler';
@@ -27,6 +28,8 @@ export interface SourceView extends RemoteSource {
 
 export interface PeerView extends Omit<RemotePeer, 'sources'> {
   sources: readonly SourceView[];
+  /** Null while the call is not encrypted end to end. */
+  encryption: PeerEncryption | null;
 }
 
 export interface CallView {
@@ -51,6 +54,8 @@ export interface CallView {
   sendScores: ReadonlyMap<string, number>;
   /** Peer ids, this client's own among them. */
   speaking: ReadonlySet<string>;
+  /** Media is encrypted end to end. */
+  encrypted: boolean;
   /**
    * By producer id what this client receives, and by name what it sends: the level, and the measurements of the last two
    * minutes.
@@ -95,10 +100,12 @@ export interface Shown extends Omit<CallView, 'peers' | 'sendScores' | 'permissi
   roster: Roster;
   unplayable: ReadonlySet<string>;
   media: Received | null;
+  encryptionOf(peerId: string): PeerEncryption | null;
 }
 
 /** `now` is in milliseconds since the epoch. */
-export function viewOf({ access, roster, unplayable, media, local, quality, ...rest }: Shown, now: number): CallView {
+export function viewOf(shown: Shown, now: number): CallView {
+  const { access, roster, unplayable, media, local, quality, encryptionOf, ...rest } = shown;
   const sourceView = (source: RemoteSource): SourceView => ({
     ...source,
     track: media?.incoming.get(source.id)?.consumer.track ?? null,
@@ -107,7 +114,11 @@ export function viewOf({ access, roster, unplayable, media, local, quality, ...r
     score: receivedScore(media, source.id),
     quality: quality.get(source.id)?.level ?? null,
   });
-  const peers = [...roster.values()].map((peer) => ({ ...peer, sources: [...peer.sources.values()].map(sourceView) }));
+  const peers = [...roster.values()].map((peer) => ({
+    ...peer,
+    sources: [...peer.sources.values()].map(sourceView),
+    encryption: encryptionOf(peer.id),
+  }));
   const { permissions, policy, waiting } = access;
   const waitingClients = [...waiting.values()];
   return { ...rest, quality, permissions, policy, waitingClients, peers, local: new Map(local), sendScores: sendScores(media) };

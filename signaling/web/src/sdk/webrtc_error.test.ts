@@ -1,6 +1,14 @@
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { ErrorCode } from '../gen/signal_pb';
-import { Evicted, NotAdmitted, SignalError, SocketLost, TokenUnavailable, UnexpectedAnswer } from './errors';
+import {
+  EncryptionUnavailable,
+  Evicted,
+  NotAdmitted,
+  SignalError,
+  SocketLost,
+  TokenUnavailable,
+  UnexpectedAnswer,
+} from './errors';
 import { MediaBroken, MediaClosed } from './media';
 import { codeOfRefusal, WebRTCError, type WebRTCErrorCode, webrtcErrorCodes } from './webrtc_error';
 import { WhipError } from './whip';
@@ -34,6 +42,7 @@ test.each<[WebRTCError, string, WebRTCErrorCode]>([
   [new Evicted('bye'), 'Evicted', 'EVICTED'],
   [new NotAdmitted('no'), 'NotAdmitted', 'NOT_ADMITTED'],
   [new TokenUnavailable('none', 500), 'TokenUnavailable', 'TOKEN_UNAVAILABLE'],
+  [new EncryptionUnavailable('no'), 'EncryptionUnavailable', 'ENCRYPTION_UNAVAILABLE'],
   [new UnexpectedAnswer('offer', 'ack'), 'UnexpectedAnswer', 'UNEXPECTED_ANSWER'],
   [new MediaClosed('closed'), 'MediaClosed', 'CLOSED'],
   [new MediaBroken(), 'MediaBroken', 'ICE_FAILURE'],

@@ -16,6 +16,8 @@ export const webrtcErrorCodes = [
   'SIGNALING_LOST',
   /** The server answered with another message than the request permits. */
   'UNEXPECTED_ANSWER',
+  /** The room is encrypted end to end, and this browser cannot do that. */
+  'ENCRYPTION_UNAVAILABLE',
   /** The application gave no token. */
   'TOKEN_UNAVAILABLE',
   /** An administrator did not admit this client. */

@@ -13,7 +13,7 @@ function page(address: string, { mode = 'token', state = null as unknown } = {})
 describe('the address of the page', () => {
   test('has the token in its fragment, which leaves the address bar', () => {
     const { page: window, replaceState } = page('/?room=millpond&name=Ada#token=abc.def');
-    expect(readLink(window)).toEqual({ room: 'millpond', name: 'Ada', token: 'abc.def', join: false });
+    expect(readLink(window)).toEqual({ room: 'millpond', name: 'Ada', token: 'abc.def', join: false, encrypted: false });
     expect(replaceState.mock.calls).toEqual([[{ token: 'abc.def' }, '', '/?room=millpond&name=Ada']]);
   });
 
@@ -31,6 +31,11 @@ describe('the address of the page', () => {
 
   test('has no token in its query, which servers log', () => {
     expect(readLink(page('/?room=millpond&token=abc').page).token).toBe('');
+  });
+
+  test('demands encryption only if it says so', () => {
+    expect(readLink(page('/?room=millpond&encrypted=1').page).encrypted).toBe(true);
+    expect(readLink(page('/?room=millpond').page).encrypted).toBe(false);
   });
 
   test('joins at once only in development mode', () => {

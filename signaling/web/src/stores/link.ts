@@ -1,4 +1,4 @@
-// The address that the page was opened with: `?room=ROOM&name=NAME&join=1#token=TOKEN`.
+// The address that the page was opened with: `?room=ROOM&name=NAME&join=1&encrypted=1#token=TOKEN`.
 //
 // The token is in the fragment, which browsers do not send to servers: it is in no log and in no Referer.
 // `readLink` removes it from the address bar, so that it is not read there or copied with the address. The
@@ -10,6 +10,8 @@ export interface Link {
   token: string;
   /** Join without a click. */
   join: boolean;
+  /** Encrypt end to end, whatever the policy of the room is. */
+  encrypted: boolean;
 }
 
 /** `leat-signaling` writes this into the page in development mode, where no token is needed. */
@@ -17,7 +19,7 @@ const MODE = 'meta[name="leat-mode"][content="development"]';
 
 /** Reads the page's address, and removes the token from it. */
 export function readLink(page: Pick<Window, 'location' | 'history' | 'document'> | undefined = globalThis.window): Link {
-  if (!page) return { room: '', name: '', token: '', join: false };
+  if (!page) return { room: '', name: '', token: '', join: false, encrypted: false };
   const query = new URLSearchParams(page.location.search);
   const fragment = new URLSearchParams(page.location.hash.slice(1));
   const kept: unknown = page.history.state?.token;
@@ -35,5 +37,6 @@ export function readLink(page: Pick<Window, 'location' | 'history' | 'document'>
     name: query.get('name') ?? '',
     token,
     join: isDevelopment && query.get('join') === '1',
+    encrypted: query.get('encrypted') === '1',
   };
 }

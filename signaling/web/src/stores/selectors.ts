@@ -1,7 +1,7 @@
 // What a component reads of the call: each hook draws its component again only when its value has changed.
 
 import { useShallow } from 'zustand/shallow';
-import type { Peer } from '../sdk';
+import type { Peer, PeerEncryption } from '../sdk';
 import { type CallState, useCallStore } from './useCallStore';
 
 export function usePeerIds(): readonly string[] {
@@ -14,6 +14,11 @@ export function usePeer(peerId: string): Peer | undefined {
 
 export function useIsSpeaking(peerId: string): boolean {
   return useCallStore((state) => state.call?.speaking.has(peerId) ?? false);
+}
+
+/** Null while the call is not encrypted end to end. */
+export function useEncryption(peerId: string): PeerEncryption | null {
+  return useCallStore((state) => state.call?.peers.find(({ id }) => id === peerId)?.encryption ?? null);
 }
 
 /** Several fields at once. */

@@ -79,6 +79,8 @@ export interface CallState extends CallModel {
   setRoom(change: Partial<RoomPolicy>): Promise<void>;
   admit(waitingId: string): Promise<void>;
   deny(waitingId: string): Promise<void>;
+  /** The user has compared the safety number with this participant. */
+  confirmSafetyNumber(peerId: string): void;
   setSoundBlocked(blocked: boolean): void;
   /** `stays`: the notice stays until the user dismisses it. */
   notify(text: string, stays?: boolean): void;
@@ -227,7 +229,12 @@ export const useCallStore = create<CallState>()((set, get) => {
       if (call) return;
       const { room, name, token } = get();
       const joining = new Call(
-        { room: room.trim(), displayName: name.trim(), token: token.trim() },
+        {
+          room: room.trim(),
+          displayName: name.trim(),
+          token: token.trim(),
+          encryption: link.encrypted ? 'always' : 'asRoom',
+        },
         {
           onView: (view) => {
             if (call !== joining) return;
@@ -301,6 +308,7 @@ export const useCallStore = create<CallState>()((set, get) => {
     admit: async (waitingId) => void (await administrate((admin) => admin.admit(waitingId))),
     deny: async (waitingId) => void (await administrate((admin) => admin.deny(waitingId))),
 
+    confirmSafetyNumber: (peerId) => call?.confirmSafetyNumber(peerId),
     setSoundBlocked: (soundBlocked) => set({ soundBlocked }),
 
     notify: (text, stays = false) => {

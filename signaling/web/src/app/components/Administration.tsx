@@ -96,6 +96,12 @@ export function RoomSettings({ policy }: { policy: RoomPolicy }) {
     <section className="settings" aria-label="Room settings">
       <Switch label="Lock the room" on={policy.locked} onChange={(locked) => void setRoom({ locked })} />
       <Switch label="Waiting room" on={policy.waitingRoom} onChange={(waitingRoom) => void setRoom({ waitingRoom })} />
+      {/* Clients that encrypt do not stop before their call ends, so this is only switched on. */}
+      <Switch
+        label="End-to-end encryption"
+        on={policy.encrypted}
+        onChange={(encrypted) => encrypted && void setRoom({ encrypted })}
+      />
     </section>
   );
 }

@@ -94,7 +94,9 @@ export const Grid = memo(function Grid() {
 
 /** The page's address with the room, and without the user's name and token. */
 export function invitation(room: string): string {
-  return `${location.origin}${location.pathname}?room=${encodeURIComponent(room)}`;
+  // A participant with this link encrypts, whatever the server says about the room.
+  const encrypted = useCallStore.getState().call?.encrypted ? '&encrypted=1' : '';
+  return `${location.origin}${location.pathname}?room=${encodeURIComponent(room)}${encrypted}`;
 }
 
 export async function copyInvitation(room: string): Promise<void> {

@@ -3,6 +3,7 @@ import type { QualityLevel } from '../../sdk';
 import { useCallStore } from '../../stores/useCallStore';
 import { hue, initials } from '../names';
 import { Icon } from './Icon';
+import { Padlock } from './Padlock';
 import { Quality } from './Quality';
 import { Video } from './Video';
 
@@ -87,6 +88,7 @@ export function Tile({
             <Icon name="microphoneOff" />
           </span>
         )}
+        {!self && <Padlock peerId={peerId} name={name} />}
         <span className="name">{label}</span>
         {starved && <span className="away">paused: slow connection</span>}
         {weak && !starved && !away && <span className="away">weak connection</span>}

@@ -161,7 +161,7 @@ describe('encryption of a call', () => {
       await forged(frame(), (sent) => void grace.worker.crypto.opening('ada', CAMERA)(sent, () => undefined));
       expect(grace.state(ada)).toBe('wrongKey');
     }, WAIT);
-    expect(grace.encryption.stateOf('ada').framesRefused).toBeGreaterThan(0);
+    expect(grace.encryption.countsOf('ada')?.wrongKey).toBeGreaterThan(0);
     await vi.waitFor(async () => {
       await ada.shows(grace);
       expect(grace.state(ada)).toBe('encrypted');

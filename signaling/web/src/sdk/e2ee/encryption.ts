@@ -28,13 +28,10 @@ export interface PeerEncryption {
   /** To compare with the one that the peer shows; null before the public keys are exchanged. */
   readonly safetyNumber: string | null;
   readonly trust: Trust | null;
-  /** Frames so far that were decrypted, and that were not. */
-  readonly framesOpened: number;
-  readonly framesRefused: number;
 }
 
 export interface EncryptionEvents {
-  /** A state, a safety number or a count has changed. */
+  /** A state or a safety number has changed. */
   onChange(): void;
   /** The user of a peer has another identity than before: a person should compare the safety number. */
   onIdentityChanged(user: string, peerId: string): void;
@@ -48,13 +45,8 @@ export interface EncryptionOptions {
   send(to: readonly string[], topic: string, body: Uint8Array): Promise<unknown>;
 }
 
-interface Shown {
-  safetyNumber: string | null;
-  trust: Trust | null;
-  hasKey: boolean;
-  state: EncryptionState;
-  counts: Counts;
-}
+/** Before the public keys are exchanged. */
+const UNKNOWN: PeerEncryption = { state: 'waitingForKey', safetyNumber: null, trust: null };
 
 const NO_COUNTS: Counts = { opened: 0, malformed: 0, unknownKey: 0, wrongKey: 0 };
 
@@ -86,7 +78,9 @@ export class Encryption {
   #epochs: Epochs | null = null;
   #place = '';
   #users: ReadonlyMap<string, string> = new Map();
-  readonly #shown = new Map<string, Shown>();
+  /** Immutable values. */
+  readonly #shown = new Map<string, PeerEncryption>();
+  readonly #counts = new Map<string, Counts>();
   #inputs: Promise<void> = Promise.resolve();
   #waiting = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -108,6 +102,7 @@ export class Encryption {
     this.#queue(async () => {
       this.#tell({ do: 'reset' });
       this.#shown.clear();
+      this.#counts.clear();
       this.#users = new Map();
       const identity = await this.#store.own(user, async () => makeKeyPairs(await curvesHere()));
       this.#epochs = new Epochs(await makeOwnKeys(identity), peerId, room, this.#store);
@@ -133,16 +128,14 @@ export class Encryption {
     this.#queue(() => this.#apply({ on: 'verified', peerId }));
   }
 
+  /** The same value until something in it changes. */
   stateOf(peerId: string): PeerEncryption {
-    const { safetyNumber = null, trust = null, hasKey = false, state, counts = NO_COUNTS } = this.#shown.get(peerId) ?? {};
-    const { opened, malformed, unknownKey, wrongKey } = counts;
-    return {
-      state: hasKey ? (state ?? 'waitingForKey') : 'waitingForKey',
-      safetyNumber,
-      trust,
-      framesOpened: opened,
-      framesRefused: malformed + unknownKey + wrongKey,
-    };
+    return this.#shown.get(peerId) ?? UNKNOWN;
+  }
+
+  /** Frames of a peer so far; null before the first. */
+  countsOf(peerId: string): Counts | null {
+    return this.#counts.get(peerId) ?? null;
   }
 
   /** From now on, what this sender sends is encrypted. Throws if the browser refuses: then nothing must be sent. */
@@ -212,11 +205,12 @@ export class Encryption {
         break;
       }
       case 'setReceiveKey':
-        this.#show(output.peerId, { hasKey: true, state: 'encrypted' });
+        this.#show(output.peerId, { state: 'encrypted' });
         this.#tell(output);
         break;
       case 'dropPeer':
         this.#shown.delete(output.peerId);
+        this.#counts.delete(output.peerId);
         this.#tell(output);
         break;
       default:
@@ -241,15 +235,12 @@ export class Encryption {
     this.#worker.postMessage(command);
   }
 
-  #show(peerId: string, change: Partial<Shown>): void {
-    const before = this.#shown.get(peerId) ?? {
-      safetyNumber: null,
-      trust: null,
-      hasKey: false,
-      state: 'waitingForKey' as const,
-      counts: NO_COUNTS,
-    };
-    this.#shown.set(peerId, { ...before, ...change });
+  #show(peerId: string, change: Partial<PeerEncryption>): void {
+    const before = this.stateOf(peerId);
+    const after = { ...before, ...change };
+    const isSame = before.state === after.state && before.trust === after.trust && before.safetyNumber === after.safetyNumber;
+    if (isSame) return;
+    this.#shown.set(peerId, after);
     this.#events.onChange();
   }
 
@@ -264,13 +255,14 @@ export class Encryption {
 
   /** The state is what most frames since the report before were. */
   #onCounts(peerId: string, counts: Counts): void {
-    const before = this.#shown.get(peerId)?.counts ?? NO_COUNTS;
+    const before = this.#counts.get(peerId) ?? NO_COUNTS;
+    this.#counts.set(peerId, counts);
     const opened = counts.opened - before.opened;
     const unknownKey = counts.unknownKey - before.unknownKey;
     const wrong = counts.wrongKey + counts.malformed - before.wrongKey - before.malformed;
     if (opened === 0 && unknownKey === 0 && wrong === 0) return;
     const state = opened >= unknownKey + wrong ? 'encrypted' : wrong > unknownKey ? 'wrongKey' : 'waitingForKey';
-    this.#show(peerId, { counts, state });
+    this.#show(peerId, { state });
     if (state !== 'encrypted') this.#queue(() => this.#apply({ on: 'missingKey', peerId }));
   }
 }

@@ -1,0 +1,123 @@
+//! The flow of data channels: delivers what has arrived to the consumers of a producer, and sends what waits.
+//!
+//! A datagram with data is given to the association of its transport. Everything that follows from it happens
+//! when the timers run, at once: messages are put into the send buffers of the consumers, and the transports of
+//! those send when their own timer runs. So one message causes a bounded work for each consumer, and media that
+//! has arrived meanwhile goes first.
+
+use crate::base::slots::Slot;
+use crate::limits;
+use crate::objects::Objects;
+use crate::shard::close::{close_data, close_data_consumer, close_data_producer};
+use crate::shard::connect::drive_dtls;
+use crate::shard::turn::Turn;
+use crate::transport::data::Use;
+use crate::transport::{Link, Transport, WebRtc};
+use bytes::Bytes;
+use control::{Closed, Counter, Discard};
+use machine::{Tx, meter};
+use sctp::StreamId;
+
+/// The timer of the data channels of a transport: delivers what has arrived, and sends what waits.
+pub(super) fn drive_data(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let now = turn.now;
+    let data = objects.transports.find_mut(slot).and_then(|transport| transport.data.as_mut());
+    if !data.is_some_and(|data| data.on_timeout(now)) {
+        return;
+    }
+    deliver(objects, turn, slot);
+    transmit(objects, turn, slot);
+}
+
+/// Events of an association, up to the bound of one call.
+fn deliver(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    for _ in 0..limits::DATA_EVENTS_PER_TIMEOUT {
+        let Some(data) = objects.transports.find_mut(slot).and_then(|found| found.data.as_mut()) else {
+            return;
+        };
+        let Some(event) = data.association.as_mut().and_then(|association| association.poll_event()) else {
+            return;
+        };
+        meter::charge(1, 2_000);
+        match event {
+            sctp::Event::Message { stream, kind, payload } => {
+                turn.counters.count(Counter::DataIn);
+                match data.uses.get(&stream).copied() {
+                    Some(Use::Producer(producer)) => {
+                        forward(objects, turn, slot, producer, Message { kind, payload: &payload });
+                    }
+                    Some(Use::Consumer(_)) | None => turn.counters.discard(Discard::DataUnroutable),
+                }
+            }
+            // The peer may open channels, but only those that the controller knows are used.
+            sctp::Event::Opened { stream, .. } => data.close(stream.0),
+            sctp::Event::Closed { stream } => match data.uses.get(&stream).copied() {
+                Some(Use::Producer(slot)) => close_data_producer(objects, turn, slot, Closed::PeerClosed),
+                Some(Use::Consumer(slot)) => close_data_consumer(objects, turn, slot, Closed::PeerClosed),
+                None => {}
+            },
+            sctp::Event::Failed(_) => return close_data(objects, turn, slot, Closed::DataFailed),
+            sctp::Event::Connected | sctp::Event::BufferLow { .. } => {}
+        }
+    }
+    // The rest follows at once, after other transports.
+    if let Some(data) = objects.transports.find_mut(slot).and_then(|found| found.data.as_mut()) {
+        data.is_due = true;
+    }
+}
+
+/// A message, whose payload the consumers share.
+struct Message<'a> {
+    kind: sctp::Kind,
+    payload: &'a Bytes,
+}
+
+/// Puts a message into the send buffers of the consumers of a producer. One whose buffer is full does not get
+/// it: a slow receiver costs a bounded memory, and does not delay the others.
+fn forward(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    source: Slot,
+    producer: Slot,
+    message: Message<'_>,
+) {
+    let Objects { transports, data_producers, data_consumers, .. } = objects;
+    let consumers = data_producers.find(producer).map_or(&[][..], |producer| &producer.consumers);
+    meter::charge(consumers.len(), 1_000);
+    for consumer in consumers.iter().filter_map(|slot| data_consumers.find(*slot)) {
+        turn.handling.forward(source, consumer.transport);
+        let data = transports.find_mut(consumer.transport).and_then(|transport| transport.data.as_mut());
+        let sent = data.is_some_and(|data| {
+            let Some(association) = &mut data.association else { return false };
+            let stream = StreamId(consumer.spec.stream);
+            data.is_due = true;
+            association.send(turn.now, stream, message.kind, message.payload.clone()).is_ok()
+        });
+        turn.counters.count(if sent { Counter::DataOut } else { Counter::DataLost });
+        turn.timers.hasten(consumer.transport, turn.now);
+    }
+    turn.handling.end_forward();
+}
+
+/// Sends packets of an association, up to the bound of one call.
+fn transmit(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let now = turn.now;
+    for _ in 0..limits::DATA_PACKETS_PER_TIMEOUT {
+        let Some(transport) = objects.transports.find_mut(slot) else { return };
+        let Transport { link: Link::WebRtc(WebRtc { dtls, .. }), data: Some(data), .. } = transport else {
+            return;
+        };
+        let (Some(endpoint), Some(association)) = (&mut dtls.endpoint, &mut data.association) else { return };
+        let Some(packet) = association.poll_transmit(now) else { return };
+        meter::charge(packet.len(), 10);
+        // What DTLS does not take is lost, as in a network; the association sends it again.
+        let sent = endpoint.send(now, &packet);
+        drive_dtls(objects, turn, slot, Ok(()));
+        if sent.is_err() {
+            return;
+        }
+    }
+    if let Some(data) = objects.transports.find_mut(slot).and_then(|found| found.data.as_mut()) {
+        data.is_due = true;
+    }
+}
