@@ -10,6 +10,7 @@ import {
   ENDED_MAX,
   FILE_BYTES_MAX,
   OFFERS_OPEN_MAX,
+  RESTARTS_MAX,
   UNSTORED_CHUNKS_MAX,
 } from './limits';
 import { KeepingStorage, random, randomBytes, SimulatedClient, SimulatedRoom } from './testing';
@@ -273,6 +274,15 @@ test.each<[string, FileSignal[]]>([
   ],
   ['has the file before the hash', [{ kind: 'done' }]],
   ['sends chunks', [chunk(0)]],
+  [
+    'accepts again and again',
+    Array.from({ length: RESTARTS_MAX }, () => ({
+      kind: 'answer' as const,
+      accepted: true as const,
+      missing: { next: 0, end: 0, ranges: [] },
+      inOrder: false,
+    })),
+  ],
   [
     'accepts more chunks than there are',
     [{ kind: 'answer', accepted: true, missing: { next: 0, end: 9_999, ranges: [] }, inOrder: false }],

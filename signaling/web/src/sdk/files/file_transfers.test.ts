@@ -238,6 +238,25 @@ test('either side pauses and resumes', async () => {
   expect(await bob.hashOf(id)).toBe(hashOf(bytes));
 });
 
+test('a receiver that accepts while the sender has paused sees that', async () => {
+  const room = new SimulatedRoom(10);
+  const [ada, bob, cleo] = ['ada', 'bob', 'cleo'].map((id) => new SimulatedClient(room, id, SMALL)) as [
+    SimulatedClient,
+    SimulatedClient,
+    SimulatedClient,
+  ];
+  const id = ada.offer(randomBytes(300_000, 10), null);
+  await room.until(() => bob.stateOf(id) === 'offered' && cleo.stateOf(id) === 'offered');
+  ada.transfers.pause(id);
+  await bob.transfers.accept(id);
+  await room.until(() => bob.stateOf(id) === 'paused');
+  await room.forMs(1_000);
+  expect(kindsOf(room, 'ada', 'chunk')).toHaveLength(0);
+  ada.transfers.resume(id);
+  cleo.transfers.decline(id);
+  await room.until(() => bob.stateOf(id) === 'done');
+});
+
 test.each(['ada', 'bob'])('%s cancels: both sides end, also when the message is lost', async (who) => {
   const room = new SimulatedRoom(11, { bytesPerMs: 500 });
   const storage = new KeepingStorage();

@@ -46,6 +46,12 @@ export const CORRUPT_CHUNKS_MAX = 64;
 /** Chunks that a receiver has already, beside one for each chunk of the file. One more ends the transfer. */
 export const DUPLICATES_MAX = 1_024;
 
+/**
+ * A receiver accepts a file at most this often, for example after reloads. Each time, what it has not stored is sent
+ * again; one more ends the transfer.
+ */
+export const RESTARTS_MAX = 100;
+
 /** Without a confirmation for this long, the sender requests one; again after twice the time, up to the second value. */
 export const QUERY_MS = 1_000;
 export const QUERY_MS_MAX = 15_000;

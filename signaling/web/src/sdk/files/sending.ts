@@ -13,6 +13,7 @@ import {
   QUERY_MS,
   QUERY_MS_MAX,
   REORDER_CHUNKS,
+  RESTARTS_MAX,
   RETURN_MS_MAX,
   SILENCE_MS_MAX,
   WINDOW_MAX_CHUNKS,
@@ -65,6 +66,8 @@ class Leg {
   /** No chunk is sent before the receiver reports: the channel was lost. */
   awaitsReport = false;
   isHashSent = false;
+  /** How often it has accepted. */
+  starts = 0;
   heardAt: number;
   askedAt = 0;
   askAfterMs = QUERY_MS;
@@ -117,6 +120,7 @@ class Leg {
   /** The receiver accepts, for the first time or after it lost its state. */
   start(missing: Missing, cursor: number): void {
     this.state = 'active';
+    this.starts += 1;
     this.awaitsReport = false;
     this.isHashSent = false;
     this.confirmed = ChunkSet.of(this.confirmed.total, missing);
@@ -185,18 +189,9 @@ export class Sending {
     return [...this.#legs.values()].every((leg) => leg.isEnded);
   }
 
-  get isPaused(): boolean {
-    return this.#paused;
-  }
-
   /** A receiver has every chunk and waits for the final hash. */
   get needsHash(): boolean {
     return this.#finalHash === null && [...this.#legs.values()].some((leg) => leg.state === 'active' && leg.confirmed.isComplete);
-  }
-
-  /** Chunks on the way, over all receivers. */
-  get inFlight(): number {
-    return [...this.#legs.values()].reduce((sum, leg) => sum + leg.inFlight.size, 0);
   }
 
   has(peerId: string): boolean {
@@ -230,7 +225,7 @@ export class Sending {
   }
 
   isGone(peerId: string): boolean {
-    return this.#legs.get(peerId)?.goneAt !== null;
+    return (this.#legs.get(peerId)?.goneAt ?? null) !== null;
   }
 
   onSignal(from: string, signal: FileSignal, now: number): void {
@@ -246,8 +241,9 @@ export class Sending {
     switch (signal.kind) {
       case 'answer':
         if (!signal.accepted) this.#end(leg, leg.state === 'offered' ? 'declined' : 'failed', signal.reason);
-        else if (signal.missing.end > this.file.total) this.fail(from, 'PROTOCOL');
+        else if (signal.missing.end > this.file.total || leg.starts >= RESTARTS_MAX) this.fail(from, 'PROTOCOL');
         else {
+          if (this.#paused) this.#send(from, { kind: 'pause', paused: true });
           leg.start(signal.missing, signal.inOrder || signal.missing.end > 0 ? 0 : this.#sharedCursor());
           this.#sendHashIfDue(from, leg, now);
         }
