@@ -55,17 +55,22 @@ const textsOf = (id: string) => [...page.querySelectorAll(`[data-source="${id}"]
 
 test('each measured source has its last values and a plot for each', () => {
   draw([
-    ['camera', { level: 'good', series: [measurement(), measurement({ freezes: 2 })] }],
+    ['camera', { level: 'good', series: [measurement(), measurement()] }],
     ['bob-microphone', { level: 'fair', series: [measurement({ mos: 4.21 })] }],
   ]);
   expect([...page.querySelectorAll('h3')].map((title) => title.textContent?.trim())).toEqual([
     'Your camera connection: good',
     'Bob: microphone connection: fair',
   ]);
-  expect(textsOf('camera')).toEqual(['Bit rate64 kbit/s', 'Packet loss1.2 %', 'Jitter8 ms', 'Round trip31 ms', 'Freezes2']);
+  expect(textsOf('camera')).toEqual(['Bit rate64 kbit/s', 'Packet loss1.2 %', 'Jitter8 ms', 'Round trip31 ms']);
   expect(textsOf('bob-microphone').at(-1)).toBe('Opinion score4.2');
-  expect(page.querySelectorAll('polyline')).toHaveLength(10);
+  expect(page.querySelectorAll('polyline')).toHaveLength(9);
   expect(page.querySelector('polyline')?.getAttribute('points')?.split(' ')).toHaveLength(2);
+});
+
+test('freezes are those of received video', () => {
+  draw([['bob-camera', { level: 'fair', series: [measurement({ freezes: 2 })] }]]);
+  expect(textsOf('bob-camera').at(-1)).toBe('Freezes2');
 });
 
 test('values that are not known have no row', () => {

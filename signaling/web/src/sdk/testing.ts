@@ -202,7 +202,9 @@ export async function fakeDevice(made: (transport: types.Transport) => void = ()
   const device = new Device({ handlerFactory: FakeHandler.createFactory(testFakeParameters) });
   device.observer.on('newtransport', (transport) => {
     made(transport);
-    const connect = () => setTimeout(() => transport.closed || setConnectionState(transport, 'connected'));
+    // A test may have set another state meanwhile.
+    const isNew = () => !transport.closed && ['new', 'connecting'].includes(transport.connectionState);
+    const connect = () => setTimeout(() => isNew() && setConnectionState(transport, 'connected'));
     transport.observer.on('newproducer', (producer) => {
       Object.defineProperty(producer, 'rtpSender', { value: new FakeSender(producer.rtpParameters.encodings ?? []) });
       connect();

@@ -26,7 +26,7 @@ const values: readonly Value[] = [
   { name: 'Opinion score', of: ({ mos }) => mos, show: (mos) => mos.toFixed(1), least: 4.5 },
 ];
 
-/** The pictures that froze are shown for video only, which has no opinion score. */
+/** Of received video, which has no opinion score. */
 const freezes: Value = { name: 'Freezes', of: ({ freezes }) => freezes, show: (count) => String(count), least: 4 };
 
 function Row({ value, series }: { value: Value; series: readonly Measurement[] }) {
@@ -37,7 +37,12 @@ function Row({ value, series }: { value: Value; series: readonly Measurement[] }
   return (
     <li className="measure">
       <span className="note">{value.name}</span>
-      <svg viewBox={`0 0 ${PLOT.width} ${PLOT.height}`} role="img" aria-label={`${value.name} over two minutes, now ${text}`}>
+      <svg
+        viewBox={`0 0 ${PLOT.width} ${PLOT.height}`}
+        preserveAspectRatio="none"
+        role="img"
+        aria-label={`${value.name} over two minutes, now ${text}`}
+      >
         <polyline points={points(known, topOf(known, value.least), SERIES_LEN)} />
       </svg>
       <span className="value">{text}</span>
@@ -48,14 +53,16 @@ function Row({ value, series }: { value: Value; series: readonly Measurement[] }
 export interface Titled {
   id: string;
   title: string;
+  /** This client sends it. */
+  own: boolean;
 }
 
 /** What is measured, with a title for the user. */
 export function titledSources({ peers, local }: Pick<CallView, 'peers' | 'local'>): Titled[] {
-  const own = [...local.keys()].map((source) => ({ id: source, title: `Your ${source}` }));
+  const own = [...local.keys()].map((source) => ({ id: source, title: `Your ${source}`, own: true }));
   return [
     ...own,
-    ...peers.flatMap(({ name, sources }) => sources.map(({ id, source }) => ({ id, title: `${name}: ${source}` }))),
+    ...peers.flatMap(({ name, sources }) => sources.map(({ id, source }) => ({ id, title: `${name}: ${source}`, own: false }))),
   ];
 }
 
@@ -63,9 +70,9 @@ export function Statistics() {
   const call = useCallStore((state) => state.call);
   const toggleStatistics = useCallStore((state) => state.toggleStatistics);
   if (!call) return null;
-  const measured = titledSources(call).flatMap(({ id, title }) => {
-    const quality = call.quality.get(id);
-    return quality ? [{ id, title, ...quality }] : [];
+  const measured = titledSources(call).flatMap((source) => {
+    const quality = call.quality.get(source.id);
+    return quality ? [{ ...source, ...quality }] : [];
   });
   return (
     <aside className="people statistics" aria-label="Statistics">
@@ -76,13 +83,13 @@ export function Statistics() {
         </button>
       </header>
       {measured.length === 0 && <p className="note">Nothing is measured yet.</p>}
-      {measured.map(({ id, title, level, series }) => (
+      {measured.map(({ id, title, own, level, series }) => (
         <section key={id} data-source={id}>
           <h3>
             {title} <Quality level={level} />
           </h3>
           <ul>
-            {[...values, ...(series.at(-1)?.mos === null ? [freezes] : [])].map((value) => (
+            {[...values, ...(!own && series.at(-1)?.mos === null ? [freezes] : [])].map((value) => (
               <Row key={value.name} value={value} series={series} />
             ))}
           </ul>
