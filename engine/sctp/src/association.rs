@@ -8,8 +8,8 @@ use crate::guard::{self, Guard, SINK, Verdict};
 use crate::handshake::{Handshake, Init, Step};
 use crate::lane::{Lane, State, kind_of};
 use crate::limits::{
-    EVENT_BYTES_MAX, EVENTS_MAX, FEED_TARGET, LABEL_LEN_MAX, MESSAGE_LEN_MAX, PACKET_LEN_MAX, PACKET_LEN_MIN,
-    PACKETS_TARGET, SEND_BUFFER_MAX, SEND_MESSAGES_MAX, START_DELAY, STREAMS_MAX,
+    EVENT_BYTES_MAX, EVENTS_MAX, FEED_TARGET, IN_FLIGHT_MAX, LABEL_LEN_MAX, MESSAGE_LEN_MAX, PACKET_LEN_MAX,
+    PACKET_LEN_MIN, PACKETS_TARGET, SEND_BUFFER_MAX, SEND_MESSAGES_MAX, START_DELAY, STREAMS_MAX,
 };
 use crate::link::Link;
 use crate::packet::{Chunk, Packet, Ports, Writer, kind};
@@ -110,6 +110,9 @@ pub struct Association {
     queued_len: usize,
     queued_bytes: usize,
     packets: VecDeque<Bytes>,
+    /// Something has happened since the library was asked for packets: asking costs it a look at all chunks
+    /// in flight.
+    has_changed: bool,
     events: VecDeque<Event>,
     event_bytes: usize,
     discarded: Discarded,
@@ -152,6 +155,7 @@ impl Association {
             queued_len: 0,
             queued_bytes: 0,
             packets: VecDeque::new(),
+            has_changed: true,
             events: VecDeque::new(),
             event_bytes: 0,
             discarded: Discarded::default(),
@@ -171,6 +175,7 @@ impl Association {
         if view.ports != self.settings.ports() {
             return self.discarded.add(Discard::WrongAssociation);
         }
+        self.has_changed = true;
         self.handle_chunks(packet, &view);
         self.settle();
     }
@@ -181,6 +186,7 @@ impl Association {
         if self.failed.is_some() {
             return;
         }
+        self.has_changed = true;
         match self.handshake.on_timeout(self.now) {
             Ok(packet) => self.packets.extend(packet),
             Err(()) => return self.fail(Failed::HandshakeTimedOut),
@@ -196,7 +202,7 @@ impl Association {
     /// The next packet to send.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
         self.now = self.now.max(now);
-        if self.packets.is_empty() {
+        if self.packets.is_empty() && self.has_changed {
             self.pump();
         }
         self.packets.pop_front()
@@ -296,6 +302,7 @@ impl Association {
         lane.is_above_low |= lane.buffered() > lane.low;
         self.queued_bytes += lane.queued_bytes() - before;
         self.queued_len += 1;
+        self.has_changed = true;
         if was_idle {
             self.schedule.insert(stream.0, &mut lane.next);
         }
@@ -307,6 +314,7 @@ impl Association {
     pub fn close(&mut self, stream: StreamId) {
         if let Some(lane) = self.lanes.get_mut(&stream.0).filter(|lane| lane.is_open()) {
             lane.state = State::Flushing;
+            self.has_changed = true;
             self.finish_flushing(stream.0);
         }
     }
@@ -476,6 +484,7 @@ impl Association {
             // A reset of this stream is not complete in the library.
             return self.remove_lane(id);
         }
+        self.has_changed = true;
         established.guard.opened(id);
         if !lane.is_negotiated {
             let open = Message::Open(lane.channel.clone()).write();
@@ -563,6 +572,7 @@ impl Association {
             }
             (_, lane) => {
                 let is_channel = lane.is_some();
+                self.has_changed = true;
                 self.discarded.add(Discard::InvalidDcep);
                 // RFC 8832 §6: a channel that cannot be is closed.
                 if let Some(established) = self.established.as_mut().filter(|_| !is_channel) {
@@ -573,6 +583,7 @@ impl Association {
     }
 
     fn acknowledge(&mut self, id: u16) {
+        self.has_changed = true;
         if let Some(established) = &mut self.established {
             let ack = Message::Ack.write();
             established.link.write(id, Protocol::Dcep, Reliability::default(), ack);
@@ -678,6 +689,7 @@ impl Association {
         if self.failed.is_some() {
             return;
         }
+        self.has_changed = true;
         self.settle();
         let is_paused = self.is_paused();
         if let Some(established) = self.established.as_mut().filter(|_| !is_paused)
@@ -719,7 +731,11 @@ impl Association {
                 established.link.first_sent(first_sent);
                 self.packets.extend(guard::fit(packet, len_max));
             }
-            if self.packets.len() >= PACKETS_TARGET || !self.feed() {
+            if self.packets.len() >= PACKETS_TARGET {
+                break;
+            }
+            if !self.feed() {
+                self.has_changed = false;
                 break;
             }
         }
@@ -731,7 +747,9 @@ impl Association {
     fn feed(&mut self) -> bool {
         let mut has_changed = false;
         while let Some(established) = &mut self.established {
-            if established.link.unsent() >= FEED_TARGET || self.schedule.is_empty() {
+            let is_full =
+                established.link.unsent() >= FEED_TARGET || established.guard.in_flight() >= IN_FLIGHT_MAX;
+            if is_full || self.schedule.is_empty() {
                 break;
             }
             let Some(id) = self.schedule.take() else { break };

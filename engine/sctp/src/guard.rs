@@ -56,8 +56,9 @@ pub(crate) struct Guard {
     /// The last TSN of the peer's newest reset request, and the number of its next one.
     reset_boundary: u32,
     next_request: u32,
-    /// The highest TSN that we have assigned.
+    /// The highest TSN that we have assigned, and that the peer has acknowledged.
     sent: u32,
+    peer_acknowledged: u32,
     /// Of the last SACK that we have sent.
     acknowledged: u32,
     window: u32,
@@ -82,6 +83,7 @@ impl Guard {
             reset_boundary: before,
             next_request: peer.tsn,
             sent: ours.tsn.wrapping_sub(1),
+            peer_acknowledged: ours.tsn.wrapping_sub(1),
             acknowledged: before,
             window: RECEIVE_WINDOW as u32,
             has_aborted: false,
@@ -161,7 +163,7 @@ impl Guard {
         }
     }
 
-    fn admit_sack(&self, value: &[u8]) -> Verdict {
+    fn admit_sack(&mut self, value: &[u8]) -> Verdict {
         let header = (be32(value, 0), be16(value, 8), be16(value, 10));
         let (Some(cumulative), Some(gaps), Some(duplicates)) = header else {
             return Verdict::Withhold(Discard::Malformed);
@@ -177,7 +179,13 @@ impl Guard {
             is_valid &= !is_after(cumulative.wrapping_add(end.into()), self.sent);
             before = end;
         }
-        if is_valid { Verdict::Pass } else { Verdict::Withhold(Discard::InvalidAck) }
+        if !is_valid {
+            return Verdict::Withhold(Discard::InvalidAck);
+        }
+        if is_after(cumulative, self.peer_acknowledged) {
+            self.peer_acknowledged = cumulative;
+        }
+        Verdict::Pass
     }
 
     fn admit_forward_tsn(&mut self, value: &[u8]) -> Verdict {
@@ -269,6 +277,11 @@ impl Guard {
             }
         }
         first_sent
+    }
+
+    /// DATA chunks that are sent and not acknowledged without a gap before them.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.sent.wrapping_sub(self.peer_acknowledged)
     }
 
     /// A packet that lets the library send a SACK with the present window, if the last one was less than half
