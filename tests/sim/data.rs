@@ -99,6 +99,26 @@ fn a_slow_receiver_loses_messages_and_the_others_get_all() {
     world.assert_sound();
 }
 
+/// A browser begins its association when its first channel exists there, which may be long before the engine knows
+/// a channel of it.
+#[test]
+fn the_association_of_a_client_is_accepted_before_its_first_channel() {
+    let mut world = World::new(960);
+    let (alice, bob) = (world.join(), world.join());
+    world.connect();
+    let opened = sctp::Channel::reliable("not known to the engine");
+    world.order(alice, |peer, _| peer.channels_mut().open(9, opened));
+    world.say(alice, 9, *b"to nobody");
+    world.run_for(90 * SEC);
+    assert_eq!(world.shard().counters().discarded(Discard::DtlsData), 0, "{world}");
+    let producer = world.produce_data(alice, 0, channel());
+    world.consume_data(bob, producer, 2, channel());
+    world.say(alice, 0, *b"to bob");
+    world.run_for(SEC);
+    assert_eq!(world.heard(bob, 2), [b"to bob"], "{world}");
+    world.assert_sound();
+}
+
 #[test]
 fn closing_a_channel_closes_its_consumers_and_frees_its_streams() {
     let mut world = World::new(930);

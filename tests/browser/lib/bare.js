@@ -67,7 +67,8 @@ export class Pages {
   #server;
   origin;
 
-  static async start() {
+  /** `others`: further pages by name, with their scripts. */
+  static async start(others = {}) {
     const files = {
       '/': ['text/html', page('/sdp.js')],
       '/resuming': ['text/html', page('/resuming.js')],
@@ -75,6 +76,10 @@ export class Pages {
       '/sdp.js': ['text/javascript', before + BLOCK + after],
       '/resuming.js': ['text/javascript', before + resuming() + afterResuming],
     };
+    for (const [name, script] of Object.entries(others)) {
+      files[`/${name}`] = ['text/html', page(`/${name}.js`)];
+      files[`/${name}.js`] = ['text/javascript', script];
+    }
     const pages = new Pages();
     pages.#server = createServer((request, response) => {
       const [type, body] = files[new URL(request.url, 'http://page').pathname] ?? [];

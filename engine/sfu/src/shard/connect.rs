@@ -8,12 +8,13 @@ use crate::shard::close::close_transport;
 use crate::shard::data::start_data;
 use crate::shard::rearm::rearm;
 use crate::shard::turn::Turn;
+use crate::transport::data::Data;
 use crate::transport::ice::{self, Accepted};
 use crate::transport::protection::{Protection, Srtp};
 use crate::transport::{DtlsPeer, Link, Transport, WebRtc};
 use control::{Closed, Counter, Discard, DtlsRole, Event, Stage};
 use dtls::{Connected, Endpoint, Failed, Output};
-use machine::{Datagram, Instant, Path, Tx};
+use machine::{Datagram, Instant, Path, Rng, Tx};
 use stun::{Class, Message, Method};
 
 /// The state of a DTLS endpoint after its outputs were polled.
@@ -221,8 +222,10 @@ fn drain_dtls(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) -
             },
             Output::Connected(keys) => connected = Some(keys),
             Output::ApplicationData(record) => {
-                let taken =
-                    data.as_mut().ok_or(Discard::DtlsData).and_then(|data| data.on_record(now, record));
+                // The client may begin before its first channel is known.
+                let (rng, peer) = (&mut *turn.rng, dtls.peer);
+                let data = peer.map(|peer| data_of(data, now, peer.role, rng));
+                let taken = data.ok_or(Discard::DtlsData).and_then(|data| data.on_record(now, record));
                 taken.unwrap_or_else(|discard| turn.counters.discard(discard));
             }
             Output::Closed => return Ok(Drained::Closed),
@@ -235,6 +238,15 @@ fn drain_dtls(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) -
         Some(failed) => Err(failed),
         None => Ok(connected.map_or(Drained::Running, Drained::Connected)),
     }
+}
+
+/// The data channels of a transport; without any so far, an association that accepts the client's.
+fn data_of<'d>(data: &'d mut Option<Box<Data>>, now: Instant, role: DtlsRole, rng: &mut Rng) -> &'d mut Data {
+    let data = data.get_or_insert_with(|| Box::new(Data::new(rng.fork())));
+    if data.association.is_none() && data.uses.is_empty() {
+        data.start(now, role, std::iter::empty());
+    }
+    data
 }
 
 fn on_dtls_connected(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, connected: Connected) {

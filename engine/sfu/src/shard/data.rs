@@ -105,6 +105,9 @@ pub(super) fn start_data(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, sl
     let Some(transport) = transports.find_mut(slot) else { return };
     let role = transport.webrtc().and_then(|webrtc| webrtc.dtls.peer).map(|peer| peer.role);
     let (Some(data), Some(role)) = (transport.data.as_mut(), role) else { return };
+    if data.association.is_some() {
+        return;
+    }
     let uses: Vec<_> = data.uses.values().copied().collect();
     let channels = uses.iter().filter_map(|by| match by {
         Use::Producer(slot) => {

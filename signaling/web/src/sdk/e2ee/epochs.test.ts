@@ -1,4 +1,4 @@
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import { type Hello, KeyMessageSchema } from '../../gen/e2ee_pb';
 import { Epochs, KEYS_PER_PEER, type Output, PEERS_MAX, ROTATE_MIN_MS, SWITCH_MS } from './epochs';
@@ -355,6 +355,27 @@ describe('a server that loses, repeats or changes messages', () => {
       await world.reportMissing();
     }
     world.expectAllRead();
+  });
+
+  test('a key that was lost is requested, also if the peer sends no frames', async () => {
+    const world = new World();
+    const ada = await world.join('ada');
+    let lost = 0;
+    world.server = ({ from, body }) => {
+      const isKey = fromBinary(KeyMessageSchema, body).body.case === 'senderKey';
+      if (isKey && from === 'grace' && lost < 2) {
+        lost += 1;
+        return [];
+      }
+      return [body];
+    };
+    const grace = await world.join('grace');
+    await world.run(1_000);
+    expect(ada.canRead(grace)).toBe(false);
+    await world.run(30_000);
+    expect(lost).toBe(2);
+    expect(ada.canRead(grace)).toBe(true);
+    expect(ada.epochs.nextTimeout).toBeNull();
   });
 
   test('an old key does not come back', async () => {

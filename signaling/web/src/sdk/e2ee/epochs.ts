@@ -36,6 +36,8 @@ export const KEYS_PER_PEER = 4;
 /** Pauses between repeated messages, and the number of Hellos to a peer that does not answer. */
 const REPEAT_MS = 1_000;
 const HELLOS_MAX = 6;
+/** Requests to a peer that sends no frames, for a key that must have been lost; the first after twice `REPEAT_MS`. */
+const REQUESTS_MAX = 5;
 /** Sessions of other clients during one call; the Hello of a further one is ignored. */
 const SESSIONS_MAX = 4_096;
 const EPOCH_MAX = 0xffff_ffff;
@@ -79,6 +81,9 @@ interface PeerState {
   received: { epoch: number; dropAt: number }[];
   hellos: number;
   helloAt: number;
+  /** Requests without frames so far. */
+  requests: number;
+  silentRequestAt: number;
   requestAt: number;
   answerAt: number;
   replyAt: number;
@@ -116,6 +121,7 @@ export class Epochs {
     for (const peer of this.#peers.values()) {
       times.push(...peer.received.slice(0, -1).map(({ dropAt }) => dropAt));
       if (!peer.pair && peer.hellos < HELLOS_MAX) times.push(peer.helloAt);
+      if (lacksKey(peer)) times.push(peer.silentRequestAt);
     }
     const due = times.filter((time) => time !== null);
     return due.length > 0 ? Math.min(...due) : null;
@@ -155,6 +161,8 @@ export class Epochs {
       received: [],
       hellos: 0,
       helloAt: now,
+      requests: 0,
+      silentRequestAt: Number.POSITIVE_INFINITY,
       requestAt: Number.NEGATIVE_INFINITY,
       answerAt: Number.NEGATIVE_INFINITY,
       replyAt: Number.NEGATIVE_INFINITY,
@@ -200,7 +208,8 @@ export class Epochs {
     const pair = await makePair(this.#own, greeting, ends);
     if (!pair) return reply;
     const dropped: Output[] = isReloaded ? [{ do: 'dropPeer', peerId }] : [];
-    Object.assign(peer, { greeting, pair, received: [], entitledFrom: 0 });
+    Object.assign(peer, { greeting, pair, received: [], entitledFrom: 0, requests: 0 });
+    peer.silentRequestAt = now + 2 * REPEAT_MS;
     peer.fingerprint = await fingerprintOf(greeting);
     this.#rotateSoon(now);
     return [...dropped, ...reply, await this.#identify(peerId, peer)];
@@ -269,7 +278,11 @@ export class Epochs {
     if (!peer.pair) return this.#askHello(peerId, peer, now);
     if (now < peer.requestAt) return [];
     peer.requestAt = now + REPEAT_MS;
-    return [this.#message([peerId], { case: 'keyRequest', value: { session: this.#own.greeting.session } })];
+    return [this.#request(peerId)];
+  }
+
+  #request(peerId: string): Output {
+    return this.#message([peerId], { case: 'keyRequest', value: { session: this.#own.greeting.session } });
   }
 
   async #onTime(now: number): Promise<Output[]> {
@@ -285,6 +298,11 @@ export class Epochs {
       peer.received = kept;
       outputs.push(...dropped.map(({ epoch }): Output => ({ do: 'dropReceiveKey', peerId, epoch })));
       if (!peer.pair && peer.hellos < HELLOS_MAX && now >= peer.helloAt) outputs.push(...this.#hello(peerId, peer, true, now));
+      if (lacksKey(peer) && now >= peer.silentRequestAt) {
+        peer.requests += 1;
+        peer.silentRequestAt = now + REPEAT_MS * 2 ** (peer.requests + 1);
+        outputs.push(this.#request(peerId));
+      }
     }
     return outputs;
   }
@@ -371,6 +389,11 @@ function decode(body: Uint8Array): KeyMessage | null {
 
 function sameBytes(one: Uint8Array, other: Uint8Array): boolean {
   return one.length === other.length && one.every((byte, index) => byte === other[index]);
+}
+
+/** The public keys are exchanged, and no key has arrived. */
+function lacksKey({ pair, received, requests }: PeerState): boolean {
+  return pair !== null && received.length === 0 && requests < REQUESTS_MAX;
 }
 
 function nameOf(session: Uint8Array): string {
