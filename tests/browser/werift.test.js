@@ -21,7 +21,7 @@ rooms.test('werift publishes VP8 and Opus, and Chromium decodes both', async ({ 
 rooms.test('werift plays VP8 and Opus of Chromium', async ({ t, page, whip, whep }) => {
   const camera = await page('Camera');
   await camera.publish(whip('Camera'), { codec: 'video/VP8' });
-  const player = await play(whep());
+  const player = await play(whep({ ssrc: true }));
   t.after(() => player.stop());
   await until('frames and audio', () => player.frames >= FRAMES && player.packets >= PACKETS);
   const kept = player.frames;

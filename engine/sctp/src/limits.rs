@@ -76,9 +76,10 @@ pub const LABEL_LEN_MAX: usize = 1024;
 /// has some 400.
 pub const COOKIE_LEN_MAX: usize = 1024;
 
-/// How long the DTLS server waits for the peer's INIT before it sends one. Browsers and servers send theirs
-/// at once, and some peers cannot handle an INIT that crosses theirs.
-pub const START_DELAY: Duration = Duration::from_secs(1);
+/// How long the DTLS server waits for the peer's INIT before it sends one: more than a usual round trip, because
+/// some peers cannot handle an INIT that crosses theirs. Less than the second after which browsers repeat an
+/// INIT that has come too early.
+pub const START_DELAY: Duration = Duration::from_millis(300);
 
 /// The first timeout of INIT, COOKIE ECHO and DATA, doubled each further time up to [`RTO_MAX`]. Less than
 /// RFC 9260 §16 recommends, because ICE has just shown that the path works.

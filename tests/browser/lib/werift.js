@@ -23,10 +23,9 @@ function connection() {
   });
 }
 
-/** Sends the offer. `onPacket` gets every packet that the transport has decrypted. Returns the URL of the session. */
-async function exchange(peer, url, onPacket = () => undefined) {
+/** Sends the offer. Returns the URL of the session. */
+async function exchange(peer, url) {
   await peer.setLocalDescription(await peer.createOffer());
-  for (const transport of peer.dtlsTransports) transport.onRtp.subscribe(onPacket);
   const response = await fetch(url, { method: 'POST', headers: { 'Content-Type': SDP }, body: peer.localDescription.sdp });
   const answer = await response.text();
   assert.equal(response.status, 201, answer);
@@ -146,14 +145,16 @@ export async function play(url) {
   const peer = connection();
   const ivf = new Ivf();
   const received = { audio: 0 };
-  for (const kind of ['audio', 'video']) peer.addTransceiver(kind, { direction: 'recvonly' });
-  // werift gives packets to a track only if the answer has `a=ssrc` lines, which those of Leat do not have: the
-  // packets are taken from the transport.
-  const session = await exchange(peer, url, (packet) => {
-    const [, video] = /^a=rtpmap:(\d+) VP8/m.exec(peer.localDescription.sdp);
-    if (packet.header.payloadType === Number(video)) ivf.add(packet);
-    else received.audio += 1;
-  });
+  for (const kind of ['audio', 'video']) {
+    const transceiver = peer.addTransceiver(kind, { direction: 'recvonly' });
+    transceiver.onTrack.subscribe((track) =>
+      track.onReceiveRtp.subscribe((packet) => {
+        if (kind === 'video') ivf.add(packet);
+        else received.audio += 1;
+      }),
+    );
+  }
+  const session = await exchange(peer, url);
   return {
     get frames() {
       return ivf.frames.length;
