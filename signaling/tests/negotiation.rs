@@ -199,6 +199,45 @@ async fn bare_client_publishes_with_its_numbers_and_others_learn_of_it() {
     bob.no_more_notifications();
 }
 
+/// The client was busy for so long that the offer was repeated: its late answer is not that to the newer offer.
+#[tokio::test]
+async fn answer_to_an_offer_that_was_replaced_is_ignored() {
+    let (engine, signaling) = start();
+    let mut bob = signaling.client();
+    bob.join(join("stage", "Bob")).await;
+    offers(&bob, &watching()).await;
+    let (_ada, _) = publisher(&signaling, "stage").await;
+    let next = async |bob: &mut Client| loop {
+        if let Payload::Offer(offer) = bob.notification().await {
+            return offer;
+        }
+    };
+    let first = next(&mut bob).await;
+    let mut newest = next(&mut bob).await;
+    assert!(first.id != 0 && first.id < newest.id, "{} {}", first.id, newest.id);
+    let to = |offer: &proto::Offer| {
+        Payload::Answer(proto::Answer {
+            sdp: accepting(&offer.sdp),
+            offer_id: offer.id,
+            ..Default::default()
+        })
+    };
+    let resumed = |engine: &Engine| {
+        engine.commands().iter().filter(|command| matches!(command, Command::ResumeConsumer { .. })).count()
+    };
+    bob.done(to(&first)).await;
+    assert_eq!(resumed(&engine), 0);
+    while directions(&read(&newest.sdp)) != [Direction::SendOnly, Direction::SendOnly] {
+        bob.done(to(&newest)).await;
+        newest = next(&mut bob).await;
+    }
+    bob.done(to(&newest)).await;
+    assert_eq!(resumed(&engine), 2);
+    // A repetition of the answer changes nothing.
+    assert_eq!(bob.fails(to(&newest)).await, ErrorCode::WrongState);
+    assert_eq!(resumed(&engine), 2);
+}
+
 #[tokio::test]
 async fn tracks_of_others_come_and_go_by_offers_of_the_server() {
     let (engine, signaling) = start();

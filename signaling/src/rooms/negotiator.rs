@@ -225,6 +225,12 @@ impl Negotiation {
         offer.write()
     }
 
+    /// The number of the last description of this side, as an offer.
+    pub(super) fn offer_id(&self) -> u32 {
+        // Never 0, which names the newest.
+        (self.version as u32).max(1)
+    }
+
     /// The producers that are played.
     pub(super) fn played(&self) -> BTreeSet<ProducerId> {
         self.lines.iter().filter_map(|line| Some(line.play.as_ref()?.producer)).collect()

@@ -40,7 +40,7 @@ impl Rooms {
         let Accepted { sdp, ice_ufrag, .. } =
             self.accept_offer(peer, &negotiator, &offer.sdp, &offer.tracks).await?;
         negotiator.wake();
-        Ok(Payload::Answer(proto::Answer { sdp, ice_ufrag: vec![ice_ufrag] }))
+        Ok(Payload::Answer(proto::Answer { sdp, ice_ufrag: vec![ice_ufrag], ..Default::default() }))
     }
 
     /// `Candidate` of the SDP flow. This side is an ICE-lite agent: it learns the addresses of the client from its
@@ -349,6 +349,11 @@ impl Rooms {
         let known = self.state().peers.get(&peer).and_then(|peer| peer.negotiator.clone());
         let negotiator = known.ok_or_else(no_offer)?;
         let mut current = negotiator.current.lock().await;
+        let newest = current.as_ref().map_or(0, Negotiation::offer_id);
+        if answer.offer_id != 0 && answer.offer_id != newest {
+            // To an offer that was replaced while the answer was on its way.
+            return Ok(());
+        }
         let Some(negotiation) = current.as_mut().filter(|known| known.before_offer.is_some()) else {
             return Err(no_offer());
         };

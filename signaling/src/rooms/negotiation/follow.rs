@@ -81,13 +81,13 @@ impl Rooms {
         let is_changed = filled.has_changed || is_repeated;
         if is_changed {
             if may_add {
-                let sdp = next.offer(&negotiator.plan, &self.media);
+                let (sdp, id) = (next.offer(&negotiator.plan, &self.media), next.offer_id());
                 next.before_offer = Some(before);
                 let pause = if is_repeated { next.offer_again.1 } else { limits::OFFER_PAUSE };
                 next.offer_again = (Instant::now() + pause, (2 * pause).min(limits::OFFER_PAUSE_MAX));
                 negotiator.retry_in(pause);
                 let ice_ufrag = vec![next.own.ice_ufrag.clone()];
-                let offer = proto::Offer { sdp, ice_ufrag, tracks: Vec::new() };
+                let offer = proto::Offer { sdp, ice_ufrag, tracks: Vec::new(), id };
                 self.state().send(peer, Payload::Offer(offer));
             } else {
                 self.resume_lines(peer, &mut next.lines).await;

@@ -79,11 +79,11 @@ export class PeerConnection extends EventTarget {
   receive(payload: Payload): void {
     // The server drops its offer when that of this client arrives.
     if (payload.case !== 'offer' || this.#offers > 0 || this.#closed) return;
-    const { sdp } = payload.value;
+    const { sdp, id } = payload.value;
     this.#enqueue('SDP_NEGOTIATION', async () => {
       if (this.#offers > 0) return;
       await this.connection.setRemoteDescription({ type: 'offer', sdp });
-      await this.#answer(await this.connection.createAnswer());
+      await this.#answer(await this.connection.createAnswer(), id);
     });
   }
 
@@ -107,9 +107,10 @@ export class PeerConnection extends EventTarget {
     if (!this.#closed) await this.connection.setRemoteDescription({ type: 'answer', sdp });
   }
 
-  async #answer(desc: RTCSessionDescriptionInit): Promise<void> {
+  /** `offerId`: of the server's offer; 0 is the newest. */
+  async #answer(desc: RTCSessionDescriptionInit, offerId = 0): Promise<void> {
     await this.connection.setLocalDescription(desc);
-    await this.#request({ case: 'answer', value: { sdp: this.#localSdp(desc) } }, 'ack');
+    await this.#request({ case: 'answer', value: { sdp: this.#localSdp(desc), offerId } }, 'ack');
   }
 
   /** With the candidates so far, if the browser has them in its description. */
