@@ -197,9 +197,9 @@ async fn message_above_64_kib_is_refused_before_it_is_decoded() {
     let (_engine, _signaling, server) = serve(|_| {}).await;
     let client = PollingClient::connect(Http::to(server)).await;
     let head = |id: usize| format!("451-{id}[\"signal\",{{\"_placeholder\":true,\"num\":0}}]");
-    // An unknown field, 99, that makes the message as long as allowed, or slightly longer.
+    // An unknown field, 2,000, that makes the message as long as allowed, or slightly longer.
     let padded = |len: usize| {
-        let mut message = vec![0x9a, 0x06, 0, 0, 0];
+        let mut message = vec![0x82, 0x7d, 0, 0, 0];
         let padding = len - message.len();
         message[2..].copy_from_slice(&[
             padding as u8 & 0x7f | 0x80,
@@ -231,11 +231,11 @@ async fn too_many_unanswered_requests_before_a_join_are_refused() {
     tokio::spawn(http::serve(listener, signaling.rooms.clone(), http::HttpSettings::default()));
     let client = PollingClient::connect(Http::to(server)).await;
     let mut message = entry("ada");
-    // An unknown field, 99.
+    // An unknown field, 2,000.
     let padding = 50_000_usize;
     message.extend([
-        0x9a,
-        0x06,
+        0x82,
+        0x7d,
         padding as u8 & 0x7f | 0x80,
         (padding >> 7) as u8 & 0x7f | 0x80,
         (padding >> 14) as u8,

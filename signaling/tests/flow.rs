@@ -664,8 +664,8 @@ async fn random_bytes_get_an_answer() {
         (Vec::new(), ErrorCode::UnsupportedVersion),
         (version("2"), ErrorCode::UnsupportedVersion),
         (Signal { version: "1".into(), ..Default::default() }.encode_to_vec(), ErrorCode::UnsupportedMessage),
-        // An unknown payload: field 99, empty.
-        ([version("1.9")[..5].to_vec(), vec![0x9a, 0x06, 0x00]].concat(), ErrorCode::UnsupportedMessage),
+        // An unknown payload: field 2,000, empty.
+        ([version("1.9")[..5].to_vec(), vec![0x82, 0x7d, 0x00]].concat(), ErrorCode::UnsupportedMessage),
     ] {
         match clients[1].ask_bytes(&bytes).await {
             Payload::Error(error) => assert_eq!(error.code(), code, "{}", error.message),
