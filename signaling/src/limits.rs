@@ -197,6 +197,9 @@ pub const MESSAGE_BYTES_PER_SECOND: f64 = 32_768.0;
 pub const MESSAGE_BYTES_BURST: f64 = 262_144.0;
 /// What a message costs beside its body, in bytes.
 pub const RELAYED_OVERHEAD: usize = 512;
+/// What a message costs its sender for each receiver, in bytes, if that is more than its content: one sender cannot
+/// use up [`DELIVERIES_PER_SECOND`].
+pub const RELAYED_PER_RECEIVER: usize = 8;
 /// Messages that all peers of a room together receive by `SendMessage` per second: the work of one room. Above
 /// it, `LIMIT` and the time for a retry.
 pub const DELIVERIES_PER_SECOND: f64 = 20_000.0;
@@ -207,7 +210,7 @@ pub const DATA_STREAMS_MAX: u16 = 1_024;
 /// Bytes of the longest message on a data channel, as the engine accepts it.
 pub const DATA_MESSAGE_LEN_MAX: u32 = 262_144;
 /// Bytes of the label and of the protocol of a data channel; more get `BAD_MESSAGE`.
-pub const DATA_LABEL_LEN_MAX: usize = 128;
+pub const DATA_LABEL_LEN_MAX: usize = 64;
 /// Data producers of one peer; more get `LIMIT`.
 pub const DATA_PRODUCERS_PER_PEER_MAX: usize = 16;
 /// Bytes of the id of a token (`jti`); a longer one gets `TOKEN_MALFORMED`.
@@ -252,16 +255,17 @@ pub const BATCH_INTERVAL: Duration = Duration::from_millis(25);
 pub const BATCH_BYTES_MAX: usize = 1 << 10;
 
 /// Bytes that wait to be sent to one client: `Joined` of a full room fits, in which every peer has all its
-/// producers, metadata and a long name. A client above the limit loses its connection; after a resume, `Joined`
+/// producers of both kinds, metadata and a long name. A client above the limit loses its connection; after a resume, `Joined`
 /// has the complete state.
-pub const OUTSTANDING_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const OUTSTANDING_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of one peer in `Joined`: its metadata, names and ids, and its producers, each with ids, kind and
 /// source.
 const PEER_BYTES_MAX: usize = METADATA_BYTES_MAX
     + 4 * DISPLAY_NAME_LEN_MAX
     + USER_BYTES_MAX
     + 128
-    + PRODUCERS_PER_PEER_MAX * (4 * SOURCE_LEN_MAX + 128);
+    + PRODUCERS_PER_PEER_MAX * (4 * SOURCE_LEN_MAX + 128)
+    + DATA_PRODUCERS_PER_PEER_MAX * (2 * DATA_LABEL_LEN_MAX + 64);
 const _: () = assert!(PEERS_PER_ROOM_MAX * PEER_BYTES_MAX < OUTSTANDING_BYTES_MAX);
 /// Bytes that a message takes in addition to its content, in the queue and in that of Engine.IO.
 pub const MESSAGE_OVERHEAD: usize = 256;

@@ -66,7 +66,9 @@ async fn data_producer_is_announced_consumed_and_closed() {
     let new = until(&mut bob, announced).await;
     assert_eq!(new.peer_id, adas.peer_id);
     assert_eq!(new.data_producer.expect("which").id, producer);
-    let (first, second) = (consumed(&bob, &recv, &producer).await, consumed(&bob, &recv, &producer).await);
+    let other = produced(&ada, produce(&send, 6)).await;
+    let (first, second) = (consumed(&bob, &recv, &producer).await, consumed(&bob, &recv, &other).await);
+    assert_eq!(bob.fails(consume(&recv, &producer)).await, ErrorCode::Limit, "once");
     let streams = [&first, &second].map(|created| created.sctp_stream_parameters.expect("a stream"));
     assert_eq!(streams.map(|stream| stream.stream_id), [0, 1], "each has its own");
     assert_eq!((streams[0].ordered, streams[0].max_retransmits), (Some(false), Some(3)));
@@ -81,7 +83,12 @@ async fn data_producer_is_announced_consumed_and_closed() {
     // One who comes later finds it in the room.
     let (_, eves) = enter(&signaling, "eve", Permissions::default()).await;
     let seen: Vec<_> = eves.peers.iter().flat_map(|peer| &peer.data_producers).map(|data| &data.id).collect();
-    assert_eq!(seen, [&producer]);
+    let sorted = |mut ids: Vec<String>| {
+        ids.sort_unstable();
+        ids
+    };
+    let seen = seen.into_iter().cloned().collect();
+    assert_eq!(sorted(seen), sorted(vec![producer.clone(), other]));
     let close = proto::CloseDataConsumer { data_consumer_id: first.id.clone() };
     bob.done(Payload::CloseDataConsumer(close.clone())).await;
     assert_eq!(bob.fails(Payload::CloseDataConsumer(close)).await, ErrorCode::NoSuchConsumer);
@@ -165,6 +172,7 @@ async fn data_channels_outlive_the_signaling_process() {
     let (send, recv) = (ada.transport("send").await.id, bob.transport("recv").await.id);
     let secret = proto::ProduceData { to: vec![bobs.peer_id.clone()], ..produce(&send, 0) };
     let producer = produced(&ada, secret).await;
+    let other = produced(&ada, produce(&send, 1)).await;
     consumed(&bob, &recv, &producer).await;
     first.kill().await;
     drop((ada, bob));
@@ -183,7 +191,8 @@ async fn data_channels_outlive_the_signaling_process() {
     let (mut bob, ada) = (second.client(), second.client());
     bob.join(back(&bobs, &recv)).await;
     ada.join(back(&adas, &send)).await;
-    let again = consumed(&bob, &recv, &producer).await;
+    assert_eq!(bob.fails(consume(&recv, &producer)).await, ErrorCode::Limit, "it is still consumed");
+    let again = consumed(&bob, &recv, &other).await;
     assert_eq!(again.sctp_stream_parameters.expect("a stream").stream_id, 1, "0 is in use");
     let is_close = |command: &Command| {
         matches!(command, Command::CloseDataProducer { .. } | Command::CloseDataConsumer { .. })
@@ -193,4 +202,42 @@ async fn data_channels_outlive_the_signaling_process() {
     ada.done(Payload::Leave(proto::Leave {})).await;
     until(&mut bob, |payload| matches!(payload, Payload::PeerLeft(_)).then_some(())).await;
     assert_eq!(bob.fails(consume(&recv, &producer)).await, ErrorCode::NoSuchProducer);
+}
+
+/// A new engine has none of them, and the clients create them again.
+#[tokio::test]
+async fn data_channels_end_with_the_engine() {
+    let path = socket_path();
+    let engine = Engine::start(&path);
+    let signaling = Signaling::start(&path, Admission::Development { verifier: None });
+    let mut ada = signaling.client();
+    ada.join(join("stage", "Ada")).await;
+    let send = ada.transport("send").await.id;
+    for stream in 0..limits::DATA_PRODUCERS_PER_PEER_MAX as u32 {
+        produced(&ada, produce(&send, stream)).await;
+    }
+    drop(engine);
+    until(&mut ada, |payload| matches!(payload, Payload::MediaLost(_)).then_some(())).await;
+    let _engine = Engine::start(&path);
+    until(&mut ada, |payload| matches!(payload, Payload::MediaReady(_)).then_some(())).await;
+    let joined = signaling.client().join(join("stage", "Bob")).await;
+    assert!(joined.peers.iter().all(|peer| peer.data_producers.is_empty()), "{:?}", joined.peers);
+    let send = ada.transport("send").await.id;
+    produced(&ada, produce(&send, 0)).await;
+}
+
+/// A new token that does not permit it ends what was created with the former one.
+#[tokio::test]
+async fn a_token_without_the_permission_closes_data_channels() {
+    let (engine, signaling) = start();
+    let (ada, _) = enter(&signaling, "ada", Permissions::default()).await;
+    let send = ada.transport("send").await.id;
+    let producer = produced(&ada, produce(&send, 0)).await;
+    let silent = Permissions { can_publish_data: false, ..Permissions::default() };
+    let token = entry("ada", silent).token;
+    let refreshed = ada.ask(Payload::RefreshToken(proto::RefreshToken { token })).await;
+    assert!(matches!(refreshed, Payload::TokenRefreshed(_)), "{refreshed:?}");
+    let is_close = |command: &Command| matches!(command, Command::CloseDataProducer { producer: closed } if closed.to_string() == producer);
+    engine.received("the end of the data producer", is_close).await;
+    assert_eq!(ada.fails(Payload::ProduceData(produce(&send, 1))).await, ErrorCode::TokenPermission);
 }

@@ -4,7 +4,7 @@ use crate::channel::{Channel, Kind, Reliability, Role, StreamId};
 use crate::dcep::Message;
 use crate::discard::{Discard, Discarded};
 use crate::failed::{Failed, OpenError, SendError};
-use crate::guard::{self, Guard, SINK, Verdict};
+use crate::guard::{self, Guard, SINK, Verdict, rebuilt_reconfig};
 use crate::handshake::{Handshake, Init, Step};
 use crate::lane::{Lane, State, kind_of};
 use crate::limits::{
@@ -94,6 +94,18 @@ pub enum Event {
     Failed(Failed),
 }
 
+impl Event {
+    fn stream(&self) -> Option<StreamId> {
+        match self {
+            Self::Opened { stream, .. }
+            | Self::Message { stream, .. }
+            | Self::Closed { stream }
+            | Self::BufferLow { stream } => Some(*stream),
+            Self::Connected | Self::Failed(_) => None,
+        }
+    }
+}
+
 /// One end of an association. After each call, call [`poll_transmit`](Self::poll_transmit) and
 /// [`poll_event`](Self::poll_event) until they yield `None`, and then read
 /// [`poll_timeout`](Self::poll_timeout). An event that is not polled pauses the peer in the end: see
@@ -116,6 +128,8 @@ pub struct Association {
     events: VecDeque<Event>,
     event_bytes: usize,
     discarded: Discarded,
+    /// Whether the packet that is being handled has been answered by one of ours.
+    has_replied: bool,
     now: Instant,
 }
 
@@ -159,6 +173,7 @@ impl Association {
             events: VecDeque::new(),
             event_bytes: 0,
             discarded: Discarded::default(),
+            has_replied: false,
             now,
         };
         association.handle_timeout(now);
@@ -270,7 +285,9 @@ impl Association {
 
     fn is_free(&self, id: u16) -> bool {
         let is_busy = |it: &Established| it.broken.contains(&id) || it.guard.is_resetting(id);
-        !self.lanes.contains_key(&id) && !self.established.as_ref().is_some_and(is_busy)
+        // Events of the channel before would be taken for those of the next one.
+        let has_events = self.events.iter().any(|event| event.stream() == Some(StreamId(id)));
+        !has_events && !self.lanes.contains_key(&id) && !self.established.as_ref().is_some_and(is_busy)
     }
 
     /// Sends a message on an open channel. It is not copied.
@@ -367,6 +384,7 @@ impl Association {
         let is_alone = view.chunks().nth(1).is_none();
         let mut admitted = Writer::like(packet);
         let mut is_whole = true;
+        self.has_replied = false;
         for chunk in view.chunks() {
             if self.failed.is_some() {
                 return;
@@ -385,7 +403,17 @@ impl Association {
                 self.discarded.add(Discard::WrongAssociation);
                 continue;
             }
+            if chunk.kind == kind::HEARTBEAT {
+                is_whole = false;
+                let answer = established.guard.heartbeat_ack(chunk.value);
+                self.reply(answer);
+                continue;
+            }
             match established.guard.admit(&chunk, is_paused) {
+                Verdict::Pass if chunk.kind == kind::RECONFIG => {
+                    admitted.push(&rebuilt_reconfig(chunk.value));
+                    is_whole = false;
+                }
                 Verdict::Pass => admitted.push(chunk.whole),
                 Verdict::Withhold(discard) => {
                     self.discarded.add(discard);
@@ -436,12 +464,22 @@ impl Association {
 
     fn handle_handshake(&mut self, tag: u32, chunk: &Chunk<'_>, is_alone: bool) {
         match self.handshake.on_chunk(self.now, tag, chunk, is_alone) {
-            Step::Reply(packet) => self.packets.push_back(packet),
+            Step::Reply(packet) => self.reply(packet),
             Step::Established(peer, reply) => {
                 self.packets.extend(reply);
                 self.establish(&peer);
             }
             Step::Discarded(discard) => self.discarded.add(discard),
+        }
+    }
+
+    /// One answer for each packet, and none while many packets wait: the peer repeats what it needs.
+    fn reply(&mut self, packet: Bytes) {
+        if self.has_replied || self.packets.len() >= PACKETS_TARGET {
+            self.discarded.add(Discard::ReplyBeyondLimits);
+        } else {
+            self.has_replied = true;
+            self.packets.push_back(packet);
         }
     }
 

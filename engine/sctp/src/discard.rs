@@ -30,11 +30,14 @@ pub enum Discard {
     InvalidDcep,
     /// A SACK of data that was not sent, or with gaps that are not in order (RFC 9260 §3.3.4).
     InvalidAck,
+    /// A HEARTBEAT or a repeated handshake chunk that got no answer: the packet has got one, or
+    /// [`PACKETS_TARGET`](crate::limits::PACKETS_TARGET) packets wait.
+    ReplyBeyondLimits,
 }
 
 impl Discard {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Malformed,
         Self::WrongAssociation,
         Self::UnexpectedHandshake,
@@ -47,6 +50,7 @@ impl Discard {
         Self::UnknownProtocol,
         Self::InvalidDcep,
         Self::InvalidAck,
+        Self::ReplyBeyondLimits,
     ];
 }
 

@@ -62,7 +62,6 @@ pub(crate) struct Guard {
     /// Of the last SACK that we have sent.
     acknowledged: u32,
     window: u32,
-    has_aborted: bool,
     has_shut_down: bool,
 }
 
@@ -86,7 +85,6 @@ impl Guard {
             peer_acknowledged: ours.tsn.wrapping_sub(1),
             acknowledged: before,
             window: RECEIVE_WINDOW as u32,
-            has_aborted: false,
             has_shut_down: false,
         }
     }
@@ -104,15 +102,18 @@ impl Guard {
             kind::SACK => self.admit_sack(chunk.value),
             kind::FORWARD_TSN => self.admit_forward_tsn(chunk.value),
             kind::RECONFIG => self.admit_reconfig(chunk.value),
-            kind::ABORT => {
-                self.has_aborted = true;
-                Verdict::Pass
+            // The library finds the end of these by what it has understood of them, not by their length: what
+            // follows would be chunks that nobody has checked.
+            kind::ABORT => Verdict::Fail(Failed::AbortedByPeer),
+            kind::HEARTBEAT => Verdict::Withhold(Discard::Unsupported),
+            kind::SHUTDOWN if chunk.value.len() != 4 => Verdict::Withhold(Discard::Malformed),
+            kind::SHUTDOWN_ACK | kind::SHUTDOWN_COMPLETE if !chunk.value.is_empty() => {
+                Verdict::Withhold(Discard::Malformed)
             }
             kind::SHUTDOWN | kind::SHUTDOWN_ACK | kind::SHUTDOWN_COMPLETE => {
                 self.has_shut_down = true;
                 Verdict::Pass
             }
-            kind::HEARTBEAT => Verdict::Pass,
             kind::ERROR => Verdict::Withhold(Discard::PeerError),
             _ => Verdict::Withhold(Discard::Unsupported),
         }
@@ -202,6 +203,9 @@ impl Guard {
         let of_others = |(kind, _)| kind != RESET_REQUEST && kind != RECONFIG_RESPONSE;
         if parameters(value).any(of_others) || parameters(value).count() > 2 {
             return Verdict::Withhold(Discard::Unsupported);
+        }
+        if parameters(value).any(|(kind, of)| of.len() < if kind == RESET_REQUEST { 12 } else { 8 }) {
+            return Verdict::Withhold(Discard::Malformed);
         }
         for (_, request) in parameters(value).filter(|(kind, _)| *kind == RESET_REQUEST) {
             let (Some(number), Some(last)) = (be32(request, 0), be32(request, 8)) else {
@@ -296,18 +300,40 @@ impl Guard {
         })
     }
 
+    /// The answer to a HEARTBEAT (RFC 9260 §8.3).
+    pub(crate) fn heartbeat_ack(&self, value: &[u8]) -> Bytes {
+        Writer::new(self.ports, self.peer_tag).chunk(kind::HEARTBEAT_ACK, 0, &[value]).finish()
+    }
+
     pub(crate) fn abort(&self) -> Bytes {
         Writer::new(self.ports, self.peer_tag).chunk(kind::ABORT, 0, &[]).finish()
     }
 
     /// Why the library has ended the association.
     pub(crate) fn reason(&self) -> Failed {
-        match (self.has_aborted, self.has_shut_down) {
-            (true, _) => Failed::AbortedByPeer,
-            (_, true) => Failed::ClosedByPeer,
-            _ => Failed::Protocol,
-        }
+        if self.has_shut_down { Failed::ClosedByPeer } else { Failed::Protocol }
     }
+}
+
+/// A RE-CONFIG that was admitted, as chunks with one parameter each and without what the library does not read: it
+/// finds the end of a chunk by what it has understood.
+pub(crate) fn rebuilt_reconfig(value: &[u8]) -> Vec<u8> {
+    let mut chunks = Vec::new();
+    for (kind_of, parameter) in parameters(value) {
+        let len = match kind_of {
+            RESET_REQUEST => 12 + (parameter.len() - 12) / 2 * 2,
+            _ => 8,
+        };
+        let Some(parameter) = parameter.get(..len) else { continue };
+        let whole = 8 + len;
+        chunks.extend([kind::RECONFIG, 0]);
+        chunks.extend((whole as u16).to_be_bytes());
+        chunks.extend(kind_of.to_be_bytes());
+        chunks.extend((4 + len as u16).to_be_bytes());
+        chunks.extend(parameter);
+        chunks.resize(chunks.len().next_multiple_of(4), 0);
+    }
+    chunks
 }
 
 /// A message of one byte with this TSN.

@@ -242,6 +242,43 @@ fn an_error_chunk_an_unknown_chunk_and_a_late_init_have_no_effect() {
     assert!(matches!(peer.events[..], [Event::Connected, Event::Opened { .. }]));
 }
 
+/// Chunks inside a chunk whose end the library finds by other means than its length.
+#[test]
+fn chunks_hidden_in_other_chunks_have_no_effect() {
+    let mut peer = Hostile::new(11);
+    peer.open(0);
+    let before = peer.target.discarded(Discard::DataBeyondLimits);
+    for round in 0..200_u32 {
+        let hidden: Vec<u8> =
+            (0..20).flat_map(|at| data(0, peer.tsn.wrapping_add(round * 20 + at), 0, 0, 53, b"x")).collect();
+        let info = [0, 1, 0, 4];
+        let response = [[0_u8, 16, 0, 12].as_slice(), &[0; 8]].concat();
+        peer.send(&[chunk(4, 0, &[&info[..], &hidden].concat())]);
+        peer.send(&[chunk(8, 0, &hidden)]);
+        peer.send(&[chunk(14, 0, &hidden)]);
+        peer.send(&[chunk(130, 0, &[&response[..], &hidden].concat())]);
+    }
+    assert_eq!(peer.target.discarded(Discard::DataBeyondLimits), before);
+    assert!(!peer.events.iter().any(|event| matches!(event, Event::Message { .. })));
+    // The association works: the next message in order arrives.
+    let tsn = peer.next_tsn();
+    peer.send(&[data(BEGIN | END, tsn, 0, 1, 53, b"alive")]);
+    assert!(matches!(peer.events.last(), Some(Event::Message { .. })), "{:?}", peer.events.last());
+}
+
+/// A packet of requests gets one answer.
+#[test]
+fn requests_for_answers_are_bounded() {
+    let mut peer = Hostile::new(12);
+    peer.open(0);
+    let heartbeats: Vec<_> = (0..100_u8).map(|at| chunk(4, 0, &[0, 1, 0, 5, at, 0, 0, 0])).collect();
+    for _ in 0..50 {
+        peer.send(&heartbeats);
+    }
+    assert!(peer.target.discarded(Discard::ReplyBeyondLimits) >= 50 * 99);
+    assert_eq!(peer.target.failed(), None);
+}
+
 /// Packets at the bounds: as many chunks as fit, with the library full of messages behind a gap. What the library
 /// does for a chunk grows with the number of those that it holds, so this number is the bound of the work.
 #[test]

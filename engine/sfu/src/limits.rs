@@ -84,6 +84,10 @@ pub const DATA_STREAMS_MAX: u16 = sctp::limits::STREAMS_MAX;
 /// other transports.
 pub const DATA_EVENTS_PER_TIMEOUT: usize = 64;
 
+/// Messages for consumers after which one call of a timer delivers no further events of its association. The rest
+/// follows after other transports.
+pub const DATA_SENDS_PER_TIMEOUT: usize = 256;
+
 /// Packets of an association that one call of its timer sends. The rest follows after other transports.
 pub const DATA_PACKETS_PER_TIMEOUT: usize = 32;
 

@@ -61,7 +61,8 @@ impl Rooms {
             let record = DataProducerRecord { to: to.into_iter().map(|peer| peer.0).collect(), ..record };
             let app_data = app_data::pack(&record)?;
             let command = control::ProduceData { transport, producer, stream, channel, app_data };
-            let entry = DataProducer { peer, transport, record, created_by: None };
+            let consumers = BTreeSet::new();
+            let entry = DataProducer { peer, transport, record, consumers, created_by: None };
             (command, Reservation::data_producer(self, &mut state, worker, producer, entry))
         };
         let answer = reservation.ask(Command::ProduceData(command)).await?;
@@ -88,6 +89,11 @@ impl Rooms {
             }
             let producer = state.others_data_producer(peer, &consume.data_producer_id)?;
             let found = &state.data_producers[&producer];
+            let mut own = found.consumers.iter().filter_map(|id| state.data_consumers.get(id));
+            if own.any(|consumer| consumer.peer == peer) {
+                let text = "this client consumes the data producer already; close that data consumer first";
+                return Err(RequestError::limit(text));
+            }
             if state.worker_of(found.transport) != Some(worker) {
                 let text = "the data producer is on another worker of the engine, which data channels do not reach yet";
                 return Err(RequestError::new(ErrorCode::EngineRefused, text));
@@ -143,7 +149,7 @@ impl Rooms {
         let consumer = parse_id(id).map(DataConsumerId).ok_or_else(none)?;
         let own = state.data_consumers.get(&consumer).filter(|found| found.peer == peer);
         let worker = state.worker_of(own.ok_or_else(none)?.transport);
-        state.data_consumers.remove(&consumer);
+        state.remove_data_consumer(consumer);
         if let Some(worker) = worker {
             self.node.tell(worker, Command::CloseDataConsumer { consumer });
         }
@@ -154,10 +160,8 @@ impl Rooms {
 impl State {
     /// The data producers of a peer.
     fn data_producers_of(&self, peer: PeerId) -> impl Iterator<Item = (DataProducerId, &DataProducer)> {
-        self.data_producers
-            .iter()
-            .filter(move |(_, found)| found.peer == peer)
-            .map(|(id, found)| (*id, found))
+        let ids = self.transports_of(peer).flat_map(|transport| transport.data_producers.iter());
+        ids.filter_map(|id| Some((*id, self.data_producers.get(id)?)))
     }
 
     /// The confirmed data producers of a peer that another one may consume.
@@ -189,8 +193,13 @@ impl State {
     /// A stream of a transport that no data consumer uses, and that was not used for a long time: the engine
     /// refuses one whose end the client has not confirmed.
     fn free_stream(&mut self, transport: TransportId) -> Option<u16> {
-        let of_transport = self.data_consumers.values().filter(|found| found.transport == transport);
-        let used: BTreeSet<u16> = of_transport.map(|found| found.stream).collect();
+        let entry = self.transports.get(&transport)?;
+        let consumers =
+            entry.data_consumers.iter().filter_map(|id| Some(self.data_consumers.get(id)?.stream));
+        let producers =
+            entry.data_producers.iter().filter_map(|id| self.data_producers.get(id)?.record.stream);
+        let producers = producers.filter_map(|stream| u16::try_from(stream.stream_id).ok());
+        let used: BTreeSet<u16> = consumers.chain(producers).collect();
         let entry = self.transports.get_mut(&transport)?;
         let first = entry.next_stream % limits::DATA_STREAMS_MAX;
         let candidates = (first..limits::DATA_STREAMS_MAX).chain(0..first);
@@ -219,21 +228,47 @@ impl State {
     pub(super) fn remove_data_producer(&mut self, id: DataProducerId) -> Option<DataProducer> {
         let receivers = self.receivers_of_data(id);
         let removed = self.data_producers.remove(&id)?;
-        self.data_consumers.retain(|_, consumer| consumer.producer != id);
+        if let Some(transport) = self.transports.get_mut(&removed.transport) {
+            transport.data_producers.remove(&id);
+        }
+        for consumer in &removed.consumers {
+            self.remove_data_consumer(*consumer);
+        }
         if removed.created_by.is_some() {
             self.send_to(receivers, data_producer_closed(removed.peer, id));
         }
         Some(removed)
     }
 
-    /// Removes the data channels of a transport, and notifies the other peers.
-    pub(super) fn remove_data_of(&mut self, transport: TransportId) {
-        let of_transport = self.data_producers.iter().filter(|(_, found)| found.transport == transport);
-        let producers: Vec<_> = of_transport.map(|(id, _)| *id).collect();
-        for producer in producers {
-            self.remove_data_producer(producer);
+    /// Enters a data producer.
+    pub(super) fn insert_data_producer(&mut self, id: DataProducerId, producer: DataProducer) {
+        if let Some(transport) = self.transports.get_mut(&producer.transport) {
+            transport.data_producers.insert(id);
         }
-        self.data_consumers.retain(|_, found| found.transport != transport);
+        self.data_producers.insert(id, producer);
+    }
+
+    /// Enters a data consumer.
+    pub(super) fn insert_data_consumer(&mut self, id: DataConsumerId, consumer: DataConsumer) {
+        if let Some(transport) = self.transports.get_mut(&consumer.transport) {
+            transport.data_consumers.insert(id);
+        }
+        if let Some(producer) = self.data_producers.get_mut(&consumer.producer) {
+            producer.consumers.insert(id);
+        }
+        self.data_consumers.insert(id, consumer);
+    }
+
+    /// Removes a data consumer.
+    pub(super) fn remove_data_consumer(&mut self, id: DataConsumerId) -> Option<DataConsumer> {
+        let removed = self.data_consumers.remove(&id)?;
+        if let Some(transport) = self.transports.get_mut(&removed.transport) {
+            transport.data_consumers.remove(&id);
+        }
+        if let Some(producer) = self.data_producers.get_mut(&removed.producer) {
+            producer.consumers.remove(&id);
+        }
+        Some(removed)
     }
 
     /// Removes the data channels of a peer that are not permitted. Returns for each its worker, the command that
@@ -245,16 +280,17 @@ impl State {
     ) -> Vec<(Worker, Command, Payload)> {
         let mut closed = Vec::new();
         let producers: Vec<_> = self.data_producers_of(peer).map(|(id, _)| id).collect();
-        for producer in producers.into_iter().filter(|_| !permissions.can_publish_data) {
+        let may_send = permissions.can_publish_data && !permissions.hidden;
+        for producer in producers.into_iter().filter(|_| !may_send) {
             let removed = self.remove_data_producer(producer);
             let worker = removed.and_then(|removed| self.worker_of(removed.transport));
             let command = Command::CloseDataProducer { producer };
             closed.extend(worker.map(|worker| (worker, command, data_producer_closed(peer, producer))));
         }
-        let consumers = self.data_consumers.iter().filter(|(_, found)| found.peer == peer);
-        let consumers: Vec<_> = consumers.map(|(id, _)| *id).collect();
+        let consumers = self.transports_of(peer).flat_map(|transport| transport.data_consumers.iter());
+        let consumers: Vec<_> = consumers.copied().collect();
         for consumer in consumers.into_iter().filter(|_| !permissions.can_subscribe) {
-            let removed = self.data_consumers.remove(&consumer);
+            let removed = self.remove_data_consumer(consumer);
             let worker = removed.and_then(|removed| self.worker_of(removed.transport));
             let command = Command::CloseDataConsumer { consumer };
             closed.extend(worker.map(|worker| (worker, command, data_consumer_closed(consumer))));
@@ -271,7 +307,7 @@ impl State {
 
     /// The engine has closed a data consumer.
     pub(super) fn on_data_consumer_closed(&mut self, id: DataConsumerId) {
-        if let Some(removed) = self.data_consumers.remove(&id) {
+        if let Some(removed) = self.remove_data_consumer(id) {
             self.send(removed.peer, data_consumer_closed(id));
         }
     }
@@ -286,7 +322,8 @@ impl State {
         let record: DataProducerRecord = app_data::unpack(app_data)?;
         let peer = self.transports.get(&transport)?.peer;
         let created_by = Some(BEFORE_THIS_PROCESS);
-        self.data_producers.insert(id, DataProducer { peer, transport, record, created_by });
+        let consumers = BTreeSet::new();
+        self.insert_data_producer(id, DataProducer { peer, transport, record, consumers, created_by });
         Some(())
     }
 
@@ -305,7 +342,7 @@ impl State {
         entry.next_stream = entry.next_stream.max(stream.saturating_add(1));
         let peer = entry.peer;
         let created_by = Some(BEFORE_THIS_PROCESS);
-        self.data_consumers.insert(id, DataConsumer { peer, transport, producer, stream, created_by });
+        self.insert_data_consumer(id, DataConsumer { peer, transport, producer, stream, created_by });
         Some(())
     }
 }

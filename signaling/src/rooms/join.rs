@@ -627,6 +627,10 @@ fn keep_listed_objects(state: &mut State, id: PeerId, resume: &Resume) -> KeptOb
             kept.commands.push((worker, Command::CloseConsumer { consumer }));
         }
     }
+    for (worker, command, notification) in state.take_forbidden_data(id, &permissions) {
+        kept.commands.push((worker, command));
+        state.send(id, notification);
+    }
     kept
 }
 

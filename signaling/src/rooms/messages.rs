@@ -79,9 +79,10 @@ fn count(state: &mut State, peer: PeerId, body: usize, receivers: usize) -> Resu
     let now = Instant::now();
     let sender = state.peers.get_mut(&peer).ok_or_else(not_joined)?;
     let (rate, burst) = (limits::MESSAGE_BYTES_PER_SECOND, limits::MESSAGE_BYTES_BURST);
+    let cost = (body + limits::RELAYED_OVERHEAD).max(receivers * limits::RELAYED_PER_RECEIVER);
     let bucket = sender.messages.get_or_insert_with(|| TokenBucket::new(rate, burst, now));
     bucket
-        .take_some((body + limits::RELAYED_OVERHEAD) as f64, now)
+        .take_some(cost as f64, now)
         .map_err(|pause| RequestError::limit("too many messages of this peer").retry_after(pause))?;
     let room = state.rooms.get_mut(&sender.room).ok_or_else(not_joined)?;
     let (rate, burst) = (limits::DELIVERIES_PER_SECOND, limits::DELIVERIES_BURST);

@@ -71,7 +71,7 @@ impl<'a> Reservation<'a> {
         id: DataProducerId,
         producer: DataProducer,
     ) -> Self {
-        state.data_producers.insert(id, producer);
+        state.insert_data_producer(id, producer);
         Self::new(rooms, worker, Entry::DataProducer(id))
     }
 
@@ -83,7 +83,7 @@ impl<'a> Reservation<'a> {
         id: DataConsumerId,
         consumer: DataConsumer,
     ) -> Self {
-        state.data_consumers.insert(id, consumer);
+        state.insert_data_consumer(id, consumer);
         Self::new(rooms, worker, Entry::DataConsumer(id))
     }
 
@@ -166,7 +166,7 @@ impl Entry {
             Self::Producer(id) => _ = state.remove_producer(id),
             Self::Consumer(id) => _ = state.remove_consumer(id),
             Self::DataProducer(id) => _ = state.remove_data_producer(id),
-            Self::DataConsumer(id) => _ = state.data_consumers.remove(&id),
+            Self::DataConsumer(id) => _ = state.remove_data_consumer(id),
         }
     }
 }

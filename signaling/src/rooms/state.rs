@@ -190,6 +190,7 @@ pub(super) struct DataProducer {
     pub(super) peer: PeerId,
     pub(super) transport: TransportId,
     pub(super) record: DataProducerRecord,
+    pub(super) consumers: BTreeSet<DataConsumerId>,
     pub(super) created_by: Option<RequestId>,
 }
 
@@ -236,6 +237,8 @@ pub(super) struct Transport {
     pub(super) ssrcs: HashSet<u32>,
     pub(super) producers: BTreeSet<ProducerId>,
     pub(super) consumers: BTreeSet<ConsumerId>,
+    pub(super) data_producers: BTreeSet<DataProducerId>,
+    pub(super) data_consumers: BTreeSet<DataConsumerId>,
     pub(super) created_by: Option<RequestId>,
     /// What is stored of the negotiation on it.
     pub(super) sdp: Option<SdpRecord>,
@@ -323,6 +326,8 @@ impl Transport {
             ssrcs: HashSet::new(),
             producers: BTreeSet::new(),
             consumers: BTreeSet::new(),
+            data_producers: BTreeSet::new(),
+            data_consumers: BTreeSet::new(),
             created_by: None,
             sdp: None,
         }
@@ -484,7 +489,7 @@ impl State {
         peers.filter(|id| self.peers.get(id).is_some_and(|peer| peer.user == user)).collect()
     }
 
-    fn transports_of(&self, peer: PeerId) -> impl Iterator<Item = &Transport> {
+    pub(super) fn transports_of(&self, peer: PeerId) -> impl Iterator<Item = &Transport> {
         let ids = self.peers.get(&peer).into_iter().flat_map(|peer| &peer.transports);
         ids.filter_map(|id| self.transports.get(id))
     }
@@ -538,7 +543,12 @@ impl State {
         for consumer in &transport.consumers {
             self.remove_consumer(*consumer);
         }
-        self.remove_data_of(id);
+        for producer in &transport.data_producers {
+            self.remove_data_producer(*producer);
+        }
+        for consumer in &transport.data_consumers {
+            self.remove_data_consumer(*consumer);
+        }
         self.follow_path(transport.peer);
         Some(transport)
     }
@@ -641,6 +651,8 @@ impl State {
         self.producers.clear();
         self.consumers.clear();
         self.piped.clear();
+        self.data_producers.clear();
+        self.data_consumers.clear();
         for room in self.rooms.values_mut() {
             room.router = None;
             room.mirrors.clear();

@@ -96,8 +96,8 @@ pub(super) fn close_data(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, sl
             Use::Consumer(slot) => close_data_consumer(objects, turn, slot, closed),
         }
     }
-    if let Some(transport) = objects.transports.find_mut(slot) {
-        transport.data = None;
+    if let Some(data) = objects.transports.find_mut(slot).and_then(|transport| transport.data.as_mut()) {
+        data.association = None;
     }
 }
 

@@ -243,7 +243,7 @@ fn drain_dtls(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) -
 /// The data channels of a transport; without any so far, an association that accepts the client's.
 fn data_of<'d>(data: &'d mut Option<Box<Data>>, now: Instant, role: DtlsRole, rng: &mut Rng) -> &'d mut Data {
     let data = data.get_or_insert_with(|| Box::new(Data::new(rng.fork())));
-    if data.association.is_none() && data.uses.is_empty() {
+    if data.association.is_none() && data.uses.is_empty() && !data.has_failed {
         data.start(now, role, std::iter::empty());
     }
     data

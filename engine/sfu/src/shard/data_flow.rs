@@ -31,7 +31,11 @@ pub(super) fn drive_data(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, sl
 
 /// Events of an association, up to the bound of one call.
 fn deliver(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let mut sends = 0;
     for _ in 0..limits::DATA_EVENTS_PER_TIMEOUT {
+        if sends > limits::DATA_SENDS_PER_TIMEOUT {
+            break;
+        }
         let Some(data) = objects.transports.find_mut(slot).and_then(|found| found.data.as_mut()) else {
             return;
         };
@@ -44,19 +48,25 @@ fn deliver(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
                 turn.counters.count(Counter::DataIn);
                 match data.uses.get(&stream).copied() {
                     Some(Use::Producer(producer)) => {
-                        forward(objects, turn, slot, producer, Message { kind, payload: &payload });
+                        sends += forward(objects, turn, slot, producer, Message { kind, payload: &payload });
                     }
                     Some(Use::Consumer(_)) | None => turn.counters.discard(Discard::DataUnroutable),
                 }
             }
             // The peer may open channels, but only those that the controller knows are used.
+            sctp::Event::Opened { stream, .. } if data.uses.contains_key(&stream) => {}
             sctp::Event::Opened { stream, .. } => data.close(stream.0),
             sctp::Event::Closed { stream } => match data.uses.get(&stream).copied() {
                 Some(Use::Producer(slot)) => close_data_producer(objects, turn, slot, Closed::PeerClosed),
                 Some(Use::Consumer(slot)) => close_data_consumer(objects, turn, slot, Closed::PeerClosed),
                 None => {}
             },
-            sctp::Event::Failed(_) => return close_data(objects, turn, slot, Closed::DataFailed),
+            sctp::Event::Failed(_) => {
+                // The ABORT, if there is one.
+                transmit(objects, turn, slot);
+                close_data(objects, turn, slot, Closed::DataFailed);
+                return stop(objects, slot);
+            }
             sctp::Event::Connected | sctp::Event::BufferLow { .. } => {}
         }
     }
@@ -73,14 +83,14 @@ struct Message<'a> {
 }
 
 /// Puts a message into the send buffers of the consumers of a producer. One whose buffer is full does not get
-/// it: a slow receiver costs a bounded memory, and does not delay the others.
+/// it: a slow receiver costs a bounded memory, and does not delay the others. Returns the number of consumers.
 fn forward(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
     source: Slot,
     producer: Slot,
     message: Message<'_>,
-) {
+) -> usize {
     let Objects { transports, data_producers, data_consumers, .. } = objects;
     let consumers = data_producers.find(producer).map_or(&[][..], |producer| &producer.consumers);
     meter::charge(consumers.len(), 1_000);
@@ -97,6 +107,7 @@ fn forward(
         turn.timers.hasten(consumer.transport, turn.now);
     }
     turn.handling.end_forward();
+    consumers.len()
 }
 
 /// Sends packets of an association, up to the bound of one call.
@@ -119,5 +130,13 @@ fn transmit(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     }
     if let Some(data) = objects.transports.find_mut(slot).and_then(|found| found.data.as_mut()) {
         data.is_due = true;
+    }
+}
+
+/// The association of a peer has failed: its next record does not begin another one. The controller's next channel
+/// does.
+fn stop(objects: &mut Objects, slot: Slot) {
+    if let Some(data) = objects.transports.find_mut(slot).and_then(|found| found.data.as_mut()) {
+        data.has_failed = true;
     }
 }

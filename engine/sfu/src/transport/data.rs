@@ -14,6 +14,8 @@ pub struct Data {
     pub uses: BTreeMap<StreamId, Use>,
     /// It has packets or events, for the next timer call.
     pub is_due: bool,
+    /// The last association has failed, and no channel has been created since.
+    pub has_failed: bool,
     rng: Rng,
 }
 
@@ -29,7 +31,7 @@ pub enum Use {
 impl Data {
     /// Without streams and association. All randomness of the association comes from `rng`.
     pub fn new(rng: Rng) -> Self {
-        Self { association: None, uses: BTreeMap::new(), is_due: false, rng }
+        Self { association: None, uses: BTreeMap::new(), is_due: false, has_failed: false, rng }
     }
 
     /// DTLS is complete: the association begins. `channels` are those of the streams in use.
@@ -51,6 +53,7 @@ impl Data {
             let _ = association.open_negotiated(StreamId(stream), described(channel));
         }
         self.association = Some(Box::new(association));
+        self.has_failed = false;
         self.is_due = true;
     }
 
