@@ -2,8 +2,11 @@
 // class that applications use; `core.ts` does the work.
 
 import { RoomAdmin } from './admin';
+import { CallFiles } from './call_files';
 import { type CallStore, CallStoreFeed, createCallStore } from './call_store';
 import { CallCore, type OwnMetadata } from './core';
+import type { DataChannelOptions } from './data';
+import type { DataSender } from './data_sender';
 import type { Counts } from './e2ee/frame_crypto';
 import type { CallOptions } from './entry';
 import { Faults } from './faults';
@@ -23,6 +26,8 @@ const DISPLAY_DEBOUNCE_MS = 250;
 export class Call {
   /** The requests of an administrator of the room. */
   readonly admin: RoomAdmin;
+  /** Sends and receives files. */
+  readonly files: CallFiles;
   /** For tests. */
   readonly faults: Faults;
   /** The state of the call. It is up to date before `CallEvents.onView` is called. */
@@ -38,7 +43,12 @@ export class Call {
       feed.show(view);
       events.onView(view);
     };
-    this.#core = new CallCore(options, { onView, onNotice: (message) => events.onNotice(message) });
+    this.#core = new CallCore(options, {
+      onView,
+      onNotice: (message) => events.onNotice(message),
+      onData: (from, label, data) => events.onData?.(from, label, data),
+    });
+    this.files = new CallFiles(this.#core.data);
     this.faults = new Faults(this.#core.channel, this.#core.lifecycle);
     this.admin = new RoomAdmin(this.#core.channel.request);
   }
@@ -137,6 +147,15 @@ export class Call {
   setSubscribers(source: string, subscribers: Subscribers): void {
     this.#core.room.subscribers.set(source, subscribers === 'everyone' ? subscribers : [...subscribers]);
     this.#core.changed();
+  }
+
+  /**
+   * Opens a data channel to the named peers, or to all others of the room. They get its messages in `CallEvents.onData`,
+   * from the moment at which they receive the channel. It opens again with new transports; what was on its way then is
+   * lost. Throws a `WebRTCError`: `PERMISSION_DENIED` without the permission `canPublishData`.
+   */
+  openChannel(label: string, options: DataChannelOptions = {}): DataSender {
+    return this.#core.data.openChannel(label, options);
   }
 
   /**

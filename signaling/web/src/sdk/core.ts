@@ -6,6 +6,7 @@ import { type Joined, PresenceState } from '../gen/signal_pb';
 import { accessAfter, accessOf, initialAccess, permissionsOf, policyOf } from './access';
 import { Activity } from './activity';
 import { type Payload, SignalChannel } from './channel';
+import { CallData } from './data';
 import { CallEncryption } from './e2ee/call_encryption';
 import { type CallOptions, Entry, type Notification } from './entry';
 import { Evicted, messageOf } from './errors';
@@ -13,7 +14,7 @@ import type { FileTransfer } from './files/types';
 import { History } from './history';
 import { type LifecycleEvents, MediaLifecycle } from './lifecycle';
 import { Log, type LogContext } from './log';
-import type { Media } from './media';
+import type { Delivery, Media } from './media';
 import { apply, type Effect } from './notifications';
 import { measuredOf, QualitySampler } from './quality/sampler';
 import { consequenceOf } from './refusals';
@@ -40,6 +41,7 @@ export class CallCore {
   readonly token: CallToken;
   readonly room = new Room();
   readonly encryption: CallEncryption;
+  readonly data: CallData;
   readonly #options: CallOptions;
   readonly #events: CallEvents;
   readonly lifecycle: MediaLifecycle;
@@ -83,6 +85,19 @@ export class CallCore {
       note,
     });
     this.lifecycle = new MediaLifecycle(this.channel.request, this.#lifecycleEvents());
+    const dataEvents = {
+      produce: (label: string, to: readonly string[], delivery: Delivery) => this.lifecycle.produceData(label, to, delivery),
+      cipher: () => this.encryption.dataCipher,
+      mayPublishData: () => this.room.access.permissions.publishData,
+      onTransfer: (id: string, transfer: FileTransfer | null) => {
+        if (transfer) this.fileTransfers.set(id, transfer);
+        else this.fileTransfers.delete(id);
+        this.#publish();
+      },
+      onData: (from: string, label: string, data: string | ArrayBuffer) => events.onData?.(from, label, data),
+      note,
+    };
+    this.data = new CallData(dataEvents, options.fileStorage);
     this.token = new CallToken(options.token, { refresh: (token) => this.#refreshToken(token), note });
     this.entry = new Entry(options, this.channel, this.token, {
       onSocket: () => this.lifecycle.onSocket(),
@@ -111,7 +126,10 @@ export class CallCore {
         this.room.roster = withoutSources(this.room.roster);
         this.#speaking.onReportsLost();
       },
-      onDropped: () => this.#onPathLost('newTransports'),
+      onDropped: () => {
+        this.data.follow(null, this.room.roster);
+        this.#onPathLost('newTransports');
+      },
       onRejoin: () => this.entry.rejoin(),
       onRefused: (media, action, error) => {
         const consequence = consequenceOf(action, error, this.room.roster);
@@ -124,6 +142,7 @@ export class CallCore {
         this.room.setSource(source, null, false);
         this.changed();
       },
+      onData: (...message) => this.data.receive(...message),
       onNotice: (message) => this.#events.onNotice(message),
       note: this.history.note,
       isJoined: () => this.entry.joined,
@@ -168,7 +187,7 @@ export class CallCore {
 
   #onJoined(joined: Joined, kept: Media | null, early: readonly Notification[]): void {
     const { room } = this;
-    room.roster = rosterAfter(room.roster, joined, new Set(kept?.incoming.keys()));
+    room.roster = rosterAfter(room.roster, joined, kept?.received ?? new Set());
     room.access = accessOf(joined);
     this.#activity.reset();
     const { peerId, user } = joined;
@@ -184,6 +203,7 @@ export class CallCore {
     for (const notification of early) if (this.entry.isNext(notification)) this.#apply(notification.payload);
     for (const producerId of joined.mutedProducers) this.#onMuted(producerId, true);
     this.changed();
+    this.data.restore();
   }
 
   #onDown(reason: string): void {
@@ -212,6 +232,14 @@ export class CallCore {
         if (producerId) this.room.removeSource(producerId);
         break;
       }
+      case 'dataConsumerClosed': {
+        const dataProducerId = this.media?.dataProducerIdOf(effect.dataConsumerId);
+        if (dataProducerId) this.room.removeChannel(dataProducerId);
+        break;
+      }
+      case 'dataProducerClosed':
+        this.media?.forgetDataProducer(effect.dataProducerId);
+        break;
       case 'announced':
         this.room.unplayable.delete(effect.producerId);
         break;
@@ -279,6 +307,7 @@ export class CallCore {
     this.encryption.setRoster(this.room.roster);
     this.#sync();
     const { media } = this;
+    this.data.follow(media, this.room.roster);
     if (media) {
       this.lifecycle.settle();
       const isBack = this.#session !== 'Reconnecting' || this.room.isCarried(media);
@@ -319,6 +348,7 @@ export class CallCore {
     if (state === 'Ended') {
       clearTimeout(this.#starvedTimer);
       this.entry.end();
+      this.data.end();
       this.encryption.end();
       this.lifecycle.end();
       this.#speaking.stop();

@@ -15,6 +15,7 @@ import {
   TokenUnavailable,
   UnexpectedAnswer,
 } from './errors';
+import type { FileStorage } from './files/file_storage';
 import type { LogSink, Note } from './log';
 import type { Media } from './media';
 import { Position } from './position';
@@ -45,6 +46,8 @@ export interface CallOptions {
   encryption?: 'asRoom' | 'always';
   /** Where identities are remembered; by default the IndexedDB of the page. */
   identityStore?: IdentityStore;
+  /** Where received files go; by default the private file system of the page's origin. */
+  fileStorage?: FileStorage;
   /** Gets what happens in the call, for the logs of the application. */
   log?: LogSink;
   /** For tests: another WebRTC implementation. */

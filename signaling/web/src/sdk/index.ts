@@ -4,6 +4,7 @@
 export type { Permissions, RoomPolicy, WaitingClient } from './access';
 export type { RoomAdmin } from './admin';
 export { Call } from './call';
+export type { CallFiles } from './call_files';
 export {
   type CallFields,
   type CallModel,
@@ -17,6 +18,8 @@ export {
 export { type Captured, captureDevices, captureOne, captureScreen, problemOf } from './capture';
 export { type ChannelEvents, type Payload, type PayloadInit, type Request, SignalChannel } from './channel';
 export type { OwnMetadata } from './core';
+export type { DataChannelOptions } from './data';
+export type { DataChannelEvents, DataChannelState, DataSender } from './data_sender';
 export type { EncryptionState, PeerEncryption } from './e2ee/encryption';
 export type { Trust } from './e2ee/epochs';
 export type { Counts as EncryptionCounts } from './e2ee/frame_crypto';

@@ -1,13 +1,13 @@
 // The media of a call over several engine processes: opens transports when there is an engine, replaces them
 // when they fail, and drops them when their engine is lost.
 
-import type { Device } from 'mediasoup-client';
+import type { Device, types } from 'mediasoup-client';
 import { ErrorCode, type Joined } from '../gen/signal_pb';
 import type { Request } from './channel';
 import { messageOf, SignalError } from './errors';
 import { defaultPolicy, type EncodingPolicy } from './layers';
 import type { Note } from './log';
-import { Media, type Protection } from './media';
+import { type Delivery, Media, MediaClosed, type Protection } from './media';
 import type { MediaChange } from './notifications';
 import { perform } from './perform';
 import { Recovery, type RestartConfig } from './recovery';
@@ -28,6 +28,8 @@ export interface LifecycleEvents {
   onRefused(media: Media, action: Action, error: SignalError): boolean;
   /** The device of a source stopped. */
   onSourceEnded(source: string): void;
+  /** A message on a channel of another peer. */
+  onData(peerId: string, label: string, dataProducerId: string, data: string | ArrayBuffer): void;
   onNotice(message: string): void;
   note: Note;
   /** The server has assigned this socket to the client. */
@@ -230,15 +232,33 @@ export class MediaLifecycle {
 
   #onFailed(media: Media, name: string, action: Action, error: unknown): Verdict {
     this.#events.note(`${name} failed: ${messageOf(error)}`, 'warn', error);
-    const isRefused = error instanceof SignalError;
-    if (isRefused && error.errorCode === ErrorCode.NO_SUCH_TRANSPORT) this.drop('the server has no such transport');
-    if (media === this.media && media.broken && this.#events.isJoined()) {
-      this.#replaceBroken(media, media.broken);
-      return 'stop';
-    }
-    const hasConsequence = isRefused && this.#events.onRefused(media, action, error);
+    if (this.#isReplaced(media, error)) return 'stop';
+    const hasConsequence = error instanceof SignalError && this.#events.onRefused(media, action, error);
     // Without a socket the next event is Joined, after which everything is compared.
     return hasConsequence || !this.#events.isJoined() || media !== this.media ? 'settled' : 'retry';
+  }
+
+  /** After a failure that concerns the transports. True if others will take their place. */
+  #isReplaced(media: Media, error: unknown): boolean {
+    const isGone = error instanceof SignalError && error.errorCode === ErrorCode.NO_SUCH_TRANSPORT;
+    if (isGone) this.drop('the server has no such transport');
+    if (media !== this.media || !media.broken || !this.#events.isJoined()) return false;
+    this.#replaceBroken(media, media.broken);
+    return true;
+  }
+
+  /** Opens a channel on which this client sends. */
+  async produceData(label: string, to: readonly string[], delivery: Delivery): Promise<types.DataProducer> {
+    const { media } = this;
+    if (!media) throw new MediaClosed('There are no transports.');
+    try {
+      return await media.produceData(label, to, delivery);
+    } catch (error) {
+      this.#events.note(`sending on channel ${label} failed: ${messageOf(error)}`, 'warn', error);
+      this.#isReplaced(media, error);
+      if (media !== this.media) this.#events.onChange();
+      throw error;
+    }
   }
 
   /** Transports that were never connected are replaced, with a longer pause after each failure. */
@@ -283,6 +303,7 @@ export class MediaLifecycle {
         },
         protection: this.#events.protection(),
         onSourceEnded: (source) => this.#events.onSourceEnded(source),
+        onData: (...message) => this.#events.onData(...message),
       });
     } catch (error) {
       if (this.#opening !== attempt) return;

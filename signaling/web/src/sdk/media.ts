@@ -18,16 +18,27 @@ import {
 } from './layers';
 import type { RestartConfig } from './recovery';
 import type { MediaKind } from './roster';
-import { type Backup, type Direction, Hints, type Incoming, type LocalSource, type Outgoing, type Subscribers } from './sources';
+import {
+  type Backup,
+  type Direction,
+  Hints,
+  type Incoming,
+  type IncomingChannel,
+  type LocalSource,
+  type Outgoing,
+  type Subscribers,
+} from './sources';
 import { WebRTCError } from './webrtc_error';
 import {
   fromIceParameters,
   fromIceServers,
   fromRtpParameters,
+  fromSctpStreamParameters,
   fromTransportCreated,
   toDtlsParameters,
   toRtpCapabilities,
   toRtpParameters,
+  toSctpStreamParameters,
 } from './wire';
 
 /**
@@ -79,6 +90,17 @@ export interface MediaEvents {
   onDead(reason: string): void;
   /** The device of a source stopped (unplugged, or screen sharing ended from the browser's own bar). */
   onSourceEnded(source: string): void;
+  /** A message on a channel of another peer. */
+  onData(peerId: string, label: string, dataProducerId: string, data: string | ArrayBuffer): void;
+}
+
+/** How a data channel delivers; without one of the two limits, it repeats what was lost. */
+export interface Delivery {
+  /** Absent: true without a limit. A channel with a limit has no order. */
+  readonly ordered?: boolean;
+  readonly maxRetransmits?: number;
+  /** Milliseconds. */
+  readonly maxPacketLifeTime?: number;
 }
 
 /** `close()` was called while an action ran. Not an error for the user. */
@@ -104,6 +126,10 @@ export class Media {
   readonly outgoing = new Map<string, Outgoing>();
   /** By producer id. */
   readonly incoming = new Map<string, Incoming>();
+  /** By data producer id. */
+  readonly incomingChannels = new Map<string, IncomingChannel>();
+  /** By id: the channels on which this client sends. */
+  readonly #outgoingChannels = new Map<string, types.DataProducer>();
   readonly hints = new Hints();
 
   readonly #device: Device;
@@ -198,6 +224,21 @@ export class Media {
           'producerCreated',
         ).then(({ id }) => done({ id }), failed);
       });
+      transport.on('producedata', ({ sctpStreamParameters, label = '', protocol = '', appData }, done, failed) => {
+        this.#request(
+          {
+            case: 'produceData',
+            value: {
+              transportId: transport.id,
+              sctpStreamParameters: toSctpStreamParameters(sctpStreamParameters),
+              label,
+              protocol,
+              to: appData.to as string[],
+            },
+          },
+          'dataProducerCreated',
+        ).then(({ id }) => done({ id }), failed);
+      });
     }
     transport.on('connectionstatechange', (state) => this.#onState(path, state));
     return path;
@@ -232,7 +273,10 @@ export class Media {
 
   /** True when every transport either carries media or has none to carry. */
   get pathSettled(): boolean {
-    const idle = { send: this.outgoing.size === 0, recv: this.incoming.size === 0 };
+    const idle = {
+      send: this.outgoing.size + this.#outgoingChannels.size === 0,
+      recv: this.incoming.size + this.incomingChannels.size === 0,
+    };
     return Object.values(this.#paths).every(
       ({ transport, direction }) =>
         transport.connectionState === 'connected' || (transport.connectionState === 'new' && idle[direction]),
@@ -453,6 +497,68 @@ export class Media {
     this.hints.consumerScores.delete(incoming.consumer.id);
   }
 
+  /** Opens a channel to these peers; with none, to all others of the room. */
+  async produceData(label: string, to: readonly string[], delivery: Delivery): Promise<types.DataProducer> {
+    const producer = await this.#unlessClosed(
+      this.#paths.send.transport.produceData({ ...delivery, label, appData: { to: [...to] } }),
+    );
+    this.#outgoingChannels.set(producer.id, producer);
+    producer.observer.on('close', () => {
+      if (!this.#outgoingChannels.delete(producer.id) || this.#closed) return;
+      this.#request({ case: 'closeDataProducer', value: { dataProducerId: producer.id } }, 'ack').catch(() => undefined);
+    });
+    return producer;
+  }
+
+  /** The server has closed a data producer of this client. */
+  forgetDataProducer(id: string): void {
+    const producer = this.#outgoingChannels.get(id);
+    if (!producer) return;
+    this.#outgoingChannels.delete(id);
+    // As if the browser had closed it: its owner gets the event.
+    producer.transportClosed();
+  }
+
+  /** Receives a data producer of another peer. Its stream is that of the answer. */
+  async consumeData(dataProducerId: string, peerId: string): Promise<void> {
+    const recv = this.#paths.recv.transport;
+    const { id, sctpStreamParameters, label, protocol } = await this.#unlessClosed(
+      this.#request({ case: 'consumeData', value: { transportId: recv.id, dataProducerId } }, 'dataConsumerCreated'),
+    );
+    let consumer: types.DataConsumer;
+    try {
+      if (!sctpStreamParameters) throw new Error('DataConsumerCreated carries no SCTP stream');
+      const stream = fromSctpStreamParameters(sctpStreamParameters);
+      consumer = await this.#unlessClosed(
+        recv.consumeData({ id, dataProducerId, sctpStreamParameters: stream, label, protocol }),
+      );
+    } catch (error) {
+      // The next try creates another consumer: close this one.
+      this.#request({ case: 'closeDataConsumer', value: { dataConsumerId: id } }, 'ack').catch(() => undefined);
+      throw error;
+    }
+    consumer.binaryType = 'arraybuffer';
+    consumer.on('message', (data: string | ArrayBuffer) => this.#events.onData(peerId, label, dataProducerId, data));
+    this.incomingChannels.set(dataProducerId, { consumer, peerId });
+  }
+
+  /** Closes in the browser only: the server closes a data consumer with its data producer. */
+  forgetData(dataProducerId: string): void {
+    this.incomingChannels.get(dataProducerId)?.consumer.close();
+    this.incomingChannels.delete(dataProducerId);
+  }
+
+  dataProducerIdOf(dataConsumerId: string): string | undefined {
+    for (const [id, { consumer }] of this.incomingChannels) if (consumer.id === dataConsumerId) return id;
+    return undefined;
+  }
+
+  /** The producers and data producers whose consumers still receive. */
+  get received(): ReadonlySet<string> {
+    const open = [...this.incomingChannels].filter(([, { consumer }]) => !consumer.closed);
+    return new Set([...this.incoming.keys(), ...open.map(([id]) => id)]);
+  }
+
   /** The key of a producer of this client. */
   keyOf(producerId: string): string | undefined {
     for (const [key, { producer }] of this.outgoing) if (producer.id === producerId) return key;
@@ -501,6 +607,8 @@ export class Media {
     }
     this.outgoing.clear();
     this.incoming.clear();
+    this.incomingChannels.clear();
+    this.#outgoingChannels.clear();
     this.#reject(new MediaClosed('closed'));
   }
 

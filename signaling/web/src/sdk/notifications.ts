@@ -23,8 +23,12 @@ export type Effect =
   /** The server closed a consumer: its producer cannot be received any longer. */
   | { on: 'consumerClosed'; consumerId: string }
   | { on: 'speakers'; volumes: readonly Volume[] }
-  /** A producer can be received, for the first time or again. */
+  /** A producer or a data producer can be received, for the first time or again. */
   | { on: 'announced'; producerId: string }
+  /** The server closed a data consumer. */
+  | { on: 'dataConsumerClosed'; dataConsumerId: string }
+  /** A data producer is closed: of another peer, or of this client. */
+  | { on: 'dataProducerClosed'; dataProducerId: string }
   /** The server closed a producer: of another peer, or of this client because it is not permitted. */
   | { on: 'producerClosed'; producerId: string }
   /** An administrator muted a producer of this client, or ended the mute. */
@@ -63,6 +67,12 @@ function rosterAfter(before: roster.Roster, payload: Payload): roster.Roster {
       const { peerId, producer } = payload.value;
       return producer ? roster.addSource(before, peerId, producer) : before;
     }
+    case 'newDataProducer': {
+      const { peerId, dataProducer } = payload.value;
+      return dataProducer ? roster.addChannel(before, peerId, dataProducer) : before;
+    }
+    case 'dataProducerClosed':
+      return roster.removeChannel(before, payload.value.dataProducerId);
     case 'producerClosed':
       return roster.removeSource(before, payload.value.producerId);
     case 'producerPaused':
@@ -86,6 +96,12 @@ function effectOf(payload: Payload): Effect | null {
       return null;
     case 'newProducer':
       return payload.value.producer ? { on: 'announced', producerId: payload.value.producer.id } : null;
+    case 'newDataProducer':
+      return payload.value.dataProducer ? { on: 'announced', producerId: payload.value.dataProducer.id } : null;
+    case 'dataProducerClosed':
+      return { on: 'dataProducerClosed', dataProducerId: payload.value.dataProducerId };
+    case 'dataConsumerClosed':
+      return { on: 'dataConsumerClosed', dataConsumerId: payload.value.dataConsumerId };
     case 'producerClosed':
       return { on: 'producerClosed', producerId: payload.value.producerId };
     case 'muted':

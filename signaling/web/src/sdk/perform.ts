@@ -15,6 +15,10 @@ export async function perform(action: Action, media: Media, policy: EncodingPoli
       return media.consume(action.producerId, action.peerId, action.source);
     case 'forgetConsumer':
       return media.forgetConsumer(action.producerId);
+    case 'consumeData':
+      return media.consumeData(action.dataProducerId, action.peerId);
+    case 'forgetData':
+      return media.forgetData(action.dataProducerId);
     case 'setLayers':
     case 'resumeConsumer': {
       const incoming = media.incoming.get(action.producerId);

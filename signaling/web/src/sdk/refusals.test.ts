@@ -17,6 +17,7 @@ const produce: Action = { do: 'produce', key: 'camera', local, held: false };
 const pause: Action = { do: 'pauseProducer', key: 'camera', source: 'camera', paused: true };
 const backup: Action = { do: 'produce', key, local, held: false, backup: { key, producerId: 'p1', mimeType: 'video/VP8' } };
 const restrict: Action = { do: 'setSubscribers', key: 'camera', source: 'camera', subscribers: ['grace'] };
+const consumeData: Action = { do: 'consumeData', dataProducerId: 'd1', peerId: 'bob' };
 const pauseBackup: Action = { do: 'pauseProducer', key, source: 'camera', paused: true };
 
 const { NO_SUCH_PRODUCER, NO_SUCH_CONSUMER, CANNOT_CONSUME, TOKEN_PERMISSION, LIMIT, UNSUPPORTED_CODEC, ENGINE_REFUSED } =
@@ -24,6 +25,7 @@ const { NO_SUCH_PRODUCER, NO_SUCH_CONSUMER, CANNOT_CONSUME, TOKEN_PERMISSION, LI
 
 const cannotPlay = 'This browser cannot play the camera of Bob.';
 const notAccepted = 'The server does not accept who may receive your camera.';
+const noData = 'Files and data of some participants cannot be received here.';
 const mayNotReceive = 'You may not see and hear the others in this room.';
 
 test.each<[Action, ErrorCode, Consequence | null]>([
@@ -32,6 +34,11 @@ test.each<[Action, ErrorCode, Consequence | null]>([
   [consume, CANNOT_CONSUME, { unplayable: 'v1', notice: cannotPlay }],
   [consume, TOKEN_PERMISSION, { unplayable: 'v1', forgetConsumer: 'v1', notice: mayNotReceive, noticeOnce: true }],
   [consume, ENGINE_REFUSED, null],
+  [consumeData, NO_SUCH_PRODUCER, { removeChannel: 'd1' }],
+  [consumeData, ENGINE_REFUSED, { unplayable: 'd1', notice: noData, noticeOnce: true }],
+  [consumeData, LIMIT, { unplayable: 'd1', notice: noData, noticeOnce: true }],
+  [consumeData, TOKEN_PERMISSION, { unplayable: 'd1' }],
+  [consumeData, CANNOT_CONSUME, null],
   [pause, NO_SUCH_PRODUCER, { forgetProducer: 'camera' }],
   [produce, TOKEN_PERMISSION, { stopSource: 'camera', notice: 'You may not send your camera in this room.' }],
   [produce, LIMIT, { stopSource: 'camera', notice: 'The server does not accept your camera.' }],

@@ -8,7 +8,9 @@ import type { Action } from './sync';
 export interface Consequence {
   /** Producer id: the producer no longer exists. */
   removeSource?: string;
-  /** Producer id: not to be requested again. */
+  /** Data producer id: the data producer no longer exists. */
+  removeChannel?: string;
+  /** Id of a producer or data producer: not to be requested again. */
   unplayable?: string;
   /** Producer id: the consumer no longer exists. */
   forgetConsumer?: string;
@@ -41,6 +43,8 @@ export function consequenceOf(
     case 'setLayers':
     case 'resumeConsumer':
       return ofSource(action.producerId, code, roster);
+    case 'consumeData':
+      return ofChannel(action.dataProducerId, code);
     case 'produce':
       return ofLocal(action.local.source, action.key, code);
     case 'setSubscribers':
@@ -70,6 +74,23 @@ function ofSource(producerId: string, code: ErrorCode, roster: Roster): Conseque
       const notice = 'You may not see and hear the others in this room.';
       return { unplayable: producerId, forgetConsumer: producerId, notice, noticeOnce: true };
     }
+    default:
+      return null;
+  }
+}
+
+/** A data producer on another worker of the engine cannot be received, now or later. */
+function ofChannel(dataProducerId: string, code: ErrorCode): Consequence | null {
+  switch (code) {
+    case ErrorCode.NO_SUCH_PRODUCER:
+      return { removeChannel: dataProducerId };
+    case ErrorCode.ENGINE_REFUSED:
+    case ErrorCode.LIMIT: {
+      const notice = 'Files and data of some participants cannot be received here.';
+      return { unplayable: dataProducerId, notice, noticeOnce: true };
+    }
+    case ErrorCode.TOKEN_PERMISSION:
+      return { unplayable: dataProducerId };
     default:
       return null;
   }

@@ -5,9 +5,14 @@ import { type Access, initialAccess } from './access';
 import type { Layers } from './layers';
 import type { Media } from './media';
 import type { Consequence } from './refusals';
-import { emptyRoster, ownerOf, type Roster, removeSource } from './roster';
+import { emptyRoster, ownerOf, type Roster, removeChannel, removeSource } from './roster';
 import type { LocalSource, Subscribers } from './sources';
 import type { Wanted } from './sync';
+
+/** Labels of data channels with this beginning belong to the SDK. */
+export const SDK_LABELS = 'leat.';
+/** Of the channels for file transfer. */
+export const FILES_LABEL = 'leat.files';
 
 export class Room implements Wanted {
   roster: Roster = emptyRoster;
@@ -41,6 +46,15 @@ export class Room implements Wanted {
     this.roster = removeSource(this.roster, producerId);
   }
 
+  removeChannel(dataProducerId: string): void {
+    this.roster = removeChannel(this.roster, dataProducerId);
+  }
+
+  /** Labels that begin with `leat.` belong to the SDK, which may have others in later versions. */
+  wantsChannel(label: string): boolean {
+    return label === FILES_LABEL || !label.startsWith(SDK_LABELS);
+  }
+
   /** Removes sizes and layers of producers that are not in the room. */
   prune(): void {
     for (const map of [this.lines, this.pinned]) {
@@ -65,6 +79,7 @@ export class Room implements Wanted {
   accept(consequence: Consequence, media: Pick<Media, 'forgetConsumer' | 'forgetProducer' | 'hints'>): string | null {
     const { notice = null, noticeOnce } = consequence;
     if (consequence.removeSource) this.removeSource(consequence.removeSource);
+    if (consequence.removeChannel) this.removeChannel(consequence.removeChannel);
     if (consequence.unplayable) this.unplayable.add(consequence.unplayable);
     if (consequence.pauseSource) this.setPaused(consequence.pauseSource, true);
     if (consequence.stopSource) this.local.delete(consequence.stopSource);

@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
-import { PeerSchema, type ProducerInfo, ProducerInfoSchema } from '../gen/signal_pb';
+import { DataProducerInfoSchema, PeerSchema, type ProducerInfo, ProducerInfoSchema } from '../gen/signal_pb';
 import * as roster from './roster';
 
 const info = (id: string, kind = 'video', paused = false): ProducerInfo =>
@@ -78,5 +78,39 @@ describe('resume', () => {
     const back = roster.join(resumed, roster.peerOf(peer('bob')));
     expect(sources(back, 'bob')).toEqual(['v1', 'a1']);
     expect(back.get('bob')?.away).toBe(false);
+  });
+});
+
+describe('channels', () => {
+  const channel = (id: string) => create(DataProducerInfoSchema, { id, label: 'game', protocol: 'v1' });
+  const channels = (of: roster.Roster, peerId: string) => [...(of.get(peerId)?.channels.keys() ?? [])];
+  const withChannel = (id: string, ...ids: string[]) =>
+    create(PeerSchema, { id, user: `${id}@example`, dataProducers: ids.map((id) => channel(id)) });
+
+  test('come with their peer and with notifications, which are idempotent', () => {
+    const before = roster.rosterOf([withChannel('bob', 'd1')]);
+    const once = roster.addChannel(before, 'bob', channel('d2'));
+    expect(roster.addChannel(once, 'bob', channel('d2'))).toEqual(once);
+    expect(channels(once, 'bob')).toEqual(['d1', 'd2']);
+    expect(channels(before, 'bob')).toEqual(['d1']);
+    expect(once.get('bob')?.channels.get('d2')).toEqual({ id: 'd2', label: 'game', protocol: 'v1' });
+    const removed = roster.removeChannel(once, 'd2');
+    expect(removed).toEqual(before);
+    expect(roster.removeChannel(removed, 'd2')).toBe(removed);
+    expect(roster.addChannel(before, 'eve', channel('d2'))).toBe(before);
+  });
+
+  test('of a returning peer stay, and a lost engine removes them', () => {
+    const before = roster.rosterOf([withChannel('bob', 'd1')]);
+    expect(channels(roster.join(before, roster.peerOf(withChannel('bob'))), 'bob')).toEqual(['d1']);
+    expect(channels(roster.withoutSources(before), 'bob')).toEqual([]);
+  });
+
+  test('after a resume are those that the server lists and those that still receive', () => {
+    const before = roster.rosterOf([withChannel('bob', 'd1', 'd2'), withChannel('eve', 'd3')]);
+    const after = roster.resumeRoster(before, [withChannel('bob', 'd4')], new Set(['d1', 'd3']));
+    expect(channels(after, 'bob')).toEqual(['d1', 'd4']);
+    expect(channels(after, 'eve')).toEqual(['d3']);
+    expect(after.get('eve')?.away).toBe(true);
   });
 });

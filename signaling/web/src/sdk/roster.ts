@@ -1,7 +1,7 @@
 // Who is in the room and what they send, as the server reports it: plain values and pure functions. A
 // notification may arrive twice, or after a resume that contains it already, so each function is idempotent.
 
-import { type Joined, type Peer, PresenceState, type ProducerInfo } from '../gen/signal_pb';
+import { type DataProducerInfo, type Joined, type Peer, PresenceState, type ProducerInfo } from '../gen/signal_pb';
 
 export type MediaKind = 'audio' | 'video';
 
@@ -17,6 +17,13 @@ export interface RemoteSource {
   paused: boolean;
 }
 
+/** A data channel on which another peer sends. */
+export interface RemoteChannel {
+  id: string;
+  label: string;
+  protocol: string;
+}
+
 /** Another participant. */
 export interface RemotePeer {
   id: string;
@@ -29,6 +36,8 @@ export interface RemotePeer {
   /** Set by the peer (`Call.setMetadata`); the application defines its meaning. */
   metadata: string;
   sources: ReadonlyMap<string, RemoteSource>;
+  /** By data producer id. */
+  channels: ReadonlyMap<string, RemoteChannel>;
 }
 
 /** By peer id, in the order in which this client learned of them. */
@@ -39,6 +48,10 @@ export const emptyRoster: Roster = new Map();
 function sourceOf(info: ProducerInfo): RemoteSource | null {
   if (info.kind !== 'audio' && info.kind !== 'video') return null;
   return { id: info.id, kind: info.kind, source: info.source, paused: info.paused };
+}
+
+function channelOf({ id, label, protocol }: DataProducerInfo): RemoteChannel {
+  return { id, label, protocol };
 }
 
 /** Null for a state of a later version. A server without presence reports none: its peers are active. */
@@ -66,6 +79,7 @@ export function peerOf(peer: Peer): RemotePeer {
     away: peer.away,
     presence: presenceOf(peer.presence) ?? 'active',
     sources: new Map(sources.map((source) => [source.id, source])),
+    channels: new Map(peer.dataProducers.map((info) => [info.id, channelOf(info)])),
   };
 }
 
@@ -74,18 +88,23 @@ export function rosterOf(peers: readonly Peer[]): Roster {
 }
 
 /**
- * The roster after a resume: the peers and sources that the server lists, and every source in `kept`, whose
- * consumer still receives. A server that has just restarted does not list peers whose sockets are not back
+ * The roster after a resume: the peers, sources and channels that the server lists, and every source and channel in
+ * `kept`, whose consumer still receives. A server that has just restarted does not list peers whose sockets are not back
  * yet; removing them would stop media that still flows.
  */
 export function resumeRoster(before: Roster, peers: readonly Peer[], kept: ReadonlySet<string>): Roster {
   const listed = rosterOf(peers);
   const after = new Map<string, RemotePeer>();
   for (const [id, peer] of before) {
-    const survivors = [...peer.sources].filter(([source]) => kept.has(source));
+    const sources = [...peer.sources].filter(([source]) => kept.has(source));
+    const channels = [...peer.channels].filter(([channel]) => kept.has(channel));
     const now = listed.get(id);
-    if (now) after.set(id, { ...now, sources: new Map([...survivors, ...now.sources]) });
-    else if (survivors.length > 0) after.set(id, { ...peer, away: true, sources: new Map(survivors) });
+    if (now) {
+      const all = { sources: new Map([...sources, ...now.sources]), channels: new Map([...channels, ...now.channels]) };
+      after.set(id, { ...now, ...all });
+    } else if (sources.length + channels.length > 0) {
+      after.set(id, { ...peer, away: true, sources: new Map(sources), channels: new Map(channels) });
+    }
   }
   for (const [id, peer] of listed) if (!after.has(id)) after.set(id, peer);
   return after;
@@ -93,7 +112,7 @@ export function resumeRoster(before: Roster, peers: readonly Peer[], kept: Reado
 
 /**
  * The roster after Joined. With `replayed`, the notifications that this client missed follow; otherwise the
- * answer is a snapshot. `kept`: the sources whose consumers still receive.
+ * answer is a snapshot. `kept`: the sources and channels whose consumers still receive.
  */
 export function rosterAfter(before: Roster, joined: Pick<Joined, 'peers' | 'replayed'>, kept: ReadonlySet<string>): Roster {
   if (joined.replayed) return before;
@@ -107,13 +126,14 @@ function withPeer(roster: Roster, peerId: string, change: (peer: RemotePeer) => 
 }
 
 /**
- * A peer that is in the roster already keeps its sources: a returning peer may be announced before its
- * producers.
+ * A peer that is in the roster already keeps its sources and channels: a returning peer may be announced before
+ * its producers.
  */
 export function join(roster: Roster, joined: RemotePeer): Roster {
   const known = roster.get(joined.id);
   const sources = known ? new Map([...known.sources, ...joined.sources]) : joined.sources;
-  return new Map(roster).set(joined.id, { ...joined, sources });
+  const channels = known ? new Map([...known.channels, ...joined.channels]) : joined.channels;
+  return new Map(roster).set(joined.id, { ...joined, sources, channels });
 }
 
 export function leave(roster: Roster, peerId: string): Roster {
@@ -170,12 +190,32 @@ export function setPaused(roster: Roster, sourceId: string, paused: boolean): Ro
   return withPeer(roster, owner.id, (peer) => ({ ...peer, sources: new Map(peer.sources).set(sourceId, { ...source, paused }) }));
 }
 
-/** After the loss of the engine: all peers stay, and all their sources are gone. */
+/** After the loss of the engine: all peers stay, and all their sources and channels are gone. */
 export function withoutSources(roster: Roster): Roster {
-  return new Map([...roster].map(([id, peer]) => [id, { ...peer, sources: new Map() }]));
+  return new Map([...roster].map(([id, peer]) => [id, { ...peer, sources: new Map(), channels: new Map() }]));
 }
 
 export function ownerOf(roster: Roster, sourceId: string): RemotePeer | undefined {
   for (const peer of roster.values()) if (peer.sources.has(sourceId)) return peer;
+  return undefined;
+}
+
+export function addChannel(roster: Roster, peerId: string, info: DataProducerInfo): Roster {
+  return withPeer(roster, peerId, (peer) => ({ ...peer, channels: new Map(peer.channels).set(info.id, channelOf(info)) }));
+}
+
+/** Removes a channel, whichever peer it belongs to. */
+export function removeChannel(roster: Roster, channelId: string): Roster {
+  const owner = ownerOfChannel(roster, channelId);
+  if (!owner) return roster;
+  return withPeer(roster, owner.id, (peer) => {
+    const channels = new Map(peer.channels);
+    channels.delete(channelId);
+    return { ...peer, channels };
+  });
+}
+
+export function ownerOfChannel(roster: Roster, channelId: string): RemotePeer | undefined {
+  for (const peer of roster.values()) if (peer.channels.has(channelId)) return peer;
   return undefined;
 }

@@ -54,6 +54,12 @@ export interface Incoming {
   preferred: Layers | null;
 }
 
+/** A data consumer: a channel on which another peer sends. */
+export interface IncomingChannel {
+  readonly consumer: types.DataConsumer;
+  readonly peerId: string;
+}
+
 /**
  * The layers that the server sends to a consumer, and since when (milliseconds since the epoch). Null layers:
  * the server sends nothing.

@@ -22,7 +22,7 @@ const bob = (...ids: string[]) =>
 
 function wanted(rest: Partial<Wanted> = {}): Wanted {
   const maps = { local: new Map(), subscribers: new Map(), lines: new Map(), pinned: new Map() };
-  return { ...maps, roster: emptyRoster, unplayable: new Set(), ...rest };
+  return { ...maps, roster: emptyRoster, unplayable: new Set(), wantsChannel: () => true, ...rest };
 }
 
 const ofLocal = (...sources: LocalSource[]) => wanted({ local: new Map(sources.map((source) => [source.source, source])) });
@@ -36,6 +36,7 @@ function existing(rest: Partial<Existing> & { sends?: ExistingOutgoing[] } = {})
   return {
     outgoing: new Map((rest.sends ?? []).map((one) => [one.key, one])),
     incoming: new Map(),
+    incomingChannels: new Map(),
     hints: new Hints(),
     restartsDue: [],
     canProduce: () => true,
@@ -196,4 +197,25 @@ test('ICE restarts come first', () => {
 test('actions that cannot fail have no name', () => {
   expect(nameOf({ do: 'mute', key: 'camera', muted: true })).toBe(null);
   expect(nameOf({ do: 'forgetConsumer', producerId: 'v1' })).toBe(null);
+});
+
+describe('the channel of a peer', () => {
+  const roster = rosterOf([create(PeerSchema, { id: 'bob', dataProducers: [{ id: 'd1', label: 'game' }] })]);
+  const consume: Action = { do: 'consumeData', dataProducerId: 'd1', peerId: 'bob' };
+
+  test('is received once', () => {
+    expect(differences(wanted({ roster }), existing())).toEqual([consume]);
+    expect(differences(wanted({ roster }), existing({ incomingChannels: new Map([['d1', {}]]) }))).toEqual([]);
+    expect(nameOf(consume)).toBe('receive channel d1');
+  });
+
+  test('is not received after a lasting refusal, or with a label that is not wanted', () => {
+    expect(differences(wanted({ roster, unplayable: new Set(['d1']) }), existing())).toEqual([]);
+    expect(differences(wanted({ roster, wantsChannel: (label) => label !== 'game' }), existing())).toEqual([]);
+  });
+
+  test('is forgotten when its peer no longer has it', () => {
+    const forget = { do: 'forgetData', dataProducerId: 'd1' };
+    expect(differences(wanted(), existing({ incomingChannels: new Map([['d1', {}]]) }))).toEqual([forget]);
+  });
 });

@@ -5,7 +5,7 @@
 
 import type { types } from 'mediasoup-client';
 import { type Layers, spatialLayerFor } from './layers';
-import { type MediaKind, ownerOf, type Roster } from './roster';
+import { type MediaKind, ownerOf, ownerOfChannel, type Roster } from './roster';
 import type { Backup, Direction, Hints, Incoming, LocalSource, Outgoing, Subscribers } from './sources';
 
 /** The sources that the user wants to send and to receive. */
@@ -15,18 +15,22 @@ export interface Wanted {
   /** By name, who may receive a source; everyone if it is absent. */
   readonly subscribers: ReadonlyMap<string, Subscribers>;
   readonly roster: Roster;
-  /** Producers that this client does not request again. */
+  /** Producers and data producers that this client does not request again. */
   readonly unplayable: ReadonlySet<string>;
   /** By producer id, the height on screen in device pixels. */
   readonly lines: ReadonlyMap<string, number>;
   /** By producer id, layers that are requested whatever the height on screen is. */
   readonly pinned: ReadonlyMap<string, Layers>;
+  /** Whether channels with this label are received. */
+  wantsChannel(label: string): boolean;
 }
 
 /** The existing objects: the part of `Media` that is compared. */
 export interface Existing {
   readonly outgoing: ReadonlyMap<string, ExistingOutgoing>;
   readonly incoming: ReadonlyMap<string, Pick<Incoming, 'spatialLayers' | 'serverPaused' | 'preferred'>>;
+  /** By data producer id. */
+  readonly incomingChannels: ReadonlyMap<string, unknown>;
   readonly hints: Pick<Hints, 'wanted' | 'backups'>;
   readonly restartsDue: readonly Direction[];
   canProduce(kind: MediaKind): boolean;
@@ -53,7 +57,10 @@ export type Action =
   | { do: 'setLayers'; producerId: string; layers: Layers }
   | { do: 'resumeConsumer'; producerId: string }
   /** In the browser only. */
-  | { do: 'forgetConsumer'; producerId: string };
+  | { do: 'forgetConsumer'; producerId: string }
+  | { do: 'consumeData'; dataProducerId: string; peerId: string }
+  /** In the browser only. */
+  | { do: 'forgetData'; dataProducerId: string };
 
 /** The actions that are due, in this order. */
 export function differences(wanted: Wanted, existing: Existing): Action[] {
@@ -62,6 +69,7 @@ export function differences(wanted: Wanted, existing: Existing): Action[] {
     ...[...wanted.local.values()].flatMap((local) => differencesOfLocal(wanted, existing, local, local.source)),
     ...differencesOfBackups(wanted, existing),
     ...differencesOfRoster(wanted, existing),
+    ...differencesOfChannels(wanted, existing),
   ];
 }
 
@@ -91,8 +99,11 @@ export function nameOf(action: Action): string | null {
       return `layers of ${action.producerId}`;
     case 'resumeConsumer':
       return `resume ${action.producerId}`;
+    case 'consumeData':
+      return `receive channel ${action.dataProducerId}`;
     case 'mute':
     case 'forgetConsumer':
+    case 'forgetData':
       return null;
   }
 }
@@ -152,6 +163,20 @@ function differencesOfRoster(wanted: Wanted, { incoming }: Existing): Action[] {
   }
   for (const producerId of incoming.keys()) {
     if (!ownerOf(wanted.roster, producerId)) actions.push({ do: 'forgetConsumer', producerId });
+  }
+  return actions;
+}
+
+function differencesOfChannels(wanted: Wanted, { incomingChannels }: Existing): Action[] {
+  const actions: Action[] = [];
+  for (const [peerId, { channels }] of wanted.roster) {
+    for (const { id, label } of channels.values()) {
+      const isDue = !incomingChannels.has(id) && !wanted.unplayable.has(id) && wanted.wantsChannel(label);
+      if (isDue) actions.push({ do: 'consumeData', dataProducerId: id, peerId });
+    }
+  }
+  for (const dataProducerId of incomingChannels.keys()) {
+    if (!ownerOfChannel(wanted.roster, dataProducerId)) actions.push({ do: 'forgetData', dataProducerId });
   }
   return actions;
 }

@@ -26,7 +26,7 @@ export interface SourceView extends RemoteSource {
   quality: QualityLevel | null;
 }
 
-export interface PeerView extends Omit<RemotePeer, 'sources'> {
+export interface PeerView extends Omit<RemotePeer, 'sources' | 'channels'> {
   sources: readonly SourceView[];
   /** Null while the call is not encrypted end to end. */
   encryption: PeerEncryption | null;
@@ -72,6 +72,8 @@ export interface CallEvents {
   onView(view: CallView): void;
   /** A text that the user should read once. */
   onNotice(message: string): void;
+  /** A message on a channel that another peer has opened with `Call.openChannel`. */
+  onData?(from: string, label: string, data: string | ArrayBuffer): void;
 }
 
 /** The part of `Media` that is shown. */
@@ -114,9 +116,9 @@ export function viewOf(shown: Shown, now: number): CallView {
     score: receivedScore(media, source.id),
     quality: quality.get(source.id)?.level ?? null,
   });
-  const peers = [...roster.values()].map((peer) => ({
+  const peers = [...roster.values()].map(({ channels: _, sources, ...peer }) => ({
     ...peer,
-    sources: [...peer.sources.values()].map(sourceView),
+    sources: [...sources.values()].map(sourceView),
     encryption: encryptionOf(peer.id),
   }));
   const { permissions, policy, waiting } = access;

@@ -15,6 +15,9 @@ import {
   RtpCapabilitiesSchema,
   type RtpParameters as RtpParametersMessage,
   RtpParametersSchema,
+  type SctpParameters as SctpParametersMessage,
+  type SctpStreamParameters as SctpStreamParametersMessage,
+  SctpStreamParametersSchema,
   type TransportCreated,
 } from '../gen/signal_pb';
 
@@ -155,6 +158,25 @@ export function toDtlsParameters(parameters: types.DtlsParameters) {
   return create(DtlsParametersSchema, { role: parameters.role ?? 'auto', fingerprints: parameters.fingerprints });
 }
 
+function fromSctpParameters({ port, os, mis, maxMessageSize }: SctpParametersMessage): types.SctpParameters {
+  return { port, OS: os, MIS: mis, maxMessageSize };
+}
+
+export function toSctpStreamParameters(parameters: types.SctpStreamParameters): SctpStreamParametersMessage {
+  const { streamId, ordered, maxPacketLifeTime, maxRetransmits } = parameters;
+  return create(SctpStreamParametersSchema, { streamId, ordered, maxPacketLifeTime, maxRetransmits });
+}
+
+/**
+ * mediasoup-client refuses ordered streams with limited retransmission. At a receiver neither has an effect: the sender
+ * decides both for each message.
+ */
+export function fromSctpStreamParameters(message: SctpStreamParametersMessage): types.SctpStreamParameters {
+  const { streamId, ordered = true, maxPacketLifeTime, maxRetransmits } = message;
+  const isLimited = Boolean(maxPacketLifeTime || maxRetransmits);
+  return compact({ streamId, ordered: ordered && !isLimited, maxPacketLifeTime, maxRetransmits });
+}
+
 /** TURN servers in the browser's form. */
 export function fromIceServers(servers: IceServer[]): RTCIceServer[] {
   return servers.map(({ urls, username, credential }) => ({ urls, username, credential }));
@@ -179,5 +201,6 @@ export function fromTransportCreated(message: TransportCreated, iceServers: RTCI
         value,
       })),
     },
+    ...(message.sctpParameters && { sctpParameters: fromSctpParameters(message.sctpParameters) }),
   };
 }

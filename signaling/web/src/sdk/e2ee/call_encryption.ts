@@ -2,6 +2,7 @@
 // takes the policy back must not make this client send clear media.
 
 import { Device } from 'mediasoup-client';
+import type { DataCipher } from '../data_outlet';
 import { EncryptionUnavailable } from '../errors';
 import type { Protection } from '../media';
 import type { Roster } from '../roster';
@@ -49,6 +50,11 @@ export class CallEncryption {
         protectReceiver: (receiver, peerId, source, mimeType) => encryption.protectReceiver(receiver, peerId, source, mimeType),
       }
     );
+  }
+
+  /** Null while the call is not encrypted. */
+  get dataCipher(): DataCipher | null {
+    return this.#encryption?.dataCipher ?? null;
   }
 
   /**

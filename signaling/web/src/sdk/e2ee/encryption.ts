@@ -1,8 +1,11 @@
 // End-to-end encryption of one call, in the page: connects the exchange of keys (`epochs.ts`) with signaling and with the
 // worker (`worker.ts`), puts the worker between encoder and network, and says for each peer how far it is.
 
+import { hmac } from '@noble/hashes/hmac.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import type { DataCipher } from '../data_outlet';
 import { Epochs, type Input, type Output, type Trust } from './epochs';
-import type { Command, Counts, Report } from './frame_crypto';
+import { type Command, type Counts, FrameCrypto, type Report } from './frame_crypto';
 import { BrowserIdentityStore, type IdentityStore } from './identity_store';
 import { curvesHere, makeKeyPairs, makeOwnKeys } from './keys';
 import type { AttachStreams, TransformOptions } from './worker';
@@ -75,6 +78,11 @@ export class Encryption {
   readonly #events: EncryptionEvents;
   readonly #store: IdentityStore;
   readonly #worker: Worker;
+  /** Of data channels, whose messages are in the page. */
+  readonly #messages = new FrameCrypto(
+    () => this.#queue(() => this.#apply({ on: 'usedUp' })),
+    () => undefined,
+  );
   #epochs: Epochs | null = null;
   #place = '';
   #users: ReadonlyMap<string, string> = new Map();
@@ -136,6 +144,11 @@ export class Encryption {
   /** Frames of a peer so far; null before the first. */
   countsOf(peerId: string): Counts | null {
     return this.#counts.get(peerId) ?? null;
+  }
+
+  /** Encrypts the messages of data channels. */
+  get dataCipher(): DataCipher {
+    return this.#messages;
   }
 
   /** From now on, what this sender sends is encrypted. Throws if the browser refuses: then nothing must be sent. */
@@ -232,6 +245,7 @@ export class Encryption {
   }
 
   #tell(command: Command): void {
+    this.#messages.handle('key' in command ? { ...command, key: messageKeyOf(command.key) } : command);
     this.#worker.postMessage(command);
   }
 
@@ -265,6 +279,14 @@ export class Encryption {
     this.#show(peerId, { state });
     if (state !== 'encrypted') this.#queue(() => this.#apply({ on: 'missingKey', peerId }));
   }
+}
+
+/**
+ * Frames and messages count their streams on their own, in the worker and in the page. With the same base key they would use
+ * a nonce twice.
+ */
+export function messageKeyOf(key: Uint8Array): Uint8Array {
+  return hmac(sha256, key, new TextEncoder().encode('leat data channels'));
 }
 
 interface EncodedStreamsOwner {

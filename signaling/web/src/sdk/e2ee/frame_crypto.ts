@@ -4,7 +4,7 @@
 
 import { codecOf, unwrapFrame, wrapFrame } from './frames';
 import { epochOf, SendingKeys, type SendingStream, STREAMS_PER_EPOCH, SUITE } from './sending';
-import { type OpenFailure, open, SframeKey } from './sframe';
+import { type Bytes, type OpenFailure, open, SframeKey } from './sframe';
 
 /** From the page to the worker. */
 export type Command =
@@ -133,6 +133,23 @@ export class FrameCrypto {
       frame.data = opened.plaintext.buffer;
       pass(frame);
     };
+  }
+
+  /** For the messages of one channel that this client sends. Null while there is no key. */
+  sealer(label: string): (plaintext: Uint8Array) => Promise<Bytes | null> {
+    const metadata = new TextEncoder().encode(label);
+    let used: { keys: SendingKeys; stream: SendingStream } | null = null;
+    return (plaintext) => {
+      const keys = this.#sending;
+      if (used?.keys !== keys) used = { keys, stream: keys.stream() };
+      return used.stream.seal(plaintext, metadata);
+    };
+  }
+
+  /** A message of a channel of a peer. Null if it does not fit a key of this peer. */
+  async open(peerId: string, label: string, sealed: Uint8Array): Promise<Bytes | null> {
+    const opened = await open(sealed, (kid) => this.#keyOf(peerId, kid), new TextEncoder().encode(label));
+    return opened.ok ? opened.plaintext : null;
   }
 
   #keyOf(peerId: string, kid: bigint): Promise<SframeKey> | null {
