@@ -57,6 +57,8 @@ export interface CallState extends CallModel {
   peopleOpen: boolean;
   /** The panel takes the place of the participants. */
   statisticsOpen: boolean;
+  /** The panel takes the place of the participants. */
+  filesOpen: boolean;
   /** Peer ids: the peers that this administrator has muted. Those of other administrators are not known. */
   mutedPeers: ReadonlySet<string>;
   /** The browser does not play sound before the user interacts with the page. */
@@ -73,6 +75,7 @@ export interface CallState extends CallModel {
   showAt(sourceId: string, lines: number): void;
   togglePeople(): void;
   toggleStatistics(): void;
+  toggleFiles(): void;
   /** For administrators. The microphone of a peer is muted, or the peer may unmute it again. */
   mutePeer(peerId: string, muted: boolean): Promise<void>;
   kickPeer(peerId: string): Promise<void>;
@@ -97,6 +100,9 @@ export function currentCall(): Call | null {
 }
 
 const link = readLink();
+
+/** One panel is open at a time. */
+const noPanel = { peopleOpen: false, statisticsOpen: false, filesOpen: false };
 
 export const useCallStore = create<CallState>()((set, get) => {
   const patchDevices = (patch: Partial<Devices>) => set(({ devices }) => ({ devices: { ...devices, ...patch } }));
@@ -153,6 +159,19 @@ export const useCallStore = create<CallState>()((set, get) => {
     for (const { id, name } of now.waitingClients) if (!known.has(id)) get().notify(`${name} waits to be admitted.`);
   };
 
+  /** Informs the user of files that others offer, while their list is not open. */
+  const notifyOfOffers = (
+    before: CallState['fileTransfers'],
+    { fileTransfers, peers }: Pick<CallState, 'fileTransfers' | 'peers'>,
+  ) => {
+    if (get().filesOpen) return;
+    for (const { id, direction, state, peerId, metadata } of fileTransfers.values()) {
+      if (direction !== 'receive' || state !== 'offered' || before.has(id)) continue;
+      const name = peers.get(peerId ?? '')?.name ?? 'A participant';
+      get().notify(`${name} offers you the file ${metadata.name}. Open the files to accept it.`);
+    }
+  };
+
   /** Sends a request of an administrator. False if it failed, which the user reads. */
   const administrate = async (send: (admin: RoomAdmin) => Promise<void>): Promise<boolean> => {
     if (!call) return false;
@@ -191,6 +210,7 @@ export const useCallStore = create<CallState>()((set, get) => {
     notices: [],
     peopleOpen: false,
     statisticsOpen: false,
+    filesOpen: false,
     mutedPeers: new Set(),
     soundBlocked: false,
 
@@ -242,13 +262,15 @@ export const useCallStore = create<CallState>()((set, get) => {
               stopDropped(get().call, view);
               followPaused(view);
               notifyOfWaiting(get().call, view);
-              set(fieldsOf(joining, view));
+              const fields = fieldsOf(joining, view);
+              notifyOfOffers(get().fileTransfers, fields);
+              set(fields);
             } else if (view.failure) {
               call = null;
               // The join page opens them again for its preview.
               view.local.get('screen')?.track.stop();
               closeDevices();
-              set({ ...noCall(), call: null, peopleOpen: false, statisticsOpen: false, failure: failureOf(view.failure) });
+              set({ ...noCall(), ...noPanel, call: null, failure: failureOf(view.failure) });
             }
           },
           onNotice: (text) => get().notify(text),
@@ -286,15 +308,16 @@ export const useCallStore = create<CallState>()((set, get) => {
       if (!leaving) return;
       call = null;
       const screen = get().call?.local.get('screen');
-      set({ ...noCall(), call: null, peopleOpen: false, statisticsOpen: false });
+      set({ ...noCall(), ...noPanel, call: null });
       screen?.track.stop();
       closeDevices();
       await leaving.leave();
     },
 
     showAt: (sourceId, lines) => call?.setDisplayHeight(sourceId, lines),
-    togglePeople: () => set(({ peopleOpen }) => ({ peopleOpen: !peopleOpen, statisticsOpen: false })),
-    toggleStatistics: () => set(({ statisticsOpen }) => ({ statisticsOpen: !statisticsOpen, peopleOpen: false })),
+    togglePeople: () => set(({ peopleOpen }) => ({ ...noPanel, peopleOpen: !peopleOpen })),
+    toggleStatistics: () => set(({ statisticsOpen }) => ({ ...noPanel, statisticsOpen: !statisticsOpen })),
+    toggleFiles: () => set(({ filesOpen }) => ({ ...noPanel, filesOpen: !filesOpen })),
 
     mutePeer: async (peerId, muted) => {
       if (!(await administrate((admin) => admin.mutePeer(peerId, muted, 'audio')))) return;

@@ -1,5 +1,7 @@
 import { useCallStore } from '../../stores/useCallStore';
+import { fileActions } from '../file_actions';
 import { Controls } from './Controls';
+import { Files } from './Files';
 import { copyInvitation, Grid, invitation } from './Grid';
 import { Icon, Mark } from './Icon';
 import { People } from './People';
@@ -12,6 +14,8 @@ export function CallPage() {
   const call = useCallStore((state) => state.call);
   const peopleOpen = useCallStore((state) => state.peopleOpen);
   const statisticsOpen = useCallStore((state) => state.statisticsOpen);
+  const filesOpen = useCallStore((state) => state.filesOpen);
+  const toggleFiles = useCallStore((state) => state.toggleFiles);
   const soundBlocked = useCallStore((state) => state.soundBlocked);
   const setSoundBlocked = useCallStore((state) => state.setSoundBlocked);
   const notify = useCallStore((state) => state.notify);
@@ -25,7 +29,7 @@ export function CallPage() {
   };
 
   return (
-    <div className={`call ${peopleOpen || statisticsOpen ? 'with-people' : ''}`}>
+    <div className={`call ${peopleOpen || statisticsOpen || filesOpen ? 'with-people' : ''}`}>
       <header className="bar">
         <span className="brand">
           <Mark />
@@ -59,6 +63,7 @@ export function CallPage() {
       </main>
       {peopleOpen && <People call={call} />}
       {statisticsOpen && <Statistics />}
+      {filesOpen && <Files actions={fileActions} onClose={toggleFiles} />}
       <Controls call={call} />
       <Sounds />
     </div>

@@ -1,5 +1,5 @@
 import { useEffect } from 'react';
-import type { CallView } from '../../sdk';
+import type { CallView, FileTransfer } from '../../sdk';
 import { useCallStore } from '../../stores/useCallStore';
 import { Icon, type IconName } from './Icon';
 
@@ -51,15 +51,19 @@ function useShortcuts(keys: Record<string, () => void>) {
 
 /** The bar at the bottom. */
 export function Controls({ call }: { call: CallView }) {
-  const { toggleMicrophone, toggleCamera, toggleScreen, togglePeople, toggleStatistics, leave } = useCallStore.getState();
+  const { toggleMicrophone, toggleCamera, toggleScreen, togglePeople, toggleStatistics, toggleFiles, leave } =
+    useCallStore.getState();
   const peopleOpen = useCallStore((state) => state.peopleOpen);
   const statisticsOpen = useCallStore((state) => state.statisticsOpen);
+  const filesOpen = useCallStore((state) => state.filesOpen);
   const microphone = call.local.get('microphone');
   const camera = call.local.get('camera');
   const audible = Boolean(microphone && !microphone.paused);
   const visible = Boolean(camera && !camera.paused);
   const sharing = call.local.has('screen');
   const waiting = call.waitingClients.length;
+  const isOffer = ({ direction, state }: FileTransfer) => direction === 'receive' && state === 'offered';
+  const offers = [...call.fileTransfers.values()].filter(isOffer).length;
   const canShare = typeof navigator.mediaDevices?.getDisplayMedia === 'function';
 
   useShortcuts({
@@ -67,7 +71,12 @@ export function Controls({ call }: { call: CallView }) {
     v: () => void toggleCamera(),
     p: togglePeople,
     s: toggleStatistics,
-    escape: () => (peopleOpen ? togglePeople() : statisticsOpen && toggleStatistics()),
+    f: toggleFiles,
+    escape: () => {
+      if (peopleOpen) togglePeople();
+      else if (statisticsOpen) toggleStatistics();
+      else if (filesOpen) toggleFiles();
+    },
   });
 
   return (
@@ -111,6 +120,16 @@ export function Controls({ call }: { call: CallView }) {
         tone={statisticsOpen ? 'on' : undefined}
         pressed={statisticsOpen}
         onClick={toggleStatistics}
+      />
+      <Control
+        icon="files"
+        label={offers > 0 ? `Files (${offers} offered to you)` : 'Files'}
+        shortcut="F"
+        tone={filesOpen ? 'on' : undefined}
+        pressed={filesOpen}
+        badge={offers > 0 ? offers : undefined}
+        alert
+        onClick={toggleFiles}
       />
       <Control icon="leave" label="Leave the call" tone="danger" onClick={() => void leave()} />
     </nav>
