@@ -6,7 +6,7 @@ import { type Joined, PresenceState } from '../gen/signal_pb';
 import { accessAfter, accessOf, initialAccess, permissionsOf, policyOf } from './access';
 import { Activity } from './activity';
 import { type Payload, SignalChannel } from './channel';
-import { CallData } from './data';
+import { CallData, READY_TOPIC } from './data';
 import { CallEncryption } from './e2ee/call_encryption';
 import { type CallOptions, Entry, type Notification } from './entry';
 import { Evicted, messageOf } from './errors';
@@ -95,6 +95,8 @@ export class CallCore {
         this.#publish();
       },
       onData: (from: string, label: string, data: string | ArrayBuffer) => events.onData?.(from, label, data),
+      tell: (to: string, body: Uint8Array) =>
+        this.channel.tell({ case: 'sendMessage', value: { to: [to], topic: READY_TOPIC, body } }),
       note,
     };
     this.data = new CallData(dataEvents, options.fileStorage);
@@ -143,6 +145,7 @@ export class CallCore {
         this.changed();
       },
       onData: (...message) => this.data.receive(...message),
+      onReceiving: (...channel) => this.data.onReceiving(...channel),
       onNotice: (message) => this.#events.onNotice(message),
       note: this.history.note,
       isJoined: () => this.entry.joined,
@@ -257,7 +260,8 @@ export class CallCore {
         break;
       case 'message':
         this.encryption.setRoster(this.room.roster);
-        if (!this.encryption.onMessage(effect.from, effect.topic, effect.body)) {
+        if (effect.topic === READY_TOPIC) this.data.onReady(effect.from, effect.body);
+        else if (!this.encryption.onMessage(effect.from, effect.topic, effect.body)) {
           this.history.note(`skipped a message of the topic ${effect.topic}`);
         }
         break;

@@ -2,7 +2,7 @@
 // peers.
 
 import type { types } from 'mediasoup-client';
-import { type DataCipher, type DataOutlet, SealedOutlet, unpacked } from './data_outlet';
+import { type DataCipher, type DataOutlet, GatedOutlet, SealedOutlet, unpacked } from './data_outlet';
 import { type DataChannelEvents, DataSender } from './data_sender';
 import { messageOf } from './errors';
 import type { FileStorage } from './files/file_storage';
@@ -16,6 +16,18 @@ import { FILES_LABEL, SDK_LABELS } from './room';
 import { emptyRoster, type Roster } from './roster';
 import { WebRTCError } from './webrtc_error';
 
+/** Of the message that tells a sender of files that its channel is received; its body is the id of the data producer. */
+export const READY_TOPIC = 'leat.files';
+/** A receiver that has not sent this message until then, in milliseconds, is not waited for. */
+const READY_MS_MAX = 3_000;
+
+/** A channel for files that waits for its receivers: what is sent before they have it is lost. */
+interface Gate {
+  readonly outlet: GatedOutlet;
+  /** Peer ids. */
+  readonly missing: Set<string>;
+}
+
 export interface DataChannelOptions extends Delivery, DataChannelEvents {
   /** Peer ids; absent: all others of the room, also those that join later. */
   readonly to?: readonly string[];
@@ -26,6 +38,8 @@ export interface CallDataEvents {
   /** Null: the call is not encrypted. */
   cipher(): DataCipher | null;
   mayPublishData(): boolean;
+  /** Sends a message with the topic `READY_TOPIC`. */
+  tell(to: string, body: Uint8Array): void;
   /** A transfer has changed; null: it was removed. */
   onTransfer(id: string, transfer: FileTransfer | null): void;
   /** A message for the application. */
@@ -36,7 +50,9 @@ export interface CallDataEvents {
 export class CallData {
   readonly transfers: FileTransfers;
   readonly #events: CallDataEvents;
-  readonly #link = new RoutedLink((to, events) => this.#open(FILES_LABEL, to === null ? [] : [to], {}, events));
+  readonly #link = new RoutedLink((to, events) => this.#openForFiles(to, events));
+  /** By data producer id. */
+  readonly #gates = new Map<string, Gate>();
   readonly #senders = new Set<DataSender>();
   /** The other peers. The same object at all times. */
   readonly #peers = new Set<string>();
@@ -72,19 +88,52 @@ export class CallData {
       if (state === 'closed') this.#senders.delete(sender);
       onState?.(state);
     };
-    const open = (events: OutletEvents) => this.#open(label, to, delivery, events);
+    const open = async (events: OutletEvents) => (await this.#open(label, to, delivery, events)).outlet;
     const sender = new DataSender(label, open, { onState: onChange, onLow });
     this.#senders.add(sender);
     sender.renew(this.#carrier !== null);
     return sender;
   }
 
-  async #open(label: string, to: readonly string[], delivery: Delivery, events: OutletEvents): Promise<DataOutlet> {
+  async #open(label: string, to: readonly string[], delivery: Delivery, events: OutletEvents) {
     const cipher = this.#events.cipher();
     const { ordered, maxRetransmits, maxPacketLifeTime } = delivery;
     const limits = { ordered, maxRetransmits, maxPacketLifeTime };
-    const outlet = producerOutlet(await this.#events.produce(label, to, limits), events);
-    return cipher ? new SealedOutlet(outlet, events, cipher.sealer(label)) : outlet;
+    const producer = producerOutlet(await this.#events.produce(label, to, limits), events);
+    const outlet = cipher ? new SealedOutlet(producer, events, cipher.sealer(label)) : producer;
+    return { id: producer.id, outlet };
+  }
+
+  async #openForFiles(to: string | null, events: OutletEvents): Promise<DataOutlet> {
+    const opened = await this.#open(FILES_LABEL, to === null ? [] : [to], {}, events);
+    const outlet = new GatedOutlet(opened.outlet, events);
+    const missing = new Set(to === null ? this.#peers : [to]);
+    const timer = setTimeout(() => this.#openGate(opened.id), READY_MS_MAX);
+    outlet.onReady = () => clearTimeout(timer);
+    this.#gates.set(opened.id, { outlet, missing });
+    return outlet;
+  }
+
+  #openGate(dataProducerId: string): void {
+    const gate = this.#gates.get(dataProducerId);
+    this.#gates.delete(dataProducerId);
+    gate?.outlet.ready();
+  }
+
+  /** A channel of another peer is received from now on. */
+  onReceiving(peerId: string, label: string, dataProducerId: string): void {
+    if (label === FILES_LABEL) this.#events.tell(peerId, new TextEncoder().encode(dataProducerId));
+  }
+
+  /** A peer receives a channel of this client from now on. */
+  onReady(peerId: string, body: Uint8Array): void {
+    this.#onNotMissing(new TextDecoder().decode(body), peerId);
+  }
+
+  #onNotMissing(dataProducerId: string, peerId: string): void {
+    const gate = this.#gates.get(dataProducerId);
+    gate?.missing.delete(peerId);
+    if (gate?.missing.size === 0) this.#openGate(dataProducerId);
   }
 
   /** `carrier`: the media of the call, while it can carry channels. Cheap if nothing has changed. */
@@ -105,6 +154,7 @@ export class CallData {
       this.#peers.delete(peerId);
       this.#link.onPeerLeft(peerId);
       this.transfers.onPeerLeft(peerId);
+      for (const id of [...this.#gates.keys()]) this.#onNotMissing(id, peerId);
     }
     for (const peerId of roster.keys()) this.#peers.add(peerId);
   }

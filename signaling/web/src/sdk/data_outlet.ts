@@ -73,6 +73,51 @@ export class SealedOutlet implements DataOutlet {
   }
 }
 
+/** An outlet that opens only after `ready`. */
+export class GatedOutlet implements DataOutlet {
+  readonly #outlet: DataOutlet;
+  readonly #events: Pick<OutletEvents, 'onOpen'>;
+  #isReady = false;
+  onReady: () => void = () => undefined;
+
+  constructor(outlet: DataOutlet, events: Pick<OutletEvents, 'onOpen'>) {
+    this.#outlet = outlet;
+    this.#events = events;
+  }
+
+  ready(): void {
+    if (this.#isReady) return;
+    this.#isReady = true;
+    this.onReady();
+    if (this.readyState === 'open') this.#events.onOpen();
+  }
+
+  get readyState(): RTCDataChannelState {
+    const { readyState } = this.#outlet;
+    return readyState === 'open' && !this.#isReady ? 'connecting' : readyState;
+  }
+
+  get bufferedAmount(): number {
+    return this.#outlet.bufferedAmount;
+  }
+
+  get bufferedAmountLowThreshold(): number {
+    return this.#outlet.bufferedAmountLowThreshold;
+  }
+
+  set bufferedAmountLowThreshold(bytes: number) {
+    this.#outlet.bufferedAmountLowThreshold = bytes;
+  }
+
+  send(message: string | Uint8Array<ArrayBuffer>): void {
+    this.#outlet.send(message);
+  }
+
+  close(): void {
+    this.#outlet.close();
+  }
+}
+
 function packed(message: string | Uint8Array): Uint8Array {
   const bytes = typeof message === 'string' ? new TextEncoder().encode(message) : message;
   const all = new Uint8Array(bytes.length + 1);

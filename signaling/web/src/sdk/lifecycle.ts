@@ -30,6 +30,8 @@ export interface LifecycleEvents {
   onSourceEnded(source: string): void;
   /** A message on a channel of another peer. */
   onData(peerId: string, label: string, dataProducerId: string, data: string | ArrayBuffer): void;
+  /** From now on, messages on this channel arrive. */
+  onReceiving(peerId: string, label: string, dataProducerId: string): void;
   onNotice(message: string): void;
   note: Note;
   /** The server has assigned this socket to the client. */
@@ -304,6 +306,7 @@ export class MediaLifecycle {
         protection: this.#events.protection(),
         onSourceEnded: (source) => this.#events.onSourceEnded(source),
         onData: (...message) => this.#events.onData(...message),
+        onReceiving: (...channel) => this.#events.onReceiving(...channel),
       });
     } catch (error) {
       if (this.#opening !== attempt) return;

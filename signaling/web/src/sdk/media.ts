@@ -92,6 +92,8 @@ export interface MediaEvents {
   onSourceEnded(source: string): void;
   /** A message on a channel of another peer. */
   onData(peerId: string, label: string, dataProducerId: string, data: string | ArrayBuffer): void;
+  /** From now on, messages on this channel arrive. */
+  onReceiving(peerId: string, label: string, dataProducerId: string): void;
 }
 
 /** How a data channel delivers; without one of the two limits, it repeats what was lost. */
@@ -540,6 +542,9 @@ export class Media {
     consumer.binaryType = 'arraybuffer';
     consumer.on('message', (data: string | ArrayBuffer) => this.#events.onData(peerId, label, dataProducerId, data));
     this.incomingChannels.set(dataProducerId, { consumer, peerId });
+    const onOpen = () => this.#events.onReceiving(peerId, label, dataProducerId);
+    if (consumer.readyState === 'open') onOpen();
+    else consumer.on('open', onOpen);
   }
 
   /** Closes in the browser only: the server closes a data consumer with its data producer. */
