@@ -42,6 +42,16 @@ test('the presence of a user applies to all its peers and to no others', () => {
   expect(change(99 as PresenceState).roster).toBe(roster);
 });
 
+test('channels are added and removed', () => {
+  const dataProducer = { id: 'd1', label: 'game' };
+  const { roster: added, effect } = applied(withBob, { case: 'newDataProducer', value: { peerId: 'bob', dataProducer } });
+  expect(effect).toEqual({ on: 'announced', producerId: 'd1' });
+  expect(added.get('bob')?.channels.get('d1')?.label).toBe('game');
+  const removed = applied(added, { case: 'dataProducerClosed', value: { peerId: 'bob', dataProducerId: 'd1' } }).roster;
+  expect(removed.get('bob')?.channels.size).toBe(0);
+  expect(applied(withBob, { case: 'newDataProducer', value: { peerId: 'bob' } }).roster).toBe(withBob);
+});
+
 test('a peer or producer that is missing changes nothing', () => {
   const payloads: PayloadInit[] = [
     { case: 'peerJoined', value: {} },
@@ -54,6 +64,14 @@ test('a peer or producer that is missing changes nothing', () => {
 });
 
 test.each<[PayloadInit, Effect | null]>([
+  [
+    { case: 'dataProducerClosed', value: { peerId: 'bob', dataProducerId: 'd1' } },
+    { on: 'dataProducerClosed', dataProducerId: 'd1' },
+  ],
+  [
+    { case: 'dataConsumerClosed', value: { dataConsumerId: 'c1' } },
+    { on: 'dataConsumerClosed', dataConsumerId: 'c1' },
+  ],
   [
     { case: 'newProducer', value: { peerId: 'bob', producer: { id: 'p1' } } },
     { on: 'announced', producerId: 'p1' },

@@ -17,6 +17,8 @@ export { shared } from './share';
 type Answer = PayloadInit | null;
 type JoinedFields = Partial<Omit<PayloadValue<'joined'>, '$typeName' | '$unknown'>>;
 
+const SCTP = { port: 5000, os: 1024, mis: 1024, maxMessageSize: 262_144 };
+
 export class FakeServer {
   /** Every request so far, in order. */
   readonly asked: Payload[] = [];
@@ -27,6 +29,8 @@ export class FakeServer {
   connections = 0;
   /** Fields of Joined in addition to the usual ones. */
   joined: JoinedFields = {};
+  /** By data producer id, the labels of the channels of others. */
+  readonly labels = new Map<string, string>();
   /** Relays that come with every transport and restart. */
   iceServers: { urls: string[]; username: string; credential: string }[] = [];
 
@@ -123,7 +127,7 @@ export class FakeServer {
         const iceCandidates = [{ foundation: '1', priority: 1, address: '127.0.0.1', protocol: 'udp', port: 9, type: 'host' }];
         return {
           case: 'transportCreated',
-          value: { id, iceParameters, iceCandidates, dtlsParameters, iceServers: this.iceServers },
+          value: { id, iceParameters, iceCandidates, dtlsParameters, iceServers: this.iceServers, sctpParameters: SCTP },
         };
       }
       case 'produceMedia':
@@ -138,6 +142,15 @@ export class FakeServer {
         );
         const created = { id, producerId, kind, rtpParameters: toRtpParameters({ ...rtpParameters, encodings }), paused: true };
         return { case: 'consumerCreated', value: created };
+      }
+      case 'produceData':
+        return { case: 'dataProducerCreated', value: { id } };
+      case 'consumeData': {
+        const { dataProducerId } = payload.value;
+        // As a server chooses it: not the number that the producer has.
+        const sctpStreamParameters = { streamId: 700 + this.count('consumeData'), ordered: true };
+        const label = this.labels.get(dataProducerId) ?? '';
+        return { case: 'dataConsumerCreated', value: { id, dataProducerId, sctpStreamParameters, label } };
       }
       case 'restartIce':
         return {
@@ -175,6 +188,43 @@ export function setConnectionState(transport: types.Transport, state: types.Conn
   (transport.handler as FakeHandler).setConnectionState(state);
 }
 
+/** The channel of a fake data producer or data consumer. */
+export class FakeChannel {
+  /** Messages that were sent. */
+  readonly sent: (string | Uint8Array)[] = [];
+  readonly #channel: FakeDataChannel;
+
+  constructor(end: types.DataProducer | types.DataConsumer) {
+    this.#channel = (end as unknown as { _dataChannel: FakeDataChannel })._dataChannel;
+    this.#channel.send = (data) => void this.sent.push(data);
+  }
+
+  get streamId(): number {
+    return this.#channel.id;
+  }
+
+  get isClosed(): boolean {
+    return this.#channel.readyState === 'closed';
+  }
+
+  open(): void {
+    this.#channel._readyState = 'open';
+    this.#channel.dispatchEvent({ type: 'open' });
+  }
+
+  receive(data: string | ArrayBuffer): void {
+    this.#channel.dispatchEvent({ type: 'message', data });
+  }
+}
+
+interface FakeDataChannel {
+  readonly id: number;
+  readonly readyState: RTCDataChannelState;
+  _readyState: RTCDataChannelState;
+  send(data: string | Uint8Array): void;
+  dispatchEvent(event: object): void;
+}
+
 /** The part of an RTCRtpSender that switches encodings on and off. */
 export class FakeSender {
   /** The arguments of `setParameters`, call by call. */
@@ -210,6 +260,7 @@ export async function fakeDevice(made: (transport: types.Transport) => void = ()
       connect();
     });
     transport.observer.on('newconsumer', connect);
+    for (const event of ['newdataproducer', 'newdataconsumer'] as const) transport.observer.on(event, connect);
   });
   return device;
 }

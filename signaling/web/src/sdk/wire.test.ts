@@ -1,8 +1,16 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { ortc, testFakeParameters, type types } from 'mediasoup-client';
 import { expect, test } from 'vitest';
-import { RtpCapabilitiesSchema, RtpParametersSchema, TransportCreatedSchema } from '../gen/signal_pb';
-import { fromRtpCapabilities, fromRtpParameters, fromTransportCreated, toRtpCapabilities, toRtpParameters } from './wire';
+import { RtpCapabilitiesSchema, RtpParametersSchema, SctpStreamParametersSchema, TransportCreatedSchema } from '../gen/signal_pb';
+import {
+  fromRtpCapabilities,
+  fromRtpParameters,
+  fromSctpStreamParameters,
+  fromTransportCreated,
+  toRtpCapabilities,
+  toRtpParameters,
+  toSctpStreamParameters,
+} from './wire';
 
 /** Serialized and parsed again: the objects that mediasoup-client gets at the other end. */
 function sendCapabilities(capabilities: types.RtpCapabilities): types.RtpCapabilities {
@@ -109,4 +117,37 @@ test('a candidate carries its address under both names mediasoup-client reads', 
     port: 7100,
     type: 'host',
   });
+});
+
+test('a transport has the association that came with it', () => {
+  const association = (sctpParameters?: object) =>
+    fromTransportCreated(
+      create(TransportCreatedSchema, {
+        id: 't',
+        iceParameters: { usernameFragment: 'u', password: 'p', iceLite: true },
+        dtlsParameters: { role: 'auto', fingerprints: [{ algorithm: 'sha-256', value: 'AA:BB' }] },
+        sctpParameters,
+      }),
+    ).sctpParameters;
+  const numbers = { port: 5000, maxMessageSize: 262_144 };
+  expect(association({ ...numbers, os: 10, mis: 20 })).toEqual({ ...numbers, OS: 10, MIS: 20 });
+  expect(association()).toBe(undefined);
+});
+
+test.each<[types.SctpStreamParameters, types.SctpStreamParameters?]>([
+  [{ streamId: 0, ordered: true }],
+  [{ streamId: 7, ordered: false }],
+  [{ streamId: 7, ordered: false, maxRetransmits: 3 }],
+  [{ streamId: 7, ordered: false, maxPacketLifeTime: 100 }],
+  [{ streamId: 7, ordered: true, maxRetransmits: 0 }],
+  [
+    { streamId: 7, ordered: true, maxRetransmits: 3 },
+    { streamId: 7, ordered: false, maxRetransmits: 3 },
+  ],
+  [{ streamId: 7 }, { streamId: 7, ordered: true }],
+])('the stream %j is accepted by mediasoup-client at the other end', (sent, expected = sent) => {
+  const bytes = toBinary(SctpStreamParametersSchema, toSctpStreamParameters(sent));
+  const received = fromSctpStreamParameters(fromBinary(SctpStreamParametersSchema, bytes));
+  expect(received).toEqual(expected);
+  expect(() => ortc.validateAndNormalizeSctpStreamParameters(received)).not.toThrow();
 });
