@@ -237,6 +237,31 @@ test('the shared fields follow the call, and are empty after it', async () => {
   expect(state()).toMatchObject({ peers: new Map(), localStream: null, remoteStreams: [], fileTransfers: new Map() });
 });
 
+test('a file that is offered is announced once, unless the files are shown', () => {
+  const offer = (id: string) => ({ id, peerId: 'bob', direction: 'receive', state: 'offered', metadata: { name: `${id}.txt` } });
+  const show = (...offers: object[]) =>
+    running().show({ peers: [bob()], fileTransfers: new Map((offers as FileTransfer[]).map((each) => [each.id, each])) });
+  const texts = () => state().notices.flatMap(({ text }) => (text.includes('offers you') ? [text] : []));
+  show(offer('a'));
+  show(offer('a'), { ...offer('sent'), direction: 'send' });
+  expect(texts()).toEqual(['Bob offers you the file a.txt. Open the files to accept it.']);
+  state().toggleFiles();
+  show(offer('a'), offer('b'));
+  expect(texts()).toHaveLength(1);
+});
+
+test('one panel is open at a time, and none after the call', async () => {
+  const panels = () => [state().peopleOpen, state().statisticsOpen, state().filesOpen];
+  state().togglePeople();
+  state().toggleFiles();
+  expect(panels()).toEqual([false, false, true]);
+  state().toggleStatistics();
+  expect(panels()).toEqual([false, true, false]);
+  state().toggleFiles();
+  await state().leave();
+  expect(panels()).toEqual([false, false, false]);
+});
+
 test('the shared fields are empty after a call that failed', () => {
   running().show({ peers: [bob()] });
   running().show({ session: 'Ended', failure: new Error('removed') });
