@@ -80,7 +80,7 @@ async function saved(peer, name) {
 const packets = async (peer, from) => (await peer.stream(from, 'audio'))?.packets ?? 0;
 
 test('a file arrives whole although ICE restarts, another is declined, and sound continues', TEST_LIMIT, (t) =>
-  inRoom(t, { names: ['Ada', 'Bob'] }, async ({ peers: [ada, bob], step }) => {
+  inRoom(t, { names: ['Ada', 'Bob'] }, async ({ peers: [ada, bob], enter, step }) => {
     await openPanel(ada);
     await openPanel(bob);
 
@@ -115,11 +115,29 @@ test('a file arrives whole although ICE restarts, another is declined, and sound
     });
 
     await step('a file that is declined', async () => {
+      await ada.page.locator('.files select').selectOption({ label: 'Bob' });
       await choose(ada, made('joke.txt', 1_000).path);
       await hasState(bob, 'joke.txt', 'offered');
       await bob.press('Decline joke.txt');
       await hasState(ada, 'joke.txt', 'declined');
       assert.equal((await transfer(bob, 'joke.txt')).bytes, 0);
+    });
+
+    await step('a file for everyone in a room of three', async () => {
+      const grace = await enter('Grace');
+      await grace.connected();
+      await openPanel(grace);
+      await until('Ada knows Grace', () => ada.page.evaluate(() => window.__leat.store.getState().peers.size === 2));
+      await ada.page.locator('.files select').selectOption({ label: 'everyone' });
+      const { path, hash } = made('for-all.bin', 2_000_000);
+      await choose(ada, path);
+      for (const peer of [bob, grace]) {
+        await hasState(peer, 'for-all.bin', 'offered');
+        await peer.press('Accept for-all.bin');
+      }
+      for (const peer of [bob, grace, ada]) await hasState(peer, 'for-all.bin', 'done');
+      for (const peer of [bob, grace]) assert.deepEqual(await saved(peer, 'for-all.bin'), { name: 'for-all.bin', hash });
+      await grace.close();
     });
 
     await step('a channel of the application, over new transports too', async () => {

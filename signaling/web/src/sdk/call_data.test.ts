@@ -182,6 +182,19 @@ describe('a channel of the application', () => {
     expect(server.count('closeDataProducer')).toBe(0);
   });
 
+  test('waits for signaling', async () => {
+    await inCall(bob());
+    server.instead.joinRoom = () => null;
+    server.cut();
+    await soon(() => expect(view.online).toBe(false));
+    const channel = call.openChannel('game');
+    server.instead.joinRoom = ({ value }) => server.keepAll(value as JoinRoom, { peers: [bob()] });
+    await soon(() => expect(view.online).toBe(true));
+    await opened(1);
+    await states(channel);
+    expect(server.count('produceData')).toBe(1);
+  });
+
   test('that is refused is closed with the reason; a temporary refusal is tried again', async () => {
     await inCall(bob());
     server.instead.produceData = () =>

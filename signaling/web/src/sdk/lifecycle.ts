@@ -252,7 +252,8 @@ export class MediaLifecycle {
   /** Opens a channel on which this client sends. */
   async produceData(label: string, to: readonly string[], delivery: Delivery): Promise<types.DataProducer> {
     const { media } = this;
-    if (!media) throw new MediaClosed('There are no transports.');
+    // mediasoup-client makes the channel before it asks the server, and keeps it after a failure.
+    if (!media || !this.#events.isJoined()) throw new MediaClosed('There are no transports, or no signaling.');
     try {
       return await media.produceData(label, to, delivery);
     } catch (error) {
