@@ -7,9 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { inRoom } from './lib/room.js';
-import { TEST_LIMIT, until } from './lib/wait.js';
+import { PATIENCE_MS, TEST_LIMIT, until } from './lib/wait.js';
 
 const SIZE = 20 * 1024 * 1024;
+/** A busy machine needs minutes for it. */
+const TRANSFER = { timeoutMs: 5 * PATIENCE_MS };
 
 let folder;
 
@@ -41,7 +43,7 @@ const transfer = (peer, name) =>
   );
 
 const hasState = (peer, name, state) =>
-  until(`${name} is ${state} at ${peer.name}`, async () => (await transfer(peer, name))?.state === state);
+  until(`${name} is ${state} at ${peer.name}`, async () => (await transfer(peer, name))?.state === state, TRANSFER);
 
 /** Restarts ICE as soon as a part of the file has arrived. Later, `window.restartedAt` is the number of bytes until then. */
 const restartIceDuring = (peer, name) =>

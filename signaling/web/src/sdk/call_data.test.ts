@@ -131,6 +131,11 @@ describe('the channel of a peer', () => {
     await soon(() => expect(view.peers[0]?.away).toBe(false));
     expect(server.count('consumeData')).toBe(2);
     expect(notices).toHaveLength(1);
+    // New transports may be on its worker.
+    delete server.instead.consumeData;
+    const transportId = server.answered('transportCreated')[0]?.id;
+    server.tell({ case: 'transportClosed', value: { transportId, reason: 'it failed' } });
+    await soon(() => expect(incoming).toHaveLength(2));
   });
 
   test('of a later version of the SDK is not received', async () => {

@@ -129,6 +129,7 @@ export class CallCore {
         this.#speaking.onReportsLost();
       },
       onDropped: () => {
+        this.room.retryChannels();
         this.data.follow(null, this.room.roster);
         this.#onPathLost('newTransports');
       },

@@ -50,6 +50,11 @@ export class Room implements Wanted {
     this.roster = removeChannel(this.roster, dataProducerId);
   }
 
+  /** The next transports may receive what these could not. */
+  retryChannels(): void {
+    for (const { channels } of this.roster.values()) for (const id of channels.keys()) this.unplayable.delete(id);
+  }
+
   /** Labels that begin with `leat.` belong to the SDK, which may have others in later versions. */
   wantsChannel(label: string): boolean {
     return label === FILES_LABEL || !label.startsWith(SDK_LABELS);
