@@ -68,7 +68,7 @@ async fn data_producer_is_announced_consumed_and_closed() {
     assert_eq!(new.data_producer.expect("which").id, producer);
     let other = produced(&ada, produce(&send, 6)).await;
     let (first, second) = (consumed(&bob, &recv, &producer).await, consumed(&bob, &recv, &other).await);
-    assert_eq!(bob.fails(consume(&recv, &producer)).await, ErrorCode::Limit, "once");
+    assert_eq!(consumed(&bob, &recv, &producer).await, first, "once; the first answer may have been lost");
     let streams = [&first, &second].map(|created| created.sctp_stream_parameters.expect("a stream"));
     assert_eq!(streams.map(|stream| stream.stream_id), [0, 1], "each has its own");
     assert_eq!((streams[0].ordered, streams[0].max_retransmits), (Some(false), Some(3)));
@@ -173,7 +173,7 @@ async fn data_channels_outlive_the_signaling_process() {
     let secret = proto::ProduceData { to: vec![bobs.peer_id.clone()], ..produce(&send, 0) };
     let producer = produced(&ada, secret).await;
     let other = produced(&ada, produce(&send, 1)).await;
-    consumed(&bob, &recv, &producer).await;
+    let created = consumed(&bob, &recv, &producer).await;
     first.kill().await;
     drop((ada, bob));
 
@@ -191,7 +191,7 @@ async fn data_channels_outlive_the_signaling_process() {
     let (mut bob, ada) = (second.client(), second.client());
     bob.join(back(&bobs, &recv)).await;
     ada.join(back(&adas, &send)).await;
-    assert_eq!(bob.fails(consume(&recv, &producer)).await, ErrorCode::Limit, "it is still consumed");
+    assert_eq!(consumed(&bob, &recv, &producer).await, created, "it is still consumed");
     let again = consumed(&bob, &recv, &other).await;
     assert_eq!(again.sctp_stream_parameters.expect("a stream").stream_id, 1, "0 is in use");
     let is_close = |command: &Command| {

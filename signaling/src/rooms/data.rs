@@ -89,9 +89,13 @@ impl Rooms {
             }
             let producer = state.others_data_producer(peer, &consume.data_producer_id)?;
             let found = &state.data_producers[&producer];
-            let mut own = found.consumers.iter().filter_map(|id| state.data_consumers.get(id));
-            if own.any(|consumer| consumer.peer == peer) {
-                let text = "this client consumes the data producer already; close that data consumer first";
+            let known = found.consumers.iter().filter_map(|id| Some((*id, state.data_consumers.get(id)?)));
+            if let Some((id, known)) = known.into_iter().find(|(_, consumer)| consumer.peer == peer) {
+                // Once for each client. The answer to the first request may have been lost with the socket.
+                if known.transport == transport && known.created_by.is_some() {
+                    return Ok(created(id, producer, known.stream, found.record.clone()));
+                }
+                let text = "this client consumes the data producer already, or is about to";
                 return Err(RequestError::limit(text));
             }
             if state.worker_of(found.transport) != Some(worker) {
@@ -111,19 +115,11 @@ impl Rooms {
             let entry = DataConsumer { peer, transport, producer, stream, created_by: None };
             (command, record, Reservation::data_consumer(self, &mut state, worker, consumer, entry))
         };
-        let stream_id = command.stream.into();
+        let (producer, stream) = (command.producer, command.stream);
         let answer = reservation.ask(Command::ConsumeData(command)).await?;
         let Event::Done { request } = answer else { return Err(wrong_answer(&answer)) };
         reservation.commit(&mut self.state(), request)?;
-        let DataProducerRecord { label, protocol, stream, .. } = record;
-        let stream = SctpStreamParameters { stream_id, ..stream.unwrap_or_default() };
-        Ok(Payload::DataConsumerCreated(DataConsumerCreated {
-            id: consumer.to_string(),
-            data_producer_id: consume.data_producer_id,
-            sctp_stream_parameters: Some(stream),
-            label,
-            protocol,
-        }))
+        Ok(created(consumer, producer, stream, record))
     }
 
     pub(super) fn close_data_producer(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
@@ -354,6 +350,23 @@ fn data_producer_closed(peer: PeerId, id: DataProducerId) -> Payload {
 
 fn data_consumer_closed(id: DataConsumerId) -> Payload {
     Payload::DataConsumerClosed(proto::DataConsumerClosed { data_consumer_id: id.to_string() })
+}
+
+fn created(
+    id: DataConsumerId,
+    producer: DataProducerId,
+    stream_id: u16,
+    record: DataProducerRecord,
+) -> Payload {
+    let DataProducerRecord { label, protocol, stream, .. } = record;
+    let stream = SctpStreamParameters { stream_id: stream_id.into(), ..stream.unwrap_or_default() };
+    Payload::DataConsumerCreated(DataConsumerCreated {
+        id: id.to_string(),
+        data_producer_id: producer.to_string(),
+        sctp_stream_parameters: Some(stream),
+        label,
+        protocol,
+    })
 }
 
 /// Checks what does not depend on the tables: the stream, the channel, and what is stored.

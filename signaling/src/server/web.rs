@@ -13,12 +13,13 @@ use std::sync::Arc;
 #[folder = "web/dist"]
 struct App;
 
-/// Scripts and styles only from this server; connections only to this server. It is also listed by name,
+/// Scripts and styles only from this server, and workers that its scripts have made: the SDK has the one for
+/// encryption inside its bundle. Connections only to this server. It is also listed by name,
 /// because in some browsers `'self'` does not cover WebSockets (CSP 3 §6.7.2.8).
 fn policy(host: Option<&str>) -> String {
     let sockets = host.map(|host| format!(" ws://{host} wss://{host}")).unwrap_or_default();
     format!(
-        "default-src 'self'; connect-src 'self'{sockets}; img-src 'self' data: blob:; media-src 'self' blob: mediastream:; \
+        "default-src 'self'; worker-src 'self' blob:; connect-src 'self'{sockets}; img-src 'self' data: blob:; media-src 'self' blob: mediastream:; \
          style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     )
 }
@@ -111,6 +112,9 @@ mod tests {
             assert_eq!(named(host), None, "{host}");
         }
         let unnamed = headers("index.html", None)[header::CONTENT_SECURITY_POLICY].clone();
-        assert!(unnamed.to_str().expect("ASCII").contains("connect-src 'self';"), "{unnamed:?}");
+        let unnamed = unnamed.to_str().expect("ASCII");
+        for wanted in ["connect-src 'self';", "worker-src 'self' blob:;"] {
+            assert!(unnamed.contains(wanted), "{unnamed}");
+        }
     }
 }
