@@ -75,7 +75,8 @@ fn channels_that_are_created_before_dtls_work_in_both_roles() {
     world.assert_sound();
 }
 
-/// A message goes to all consumers, and one of them that does not receive costs a bounded memory and delays nobody.
+/// A message goes to all consumers. One of them that does not receive costs a bounded memory, and the others do not
+/// wait.
 #[test]
 fn a_slow_receiver_loses_messages_and_the_others_get_all() {
     let mut world = World::new(920);
@@ -108,7 +109,7 @@ fn the_association_of_a_client_is_accepted_before_its_first_channel() {
     world.connect();
     let opened = sctp::Channel::reliable("not known to the engine");
     world.order(alice, |peer, _| peer.channels_mut().open(9, opened));
-    world.say(alice, 9, *b"to nobody");
+    world.say(alice, 9, *b"without a receiver");
     world.run_for(90 * SEC);
     assert_eq!(world.shard().counters().discarded(Discard::DtlsData), 0, "{world}");
     let producer = world.produce_data(alice, 0, channel());
@@ -202,7 +203,7 @@ fn commands_are_checked_and_repeatable_and_snapshots_list_channels() {
         .iter()
         .filter(|item| matches!(item, SnapshotItem::DataProducer { .. } | SnapshotItem::DataConsumer { .. }));
     assert_eq!(channels.count(), 2, "{world}");
-    // A message on a stream that nobody reads.
+    // A message on a stream without a reader.
     world.order(bob, |peer, _| peer.channels_mut().send(2, b"against the direction".to_vec()));
     world.run_for(2 * SEC);
     assert_eq!(world.shard().counters().discarded(Discard::DataUnroutable), 1, "{world}");

@@ -103,7 +103,7 @@ impl Guard {
             kind::FORWARD_TSN => self.admit_forward_tsn(chunk.value),
             kind::RECONFIG => self.admit_reconfig(chunk.value),
             // The library finds the end of these by what it has understood of them, not by their length: what
-            // follows would be chunks that nobody has checked.
+            // follows would be chunks without a check.
             kind::ABORT => Verdict::Fail(Failed::AbortedByPeer),
             kind::HEARTBEAT => Verdict::Withhold(Discard::Unsupported),
             kind::SHUTDOWN if chunk.value.len() != 4 => Verdict::Withhold(Discard::Malformed),
@@ -253,7 +253,7 @@ impl Guard {
         self.closing.remove(&stream);
     }
 
-    /// A message of so many fragments has left the library.
+    /// A message of this number of fragments has left the library.
     pub(crate) fn released(&mut self, fragments: usize) {
         self.fragments = self.fragments.saturating_sub(fragments);
     }

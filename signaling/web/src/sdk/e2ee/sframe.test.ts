@@ -85,7 +85,7 @@ describe('decryption', () => {
     expect(await open(whole, keyOf, fromHex('ab'))).toEqual({ ok: false, why: 'wrongKey', kid: 300n });
   });
 
-  test('the failures are told apart', async () => {
+  test('each failure has its own code', async () => {
     const whole = await sealed();
     const other = await SframeKey.derive(AES_128_GCM_SHA256_128, 300n, new Uint8Array(32).fill(2));
     expect(await open(new Uint8Array(0), keyOf)).toEqual({ ok: false, why: 'malformed', kid: null });

@@ -109,7 +109,7 @@ export interface Steady {
   streak: number;
 }
 
-/** So many measurements in a row change the level: bad news is shown earlier than good news. */
+/** This number of measurements in a row changes the level: bad news is shown earlier than good news. */
 const WORSE_AFTER = 2;
 const BETTER_AFTER = 4;
 const order: readonly QualityLevel[] = ['poor', 'fair', 'good'];
