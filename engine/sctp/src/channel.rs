@@ -71,7 +71,7 @@ pub enum Limit {
     /// Never.
     #[default]
     Reliable,
-    /// After so many retransmissions; 0 sends once.
+    /// After this number of retransmissions; 0 sends once.
     Retransmissions(u32),
     /// After this many milliseconds, counted from [`send`](crate::Association::send).
     LifetimeMs(u32),

@@ -46,7 +46,10 @@ impl Rooms {
             let (transport, worker) = own_transport(&state, peer, &produce.transport_id)?;
             let permissions = &state.peers[&peer].permissions;
             permitted(permissions.can_publish_data, "canPublishData")?;
-            permitted(!permissions.hidden, "not hidden")?;
+            if permissions.hidden {
+                let text = "a hidden peer cannot create data producers";
+                return Err(RequestError::new(ErrorCode::TokenPermission, text));
+            }
             let on = &state.transports[&transport];
             if !on.direction.sends() || on.is_plain {
                 return Err(wrong_direction("ProduceData", "send"));
@@ -89,8 +92,9 @@ impl Rooms {
             }
             let producer = state.others_data_producer(peer, &consume.data_producer_id)?;
             let found = &state.data_producers[&producer];
-            let known = found.consumers.iter().filter_map(|id| Some((*id, state.data_consumers.get(id)?)));
-            if let Some((id, known)) = known.into_iter().find(|(_, consumer)| consumer.peer == peer) {
+            let mut known =
+                found.consumers.iter().filter_map(|id| Some((*id, state.data_consumers.get(id)?)));
+            if let Some((id, known)) = known.find(|(_, consumer)| consumer.peer == peer) {
                 // Once for each client. The answer to the first request may have been lost with the socket.
                 if known.transport == transport && known.created_by.is_some() {
                     return Ok(created(id, producer, known.stream, found.record.clone()));

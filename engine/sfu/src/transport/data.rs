@@ -6,7 +6,7 @@ use machine::{Instant, Rng};
 use sctp::{Association, Channel, Limit, OpenError, Reliability, Role, Settings, StreamId};
 use std::collections::BTreeMap;
 
-/// The data channels of a transport. It exists while the transport has data producers or consumers.
+/// The data channels of a transport. It exists from its first channel, or the first record of its client, on.
 pub struct Data {
     /// From the end of the DTLS handshake on.
     pub association: Option<Box<Association>>,
