@@ -1,5 +1,6 @@
 import { useCallStore } from '../../stores/useCallStore';
 import { fileActions } from '../file_actions';
+import { useT } from '../i18n';
 import { Controls } from './Controls';
 import { Files } from './Files';
 import { copyInvitation, Grid, invitation } from './Grid';
@@ -11,6 +12,7 @@ import { Statistics } from './Statistics';
 
 /** The page during a call. */
 export function CallPage() {
+  const t = useT();
   const call = useCallStore((state) => state.call);
   const peopleOpen = useCallStore((state) => state.peopleOpen);
   const statisticsOpen = useCallStore((state) => state.statisticsOpen);
@@ -39,16 +41,11 @@ export function CallPage() {
           {call.room}
         </h1>
         {call.policy.locked && (
-          <span
-            className="locked"
-            role="img"
-            aria-label="The room is locked"
-            title="The room is locked: only administrators may join"
-          >
+          <span className="locked" role="img" aria-label={t.call.locked} title={t.call.lockedHint}>
             <Icon name="lock" />
           </span>
         )}
-        <button type="button" className="plain" aria-label="Copy the link to this room" title="Copy the link" onClick={copy}>
+        <button type="button" className="plain" aria-label={t.call.copyLinkToRoom} title={t.call.copyLink} onClick={copy}>
           <Icon name="link" />
         </button>
         <StateChip />
@@ -57,7 +54,7 @@ export function CallPage() {
         <Grid />
         {soundBlocked && (
           <button type="button" className="primary unblock" onClick={() => setSoundBlocked(false)}>
-            <Icon name="sound" /> Turn on sound
+            <Icon name="sound" /> {t.call.turnOnSound}
           </button>
         )}
       </main>

@@ -1,6 +1,7 @@
 import { useEffect } from 'react';
 import type { CallView, FileTransfer } from '../../sdk';
 import { useCallStore } from '../../stores/useCallStore';
+import { useT } from '../i18n';
 import { Icon, type IconName } from './Icon';
 
 interface ControlProps {
@@ -51,6 +52,7 @@ function useShortcuts(keys: Record<string, () => void>) {
 
 /** The bar at the bottom. */
 export function Controls({ call }: { call: CallView }) {
+  const t = useT();
   const { toggleMicrophone, toggleCamera, toggleScreen, togglePeople, toggleStatistics, toggleFiles, leave } =
     useCallStore.getState();
   const peopleOpen = useCallStore((state) => state.peopleOpen);
@@ -80,17 +82,17 @@ export function Controls({ call }: { call: CallView }) {
   });
 
   return (
-    <nav className="controls" aria-label="Call controls">
+    <nav className="controls" aria-label={t.controls.bar}>
       <Control
         icon={audible ? 'microphone' : 'microphoneOff'}
-        label={audible ? 'Mute microphone' : 'Unmute microphone'}
+        label={audible ? t.controls.mute : t.controls.unmute}
         shortcut="M"
         tone={audible ? undefined : 'off'}
         onClick={() => void toggleMicrophone()}
       />
       <Control
         icon={visible ? 'camera' : 'cameraOff'}
-        label={visible ? 'Turn camera off' : 'Turn camera on'}
+        label={visible ? t.controls.cameraOff : t.controls.cameraOn}
         shortcut="V"
         tone={visible ? undefined : 'off'}
         onClick={() => void toggleCamera()}
@@ -98,14 +100,14 @@ export function Controls({ call }: { call: CallView }) {
       {canShare && (
         <Control
           icon="screen"
-          label={sharing ? 'Stop sharing the screen' : 'Share the screen'}
+          label={sharing ? t.controls.stopSharing : t.controls.share}
           tone={sharing ? 'on' : undefined}
           onClick={() => void toggleScreen()}
         />
       )}
       <Control
         icon="people"
-        label={waiting > 0 ? `Who is here (${waiting} waiting)` : 'Who is here'}
+        label={waiting > 0 ? t.controls.peopleWaiting(waiting) : t.controls.people}
         alert={waiting > 0}
         shortcut="P"
         tone={peopleOpen ? 'on' : undefined}
@@ -115,7 +117,7 @@ export function Controls({ call }: { call: CallView }) {
       />
       <Control
         icon="statistics"
-        label="Statistics"
+        label={t.controls.statistics}
         shortcut="S"
         tone={statisticsOpen ? 'on' : undefined}
         pressed={statisticsOpen}
@@ -123,7 +125,7 @@ export function Controls({ call }: { call: CallView }) {
       />
       <Control
         icon="files"
-        label={offers > 0 ? `Files (${offers} offered to you)` : 'Files'}
+        label={offers > 0 ? t.controls.filesOffered(offers) : t.controls.files}
         shortcut="F"
         tone={filesOpen ? 'on' : undefined}
         pressed={filesOpen}
@@ -131,7 +133,7 @@ export function Controls({ call }: { call: CallView }) {
         alert
         onClick={toggleFiles}
       />
-      <Control icon="leave" label="Leave the call" tone="danger" onClick={() => void leave()} />
+      <Control icon="leave" label={t.controls.leave} tone="danger" onClick={() => void leave()} />
     </nav>
   );
 }

@@ -1,8 +1,10 @@
 import { useCallStore } from '../../stores/useCallStore';
+import { useT } from '../i18n';
 import { Icon } from './Icon';
 
 /** Short messages in a corner, which disappear after some seconds. */
 export function Notices() {
+  const t = useT();
   const notices = useCallStore((state) => state.notices);
   const dismiss = useCallStore((state) => state.dismiss);
   return (
@@ -10,7 +12,7 @@ export function Notices() {
       {notices.map(({ id, text }) => (
         <div key={id} className="notice">
           <span>{text}</span>
-          <button type="button" className="plain" aria-label="Dismiss" onClick={() => dismiss(id)}>
+          <button type="button" className="plain" aria-label={t.common.dismiss} onClick={() => dismiss(id)}>
             <Icon name="close" />
           </button>
         </div>

@@ -1,23 +1,27 @@
 import type { RecoveryStep, SessionState } from '../../sdk';
 import { useCallStore } from '../../stores/useCallStore';
+import { type Messages, useT } from '../i18n';
 
-const words: Record<SessionState, string> = {
-  Handshaking: 'Joining…',
-  Negotiating: 'Connecting…',
-  Connected: 'Connected',
-  Reconnecting: 'Reconnecting…',
-  Ended: 'Ended',
+type SessionText = keyof Messages['session'];
+
+const texts: Record<SessionState, SessionText> = {
+  Handshaking: 'handshaking',
+  Negotiating: 'negotiating',
+  Connected: 'connected',
+  Reconnecting: 'reconnecting',
+  Ended: 'ended',
 };
 
-const recoveryWords: Record<RecoveryStep, string> = {
-  iceRestart: 'Reconnecting…',
-  relay: 'Reconnecting over a relay…',
-  newTransports: 'Reconnecting…',
-  rejoin: 'Joining again…',
+const recoveryTexts: Record<RecoveryStep, SessionText> = {
+  iceRestart: 'reconnecting',
+  relay: 'reconnectingOverRelay',
+  newTransports: 'reconnecting',
+  rejoin: 'rejoining',
 };
 
 /** The state of the session, as a word and a colour. */
 export function StateChip() {
+  const t = useT();
   const session = useCallStore((state) => state.call?.session ?? 'Ended');
   const online = useCallStore((state) => state.call?.online ?? false);
   const waiting = useCallStore((state) => state.call?.waiting ?? false);
@@ -25,16 +29,17 @@ export function StateChip() {
   // Media still flows; only joins, leaves and mute signs are delayed.
   const serverAway = session === 'Connected' && !online;
   const tone = session === 'Connected' && online ? 'good' : 'busy';
+  const text: SessionText = serverAway
+    ? 'serverAway'
+    : waiting
+      ? 'waiting'
+      : session === 'Reconnecting' && step
+        ? recoveryTexts[step]
+        : texts[session];
   return (
     <output className={`chip ${tone}`} data-session={session} data-online={online} data-recovery={step}>
       <span className="dot" />
-      {serverAway
-        ? 'Server away, call continues'
-        : waiting
-          ? 'Waiting to be admitted…'
-          : session === 'Reconnecting' && step
-            ? recoveryWords[step]
-            : words[session]}
+      {t.session[text]}
     </output>
   );
 }
