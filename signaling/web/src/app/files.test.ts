@@ -6,6 +6,7 @@ import type { FileTransfer, Peer } from '../sdk';
 import { useCallStore } from '../stores/useCallStore';
 import { type FileActions, Files } from './components/Files';
 import { progressText, receiversText, sizeText, stateText, timeLeftText } from './file_texts';
+import { t } from './i18n';
 
 let root: Root;
 let page: HTMLElement;
@@ -128,7 +129,7 @@ test('files are dropped for everyone, or for the person who is chosen', () => {
 
 test('the texts', () => {
   const nameOf = (peerId: string) => peerId.toUpperCase();
-  expect([0, 1, 999, 1_000, 9_960, 999_600, 1_234_567_890].map(sizeText)).toEqual([
+  expect([0, 1, 999, 1_000, 9_960, 999_600, 1_234_567_890].map((bytes) => sizeText(t(), bytes))).toEqual([
     '0 bytes',
     '1 byte',
     '999 bytes',
@@ -137,19 +138,22 @@ test('the texts', () => {
     '1.0 MB',
     '1.2 GB',
   ]);
-  expect([timeLeftText(10, 0), timeLeftText(1, 10), timeLeftText(600, 10), timeLeftText(72_000, 10)]).toEqual([
-    '',
-    'about 1 s',
-    'about 1 min',
-    'about 2 h',
-  ]);
-  expect(progressText(transfer({ bytes: 5 }))).toBe('5 bytes of 10 MB');
-  expect(stateText(transfer({ state: 'offered' }), nameOf)).toBe('BOB offers this file');
-  expect(stateText(transfer({ state: 'declined', direction: 'send', peerId: null }), nameOf)).toBe('Declined by everyone');
+  expect([timeLeftText(t(), 10, 0), timeLeftText(t(), 1, 10), timeLeftText(t(), 600, 10), timeLeftText(t(), 72_000, 10)]).toEqual(
+    ['', 'about 1 s', 'about 1 min', 'about 2 h'],
+  );
+  expect(progressText(t(), transfer({ bytes: 5 }))).toBe('5 bytes of 10 MB');
+  expect(stateText(t(), transfer({ state: 'offered' }), nameOf)).toBe('BOB offers this file');
+  expect(stateText(t(), transfer({ state: 'declined', direction: 'send', peerId: null }), nameOf)).toBe('Declined by everyone');
+  // The text of the catalogue is preferred, because it is in the language of the user.
+  expect(stateText(t(), transfer({ state: 'failed', error: 'x', errorCode: 'TIMEOUT' }), nameOf)).toBe(
+    'The sender did not answer.',
+  );
+  expect(stateText(t(), transfer({ state: 'failed', error: 'x' }), nameOf)).toBe('x');
+  expect(stateText(t(), transfer({ state: 'declined', errorCode: 'USER' }), nameOf)).toBe('Declined, from BOB');
   const receivers = [
     { peerId: 'a', state: 'done' as const, bytes: 1 },
     { peerId: 'b', state: 'declined' as const, bytes: 0 },
     { peerId: 'c', state: 'active' as const, bytes: 0 },
   ];
-  expect(receiversText(transfer({ receivers }), nameOf)).toBe('1 of 3 have it. B: declined');
+  expect(receiversText(t(), transfer({ receivers }), nameOf)).toBe('1 of 3 have it. B: declined');
 });

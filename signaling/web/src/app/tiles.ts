@@ -52,11 +52,17 @@ export interface OwnQuality {
   screen: QualityLevel | null;
 }
 
-export function ownTiles({ local, sendScores, peerId, displayName }: Own, speaking: boolean, quality: OwnQuality): TileProps[] {
+/** `you`: the name of this client if it has none. */
+export function ownTiles(
+  { local, sendScores, peerId, displayName }: Own,
+  speaking: boolean,
+  quality: OwnQuality,
+  you: string,
+): TileProps[] {
   const microphone = local.get('microphone');
   const camera = local.get('camera');
   const screen = local.get('screen');
-  const shared = { peerId, name: displayName || 'You', away: false, waiting: false, starved: false, sourceId: null, self: true };
+  const shared = { peerId, name: displayName || you, away: false, waiting: false, starved: false, sourceId: null, self: true };
   const own: TileProps = {
     ...shared,
     id: 'self',

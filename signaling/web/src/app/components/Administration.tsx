@@ -3,6 +3,7 @@
 import { useState } from 'react';
 import type { PeerView, RoomPolicy, WaitingClient } from '../../sdk';
 import { useCallStore } from '../../stores/useCallStore';
+import { useT } from '../i18n';
 import { hue, initials } from '../names';
 
 interface ActionProps {
@@ -23,37 +24,39 @@ function Action({ text, label, tone, onClick }: ActionProps) {
 
 /** Mutes or removes another person. A removal has a second step, because the person cannot join again. */
 export function PeerActions({ peer: { id, name } }: { peer: PeerView }) {
+  const t = useT();
   const { mutePeer, kickPeer } = useCallStore.getState();
   const muted = useCallStore((state) => state.mutedPeers.has(id));
   const [removing, setRemoving] = useState(false);
   if (removing) {
     return (
       <span className="actions">
-        <span className="note">Remove {name}?</span>
-        <Action text="Remove" label={`Yes, remove ${name}`} tone="danger" onClick={() => void kickPeer(id)} />
-        <Action text="Keep" label={`Keep ${name}`} onClick={() => setRemoving(false)} />
+        <span className="note">{t.admin.removeQuestion(name)}</span>
+        <Action text={t.admin.remove} label={t.admin.removeConfirmed(name)} tone="danger" onClick={() => void kickPeer(id)} />
+        <Action text={t.admin.keep} label={t.admin.keepPerson(name)} onClick={() => setRemoving(false)} />
       </span>
     );
   }
   return (
     <span className="actions">
       {muted ? (
-        <Action text="Allow unmute" label={`Allow ${name} to unmute`} onClick={() => void mutePeer(id, false)} />
+        <Action text={t.admin.allowUnmute} label={t.admin.allowUnmutePerson(name)} onClick={() => void mutePeer(id, false)} />
       ) : (
-        <Action text="Mute" label={`Mute ${name}`} onClick={() => void mutePeer(id, true)} />
+        <Action text={t.admin.mute} label={t.admin.mutePerson(name)} onClick={() => void mutePeer(id, true)} />
       )}
-      <Action text="Remove" label={`Remove ${name}`} onClick={() => setRemoving(true)} />
+      <Action text={t.admin.remove} label={t.admin.removePerson(name)} onClick={() => setRemoving(true)} />
     </span>
   );
 }
 
 /** The clients that wait to be admitted. */
 export function WaitingRoom({ clients }: { clients: readonly WaitingClient[] }) {
+  const t = useT();
   const { admit, deny } = useCallStore.getState();
   if (clients.length === 0) return null;
   return (
-    <section className="waitingroom" aria-label="Waiting room">
-      <h3>Waiting to be admitted</h3>
+    <section className="waitingroom" aria-label={t.admin.waitingRoom}>
+      <h3>{t.admin.waiting}</h3>
       <ul>
         {clients.map(({ id, name }) => (
           <li key={id} className="person" style={{ '--hue': hue(id) } as React.CSSProperties}>
@@ -64,8 +67,8 @@ export function WaitingRoom({ clients }: { clients: readonly WaitingClient[] }) 
               <span className="name">{name}</span>
             </span>
             <span className="actions">
-              <Action text="Admit" label={`Admit ${name}`} tone="good" onClick={() => void admit(id)} />
-              <Action text="Deny" label={`Deny ${name}`} onClick={() => void deny(id)} />
+              <Action text={t.admin.admit} label={t.admin.admitPerson(name)} tone="good" onClick={() => void admit(id)} />
+              <Action text={t.admin.deny} label={t.admin.denyPerson(name)} onClick={() => void deny(id)} />
             </span>
           </li>
         ))}
@@ -91,17 +94,14 @@ function Switch({ label, on, onChange }: SwitchProps) {
 
 /** Who may join the room. */
 export function RoomSettings({ policy }: { policy: RoomPolicy }) {
+  const t = useT();
   const { setRoom } = useCallStore.getState();
   return (
-    <section className="settings" aria-label="Room settings">
-      <Switch label="Lock the room" on={policy.locked} onChange={(locked) => void setRoom({ locked })} />
-      <Switch label="Waiting room" on={policy.waitingRoom} onChange={(waitingRoom) => void setRoom({ waitingRoom })} />
+    <section className="settings" aria-label={t.admin.settings}>
+      <Switch label={t.admin.lock} on={policy.locked} onChange={(locked) => void setRoom({ locked })} />
+      <Switch label={t.admin.waitingRoom} on={policy.waitingRoom} onChange={(waitingRoom) => void setRoom({ waitingRoom })} />
       {/* Clients that encrypt do not stop before their call ends, so this is only switched on. */}
-      <Switch
-        label="End-to-end encryption"
-        on={policy.encrypted}
-        onChange={(encrypted) => encrypted && void setRoom({ encrypted })}
-      />
+      <Switch label={t.admin.encrypt} on={policy.encrypted} onChange={(encrypted) => encrypted && void setRoom({ encrypted })} />
     </section>
   );
 }

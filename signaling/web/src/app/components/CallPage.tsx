@@ -25,7 +25,7 @@ export function CallPage() {
 
   const copy = () => {
     copyInvitation(call.room).then(
-      () => notify('Link copied.'),
+      () => notify(t.call.linkCopied),
       () => notify(invitation(call.room)),
     );
   };

@@ -4,6 +4,7 @@ import { useId, useState } from 'react';
 import type { FileTransfer } from '../../sdk';
 import { useCallStore } from '../../stores/useCallStore';
 import { progressText, receiversText, sizeText, stateText } from '../file_texts';
+import { type Messages, useT } from '../i18n';
 import { Icon } from './Icon';
 
 export interface FileActions {
@@ -21,31 +22,31 @@ export interface FileActions {
 }
 
 interface Step {
-  text: string;
+  step: keyof Messages['files']['steps'];
   tone?: 'good' | 'danger';
   run(id: string): void;
 }
 
 /** What the user can do with a transfer now. */
 function stepsOf({ direction, state }: FileTransfer, actions: FileActions): Step[] {
-  const cancel: Step = { text: 'Cancel', run: actions.cancel };
+  const cancel: Step = { step: 'cancel', run: actions.cancel };
   switch (state) {
     case 'offered':
       if (direction === 'send') return [cancel];
       return [
-        { text: 'Accept', tone: 'good', run: actions.accept },
-        { text: 'Decline', run: actions.decline },
+        { step: 'accept', tone: 'good', run: actions.accept },
+        { step: 'decline', run: actions.decline },
       ];
     case 'active':
-      return [{ text: 'Pause', run: actions.pause }, cancel];
+      return [{ step: 'pause', run: actions.pause }, cancel];
     case 'paused':
-      return [{ text: 'Resume', run: actions.resume }, cancel];
+      return [{ step: 'resume', run: actions.resume }, cancel];
     case 'done': {
-      const save: Step = { text: 'Save', tone: 'good', run: actions.save };
-      return [...(direction === 'receive' ? [save] : []), { text: 'Remove', run: actions.remove }];
+      const save: Step = { step: 'save', tone: 'good', run: actions.save };
+      return [...(direction === 'receive' ? [save] : []), { step: 'remove', run: actions.remove }];
     }
     default:
-      return [{ text: 'Remove', run: actions.remove }];
+      return [{ step: 'remove', run: actions.remove }];
   }
 }
 
@@ -56,36 +57,37 @@ interface FileItemProps {
 }
 
 function FileItem({ transfer, actions, nameOf }: FileItemProps) {
+  const t = useT();
   const { id, metadata, state, bytes } = transfer;
   const isRunning = state === 'active' || state === 'paused';
-  const receivers = receiversText(transfer, nameOf);
+  const receivers = receiversText(t, transfer, nameOf);
   return (
     <li className={`file ${state === 'failed' ? 'failed' : ''}`} data-transfer={id}>
       <span className="name" dir="auto">
         {metadata.name}
       </span>
       <span className="note" role="status">
-        {stateText(transfer, nameOf)}
+        {stateText(t, transfer, nameOf)}
       </span>
       {isRunning ? (
         <>
-          <progress max={Math.max(1, metadata.size)} value={bytes} aria-label={`Progress of ${metadata.name}`} />
-          <span className="note">{progressText(transfer)}</span>
+          <progress max={Math.max(1, metadata.size)} value={bytes} aria-label={t.files.progressOf(metadata.name)} />
+          <span className="note">{progressText(t, transfer)}</span>
         </>
       ) : (
-        <span className="note">{sizeText(metadata.size)}</span>
+        <span className="note">{sizeText(t, metadata.size)}</span>
       )}
       {receivers && <span className="note">{receivers}</span>}
       <span className="actions">
-        {stepsOf(transfer, actions).map(({ text, tone, run }) => (
+        {stepsOf(transfer, actions).map(({ step, tone, run }) => (
           <button
-            key={text}
+            key={step}
             type="button"
             className={`action ${tone ?? ''}`}
-            aria-label={`${text} ${metadata.name}`}
+            aria-label={t.files.stepOf(t.files.steps[step], metadata.name)}
             onClick={() => run(id)}
           >
-            {text}
+            {t.files.steps[step]}
           </button>
         ))}
       </span>
@@ -95,6 +97,7 @@ function FileItem({ transfer, actions, nameOf }: FileItemProps) {
 
 /** Where files are dropped or chosen, and for which person. */
 function FileDrop({ actions }: { actions: FileActions }) {
+  const t = useT();
   const peers = useCallStore((state) => state.peers);
   const [receiver, setReceiver] = useState('');
   const [isOver, setOver] = useState(false);
@@ -107,7 +110,7 @@ function FileDrop({ actions }: { actions: FileActions }) {
   return (
     <section
       className={`drop ${isOver ? 'over' : ''}`}
-      aria-label="Send files"
+      aria-label={t.files.send}
       onDragOver={(event) => {
         event.preventDefault();
         setOver(true);
@@ -120,9 +123,9 @@ function FileDrop({ actions }: { actions: FileActions }) {
       }}
     >
       <label>
-        To{' '}
+        {t.files.to}{' '}
         <select value={to ?? ''} onChange={(event) => setReceiver(event.target.value)}>
-          <option value="">everyone</option>
+          <option value="">{t.files.everyone}</option>
           {[...peers.values()].map(({ id, name }) => (
             <option key={id} value={id}>
               {name}
@@ -131,7 +134,7 @@ function FileDrop({ actions }: { actions: FileActions }) {
         </select>
       </label>
       <label htmlFor={inputId} className="choose">
-        Drop files here, or choose them
+        {t.files.drop}
       </label>
       <input
         id={inputId}
@@ -150,14 +153,15 @@ function FileDrop({ actions }: { actions: FileActions }) {
 
 /** The panel. The newest transfer is first. */
 export function Files({ actions, onClose }: { actions: FileActions; onClose(): void }) {
+  const t = useT();
   const transfers = useCallStore((state) => state.fileTransfers);
   const peers = useCallStore((state) => state.peers);
-  const nameOf = (peerId: string) => peers.get(peerId)?.name ?? 'a person who left';
+  const nameOf = (peerId: string) => peers.get(peerId)?.name ?? t.files.left;
   return (
-    <aside className="people files" aria-label="Files">
+    <aside className="people files" aria-label={t.controls.files}>
       <header>
-        <h2>Files</h2>
-        <button type="button" className="plain" aria-label="Close" onClick={onClose}>
+        <h2>{t.controls.files}</h2>
+        <button type="button" className="plain" aria-label={t.common.close} onClick={onClose}>
           <Icon name="close" />
         </button>
       </header>

@@ -1,6 +1,7 @@
 import { memo, useLayoutEffect, useRef, useState } from 'react';
 import { useFields, useIsSpeaking, usePeer, usePeerIds } from '../../stores/selectors';
 import { useCallStore } from '../../stores/useCallStore';
+import { useT } from '../i18n';
 import { layout } from '../layout';
 import { ownQuality, ownTiles, tileCount, tilesOf } from '../tiles';
 import { Tile } from './Tile';
@@ -22,11 +23,13 @@ const OwnTiles = memo(function OwnTiles() {
   });
   const speaking = useIsSpeaking(own.peerId);
   const quality = useFields(({ call }) => ownQuality(call ?? nothing));
-  return ownTiles(own, speaking, quality).map((tile) => <Tile key={tile.id} {...tile} />);
+  const t = useT();
+  return ownTiles(own, speaking, quality, t.common.you).map((tile) => <Tile key={tile.id} {...tile} />);
 });
 
 /** A tile for each participant and screen, as large as the window allows. */
 export const Grid = memo(function Grid() {
+  const t = useT();
   const peerIds = usePeerIds();
   const { room, waiting, count } = useFields(({ call }) => ({
     room: call?.room ?? '',
@@ -53,7 +56,7 @@ export const Grid = memo(function Grid() {
 
   const copyLink = async () => {
     await copyInvitation(room).then(
-      () => notify('Link copied. Send it to the people you want to invite.'),
+      () => notify(t.call.linkCopiedToSend),
       () => notify(invitation(room)),
     );
   };
@@ -77,14 +80,14 @@ export const Grid = memo(function Grid() {
       </div>
       {waiting && (
         <p className="alone" role="status">
-          You are in the waiting room. An administrator has to admit you.
+          {t.call.inWaitingRoom}
         </p>
       )}
       {alone && !waiting && (
         <p className="alone">
-          You are the first one here.
+          {t.call.alone}
           <button type="button" className="linkish" onClick={copyLink}>
-            Copy the link
+            {t.call.copyLink}
           </button>
         </p>
       )}

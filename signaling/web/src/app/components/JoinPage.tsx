@@ -1,5 +1,6 @@
 import { type FormEvent, useState } from 'react';
 import { useCallStore } from '../../stores/useCallStore';
+import { useT } from '../i18n';
 import { Icon, Mark } from './Icon';
 import { Video } from './Video';
 
@@ -8,23 +9,24 @@ const ROOM_PATTERN = '[A-Za-z0-9._\\-]{1,64}';
 const NAME_LEN_MAX = 64;
 
 function Preview() {
+  const t = useT();
   const devices = useCallStore((state) => state.devices);
   const { toggleMicrophone, toggleCamera } = useCallStore.getState();
   const visible = devices.video !== null && devices.videoOn;
   const audible = devices.audio !== null && devices.audioOn;
   return (
-    <section className="preview" aria-label="Your camera and microphone">
+    <section className="preview" aria-label={t.join.preview}>
       <div className={`tile ${devices.pending ? 'waiting' : ''}`}>
         {visible && devices.video ? (
           <Video track={devices.video} mirrored />
         ) : (
-          <p className="hint">{devices.pending ? 'Starting camera…' : 'Camera is off'}</p>
+          <p className="hint">{devices.pending ? t.join.cameraStarts : t.join.cameraIsOff}</p>
         )}
         <div className="switches">
           <button
             type="button"
             className={`control ${audible ? '' : 'off'}`}
-            aria-label={audible ? 'Mute microphone' : 'Unmute microphone'}
+            aria-label={audible ? t.controls.mute : t.controls.unmute}
             onClick={() => void toggleMicrophone()}
           >
             <Icon name={audible ? 'microphone' : 'microphoneOff'} />
@@ -32,7 +34,7 @@ function Preview() {
           <button
             type="button"
             className={`control ${visible ? '' : 'off'}`}
-            aria-label={visible ? 'Turn camera off' : 'Turn camera on'}
+            aria-label={visible ? t.controls.cameraOff : t.controls.cameraOn}
             onClick={() => void toggleCamera()}
           >
             <Icon name={visible ? 'camera' : 'cameraOff'} />
@@ -46,6 +48,7 @@ function Preview() {
 
 /** The page before a call: room, name and preview. */
 export function JoinPage() {
+  const t = useT();
   const { room, name, token, failure } = useCallStore();
   const { setForm, join } = useCallStore.getState();
   const [joining, setJoining] = useState(false);
@@ -69,31 +72,31 @@ export function JoinPage() {
       <main className="card">
         <Preview />
         <form onSubmit={submit}>
-          <h1>Join a room</h1>
-          <p className="lead">Everyone who enters the same room name meets here.</p>
+          <h1>{t.join.title}</h1>
+          <p className="lead">{t.join.lead}</p>
           {failure && (
             <div className="failure" role="alert" data-code={failure.code}>
               {failure.message}
             </div>
           )}
           <label>
-            <span>Room</span>
+            <span>{t.join.room}</span>
             <input
               name="room"
               value={room}
               onChange={(event) => setForm({ room: event.target.value })}
               required
               pattern={ROOM_PATTERN}
-              title="Letters, digits, dots, dashes and underscores"
+              title={t.join.roomHint}
               maxLength={64}
               autoComplete="off"
               autoCapitalize="none"
               spellCheck={false}
-              placeholder="millpond"
+              placeholder={t.join.roomExample}
             />
           </label>
           <label>
-            <span>Your name</span>
+            <span>{t.join.name}</span>
             <input
               name="name"
               value={name}
@@ -101,28 +104,28 @@ export function JoinPage() {
               required
               maxLength={NAME_LEN_MAX}
               autoComplete="name"
-              placeholder="Ada"
+              placeholder={t.join.nameExample}
             />
           </label>
           {tokenWanted ? (
             <label>
-              <span>Token</span>
+              <span>{t.join.token}</span>
               <input
                 name="token"
                 value={token}
                 onChange={(event) => setForm({ token: event.target.value })}
                 autoComplete="off"
                 spellCheck={false}
-                placeholder="From the operator of the server"
+                placeholder={t.join.tokenHint}
               />
             </label>
           ) : (
             <button type="button" className="linkish" onClick={() => setTokenShown(true)}>
-              I have a token
+              {t.join.haveToken}
             </button>
           )}
           <button type="submit" className="primary" disabled={joining}>
-            {joining ? 'Joining…' : 'Join'}
+            {joining ? t.session.handshaking : t.join.join}
           </button>
         </form>
       </main>

@@ -1,5 +1,6 @@
 import type { CallView, PeerView } from '../../sdk';
 import { useCallStore } from '../../stores/useCallStore';
+import { type Messages, useT } from '../i18n';
 import { hue, initials } from '../names';
 import { PeerActions, RoomSettings, WaitingRoom } from './Administration';
 import { Icon } from './Icon';
@@ -15,6 +16,7 @@ interface PersonProps {
 }
 
 function Person({ id, name, note, audible, visible, speaking, children }: PersonProps) {
+  const t = useT();
   return (
     <li className={`person ${speaking ? 'speaking' : ''}`} data-peer={id} style={{ '--hue': hue(id) } as React.CSSProperties}>
       <span className="avatar small" aria-hidden="true">
@@ -24,10 +26,14 @@ function Person({ id, name, note, audible, visible, speaking, children }: Person
         <span className="name">{name}</span>
         {note && <span className="note">{note}</span>}
       </span>
-      <span className={`sign ${audible ? '' : 'off'}`} role="img" aria-label={audible ? 'microphone on' : 'microphone off'}>
+      <span
+        className={`sign ${audible ? '' : 'off'}`}
+        role="img"
+        aria-label={audible ? t.people.microphoneOn : t.people.microphoneOff}
+      >
         <Icon name={audible ? 'microphone' : 'microphoneOff'} />
       </span>
-      <span className={`sign ${visible ? '' : 'off'}`} role="img" aria-label={visible ? 'camera on' : 'camera off'}>
+      <span className={`sign ${visible ? '' : 'off'}`} role="img" aria-label={visible ? t.people.cameraOn : t.people.cameraOff}>
         <Icon name={visible ? 'camera' : 'cameraOff'} />
       </span>
       {children}
@@ -35,23 +41,24 @@ function Person({ id, name, note, audible, visible, speaking, children }: Person
   );
 }
 
-function noteOf(peer: PeerView): string {
-  if (peer.away) return 'reconnecting';
-  if (peer.sources.some(({ source, paused }) => source === 'screen' && !paused)) return 'sharing a screen';
-  return peer.presence === 'active' ? '' : peer.presence;
+function noteOf({ people: t }: Messages, peer: PeerView): string {
+  if (peer.away) return t.reconnecting;
+  if (peer.sources.some(({ source, paused }) => source === 'screen' && !paused)) return t.sharing;
+  return peer.presence === 'active' ? '' : t.presence[peer.presence];
 }
 
 /** The list of participants; for administrators also what they decide. */
 export function People({ call }: { call: CallView }) {
+  const t = useT();
   const togglePeople = useCallStore((state) => state.togglePeople);
   const sends = (sources: Iterable<{ source: string; paused: boolean }>, wanted: string) =>
     [...sources].some(({ source, paused }) => source === wanted && !paused);
   const { admin } = call.permissions;
   return (
-    <aside className="people" aria-label="Participants">
+    <aside className="people" aria-label={t.people.panel}>
       <header>
-        <h2>Who is here</h2>
-        <button type="button" className="plain" aria-label="Close" onClick={togglePeople}>
+        <h2>{t.people.title}</h2>
+        <button type="button" className="plain" aria-label={t.common.close} onClick={togglePeople}>
           <Icon name="close" />
         </button>
       </header>
@@ -60,8 +67,8 @@ export function People({ call }: { call: CallView }) {
       <ul>
         <Person
           id={call.peerId}
-          name={call.displayName || 'You'}
-          note="you"
+          name={call.displayName || t.common.you}
+          note={t.people.you}
           audible={sends(call.local.values(), 'microphone')}
           visible={sends(call.local.values(), 'camera')}
           speaking={call.speaking.has(call.peerId)}
@@ -71,7 +78,7 @@ export function People({ call }: { call: CallView }) {
             key={peer.id}
             id={peer.id}
             name={peer.name}
-            note={noteOf(peer)}
+            note={noteOf(t, peer)}
             audible={sends(peer.sources, 'microphone')}
             visible={sends(peer.sources, 'camera')}
             speaking={call.speaking.has(peer.id)}

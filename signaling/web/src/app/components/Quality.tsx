@@ -1,11 +1,12 @@
 import type { QualityLevel } from '../../sdk';
+import { useT } from '../i18n';
 
-const words: Record<QualityLevel, string> = { good: 'good', fair: 'fair', poor: 'poor' };
 const bars: Record<QualityLevel, number> = { good: 3, fair: 2, poor: 1 };
 
 /** Three bars for the quality of a connection. */
 export function Quality({ level }: { level: QualityLevel }) {
-  const label = `connection: ${words[level]}`;
+  const t = useT();
+  const label = t.quality[level];
   return (
     <svg className={`quality ${level}`} viewBox="0 0 15 12" role="img" aria-label={label} data-quality={level}>
       <title>{label}</title>

@@ -2,6 +2,7 @@
 
 import type { CallView, Measurement } from '../../sdk';
 import { useCallStore } from '../../stores/useCallStore';
+import { type Messages, useT } from '../i18n';
 import { PLOT, points, topOf } from '../plot';
 import { Icon } from './Icon';
 import { Quality } from './Quality';
@@ -10,38 +11,51 @@ import { Quality } from './Quality';
 const SERIES_LEN = 60;
 
 interface Value {
-  name: string;
+  name: keyof Messages['statistics']['values'];
   /** Null: not known, or not of this kind of source. */
   of(measurement: Measurement): number | null;
-  show(value: number): string;
+  /** The number as the user reads it. */
+  show(value: number, t: Messages): string;
   /** The plot shows at least this range. */
   least: number;
 }
 
 const values: readonly Value[] = [
-  { name: 'Bit rate', of: ({ bitrateBps }) => bitrateBps / 1_000, show: (kbps) => `${kbps.toFixed(0)} kbit/s`, least: 100 },
-  { name: 'Packet loss', of: ({ packetLoss }) => 100 * packetLoss, show: (share) => `${share.toFixed(1)} %`, least: 10 },
-  { name: 'Jitter', of: ({ jitterMs }) => jitterMs, show: (ms) => `${ms.toFixed(0)} ms`, least: 50 },
-  { name: 'Round trip', of: ({ rttMs }) => rttMs, show: (ms) => `${ms.toFixed(0)} ms`, least: 200 },
-  { name: 'Opinion score', of: ({ mos }) => mos, show: (mos) => mos.toFixed(1), least: 4.5 },
+  {
+    name: 'bitRate',
+    of: ({ bitrateBps }) => bitrateBps / 1_000,
+    show: (kbps, { number }) => `${number(kbps)} kbit/s`,
+    least: 100,
+  },
+  {
+    name: 'packetLoss',
+    of: ({ packetLoss }) => 100 * packetLoss,
+    show: (share, { number }) => `${number(share, 1)} %`,
+    least: 10,
+  },
+  { name: 'jitter', of: ({ jitterMs }) => jitterMs, show: (ms, { number }) => `${number(ms)} ms`, least: 50 },
+  { name: 'roundTrip', of: ({ rttMs }) => rttMs, show: (ms, { number }) => `${number(ms)} ms`, least: 200 },
+  { name: 'opinionScore', of: ({ mos }) => mos, show: (mos, { number }) => number(mos, 1), least: 4.5 },
 ];
 
 /** Of received video, which has no opinion score. */
-const freezes: Value = { name: 'Freezes', of: ({ freezes }) => freezes, show: (count) => String(count), least: 4 };
+const freezes: Value = { name: 'freezes', of: ({ freezes }) => freezes, show: (count, { number }) => number(count), least: 4 };
 
 function Row({ value, series }: { value: Value; series: readonly Measurement[] }) {
+  const t = useT();
   const known = series.map(value.of).filter((number) => number !== null);
   const last = known.at(-1);
   if (last === undefined) return null;
-  const text = value.show(last);
+  const text = value.show(last, t);
+  const name = t.statistics.values[value.name];
   return (
     <li className="measure">
-      <span className="note">{value.name}</span>
+      <span className="note">{name}</span>
       <svg
         viewBox={`0 0 ${PLOT.width} ${PLOT.height}`}
         preserveAspectRatio="none"
         role="img"
-        aria-label={`${value.name} over two minutes, now ${text}`}
+        aria-label={t.statistics.plot(name, text)}
       >
         <polyline points={points(known, topOf(known, value.least), SERIES_LEN)} />
       </svg>
@@ -58,31 +72,32 @@ export interface Titled {
 }
 
 /** What is measured, with a title for the user. */
-export function titledSources({ peers, local }: Pick<CallView, 'peers' | 'local'>): Titled[] {
-  const own = [...local.keys()].map((source) => ({ id: source, title: `Your ${source}`, own: true }));
+export function titledSources({ peers, local }: Pick<CallView, 'peers' | 'local'>, { statistics: t }: Messages): Titled[] {
+  const own = [...local.keys()].map((source) => ({ id: source, title: t.own(source), own: true }));
   return [
     ...own,
-    ...peers.flatMap(({ name, sources }) => sources.map(({ id, source }) => ({ id, title: `${name}: ${source}`, own: false }))),
+    ...peers.flatMap(({ name, sources }) => sources.map(({ id, source }) => ({ id, title: t.of(name, source), own: false }))),
   ];
 }
 
 export function Statistics() {
+  const t = useT();
   const call = useCallStore((state) => state.call);
   const toggleStatistics = useCallStore((state) => state.toggleStatistics);
   if (!call) return null;
-  const measured = titledSources(call).flatMap((source) => {
+  const measured = titledSources(call, t).flatMap((source) => {
     const quality = call.quality.get(source.id);
     return quality ? [{ ...source, ...quality }] : [];
   });
   return (
-    <aside className="people statistics" aria-label="Statistics">
+    <aside className="people statistics" aria-label={t.controls.statistics}>
       <header>
-        <h2>Statistics</h2>
-        <button type="button" className="plain" aria-label="Close" onClick={toggleStatistics}>
+        <h2>{t.controls.statistics}</h2>
+        <button type="button" className="plain" aria-label={t.common.close} onClick={toggleStatistics}>
           <Icon name="close" />
         </button>
       </header>
-      {measured.length === 0 && <p className="note">Nothing is measured yet.</p>}
+      {measured.length === 0 && <p className="note">{t.statistics.nothing}</p>}
       {measured.map(({ id, title, own, level, series }) => (
         <section key={id} data-source={id}>
           <h3>

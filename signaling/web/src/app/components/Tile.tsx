@@ -1,6 +1,7 @@
 import { useEffect, useRef } from 'react';
 import type { QualityLevel } from '../../sdk';
 import { useCallStore } from '../../stores/useCallStore';
+import { useT } from '../i18n';
 import { hue, initials } from '../names';
 import { Icon } from './Icon';
 import { Padlock } from './Padlock';
@@ -64,9 +65,10 @@ export function Tile({
   quality,
   self,
 }: TileProps) {
+  const t = useT();
   const element = useDisplayHeight(sourceId);
   const screen = source === 'screen';
-  const label = screen ? `${name}'s screen` : self ? `${name} (you)` : name;
+  const label = screen ? t.tile.screen(name) : self ? t.tile.self(name) : name;
   return (
     <figure
       ref={element}
@@ -84,15 +86,15 @@ export function Tile({
       {track && <Video track={track} mirrored={self && !screen} contain={screen} />}
       <figcaption>
         {muted && (
-          <span className="mutesign" role="img" aria-label="muted">
+          <span className="mutesign" role="img" aria-label={t.tile.muted}>
             <Icon name="microphoneOff" />
           </span>
         )}
         {!self && <Padlock peerId={peerId} name={name} />}
         <span className="name">{label}</span>
-        {starved && <span className="away">paused: slow connection</span>}
-        {weak && !starved && !away && <span className="away">weak connection</span>}
-        {away && <span className="away">reconnecting</span>}
+        {starved && <span className="away">{t.tile.starved}</span>}
+        {weak && !starved && !away && <span className="away">{t.tile.weak}</span>}
+        {away && <span className="away">{t.people.reconnecting}</span>}
         {quality && <Quality level={quality} />}
       </figcaption>
     </figure>

@@ -1,48 +1,40 @@
 // The page /whip: publishes the camera and the microphone by WHIP, or plays the room by WHEP, to try both.
 
 import type { FormEvent } from 'react';
-import { useWhipStore, type WhipStatus } from '../../stores/useWhipStore';
+import { useWhipStore } from '../../stores/useWhipStore';
+import { useT } from '../i18n';
 import { Mark } from './Icon';
 import { Sound } from './Sound';
 import { Video } from './Video';
 
 const CODECS = {
-  '': 'Selected by the server',
   'video/VP8': 'VP8',
   'video/VP9': 'VP9',
   'video/H264': 'H.264',
   'video/AV1': 'AV1',
 };
 
-const sentences: Record<WhipStatus, string> = {
-  idle: 'Not connected.',
-  connecting: 'Connecting…',
-  waiting: 'Waiting for a publisher.',
-  publishing: 'Publishing.',
-  playing: 'Playing.',
-  failed: 'Failed.',
-};
-
 function Streams() {
+  const t = useT();
   const streams = useWhipStore((state) => state.streams);
   if (streams.length === 0) return null;
   return (
     <table className="streams">
       <thead>
         <tr>
-          <th>Stream</th>
-          <th>Codec</th>
-          <th>Layer</th>
-          <th>Frames or packets</th>
+          <th>{t.whip.stream}</th>
+          <th>{t.whip.codec}</th>
+          <th>{t.whip.layer}</th>
+          <th>{t.whip.count}</th>
         </tr>
       </thead>
       <tbody>
         {streams.map(({ key, direction, kind, codec, rid, size, count }) => (
           <tr key={key} data-kind={kind}>
-            <td>{`${kind} ${direction}`}</td>
+            <td>{t.whip.streams[direction][kind]}</td>
             <td>{codec}</td>
             <td>{[rid, size].filter(Boolean).join(' ')}</td>
-            <td>{count}</td>
+            <td>{t.number(count)}</td>
           </tr>
         ))}
       </tbody>
@@ -51,6 +43,7 @@ function Streams() {
 }
 
 export function WhipPage() {
+  const t = useT();
   const { room, name, token, codec, status, reason, tracks, tracksAreOwn } = useWhipStore();
   const { setForm, publish, play, stop } = useWhipStore.getState();
   const isIdle = status === 'idle' || status === 'failed';
@@ -69,21 +62,21 @@ export function WhipPage() {
         <span className="word">Leat</span>
       </header>
       <main className="card">
-        <section className="preview" aria-label="Picture">
+        <section className="preview" aria-label={t.whip.picture}>
           <div className="tile">
-            {video ? <Video track={video} mirrored={tracksAreOwn} contain /> : <p className="hint">No picture</p>}
+            {video ? <Video track={video} mirrored={tracksAreOwn} contain /> : <p className="hint">{t.whip.noPicture}</p>}
           </div>
           {!tracksAreOwn && tracks.filter(({ kind }) => kind === 'audio').map((track) => <Sound key={track.id} track={track} />)}
           <Streams />
         </section>
         <form onSubmit={submit}>
-          <h1>WHIP and WHEP</h1>
-          <p className="lead">Publish this camera and microphone to a room, or play a room.</p>
+          <h1>{t.whip.title}</h1>
+          <p className="lead">{t.whip.lead}</p>
           <p role="status" data-status={status} className={status === 'failed' ? 'failure' : ''}>
-            {[sentences[status], reason].filter(Boolean).join(' ')}
+            {[t.whip.states[status], reason].filter(Boolean).join(' ')}
           </p>
           <label>
-            <span>Room</span>
+            <span>{t.join.room}</span>
             <input
               name="room"
               value={room}
@@ -93,33 +86,34 @@ export function WhipPage() {
               autoComplete="off"
               autoCapitalize="none"
               spellCheck={false}
-              placeholder="millpond"
+              placeholder={t.join.roomExample}
             />
           </label>
           <label>
-            <span>Name</span>
+            <span>{t.whip.name}</span>
             <input
               name="name"
               value={name}
               onChange={(event) => setForm({ name: event.target.value })}
               maxLength={64}
-              placeholder="Camera 1"
+              placeholder={t.whip.nameExample}
             />
           </label>
           <label>
-            <span>Token or stream key</span>
+            <span>{t.whip.token}</span>
             <input
               name="token"
               value={token}
               onChange={(event) => setForm({ token: event.target.value })}
               autoComplete="off"
               spellCheck={false}
-              placeholder="From the operator of the server"
+              placeholder={t.join.tokenHint}
             />
           </label>
           <label>
-            <span>Codec of the published video</span>
+            <span>{t.whip.publishedCodec}</span>
             <select name="codec" value={codec} onChange={(event) => setForm({ codec: event.target.value })}>
+              <option value="">{t.whip.anyCodec}</option>
               {Object.entries(CODECS).map(([value, text]) => (
                 <option key={value} value={value}>
                   {text}
@@ -129,13 +123,13 @@ export function WhipPage() {
           </label>
           <div className="buttons">
             <button type="submit" value="publish" className="primary" disabled={!isIdle}>
-              Publish
+              {t.whip.publish}
             </button>
             <button type="submit" value="play" className="primary" disabled={!isIdle}>
-              Play
+              {t.whip.play}
             </button>
             <button type="button" className="primary" disabled={isIdle} onClick={() => void stop()}>
-              Stop
+              {t.whip.stop}
             </button>
           </div>
         </form>

@@ -1,9 +1,18 @@
 // The texts in English. This catalogue defines the keys of all others. Sections and their keys follow the components.
 
-import { numberOf, pluralOf } from './format';
+import { capital, numberOf, pluralOf } from './format';
 
 const plural = pluralOf('en');
 const number = numberOf('en');
+
+/** Sources by name. An application can add others, which are called by their name. */
+const sources: Record<string, { name: string; your: string }> = {
+  microphone: { name: 'microphone', your: 'your microphone' },
+  camera: { name: 'camera', your: 'your camera' },
+  screen: { name: 'screen', your: 'your screen' },
+};
+const nameOf = (source: string) => sources[source]?.name ?? source;
+const yourOf = (source: string) => sources[source]?.your ?? `your ${source}`;
 
 export const en = {
   /** Name of the language in itself, for the choice of languages. */
@@ -38,6 +47,10 @@ export const en = {
   call: {
     locked: 'The room is locked',
     lockedHint: 'The room is locked: only administrators may join',
+    alone: 'You are the first one here.',
+    inWaitingRoom: 'You are in the waiting room. An administrator has to admit you.',
+    linkCopied: 'Link copied.',
+    linkCopiedToSend: 'Link copied. Send it to the people you want to invite.',
     copyLink: 'Copy the link',
     copyLinkToRoom: 'Copy the link to this room',
     turnOnSound: 'Turn on sound',
@@ -57,6 +70,200 @@ export const en = {
     files: 'Files',
     filesOffered: (count: number) => `Files (${number(count)} offered to you)`,
     leave: 'Leave the call',
+  },
+
+  join: {
+    title: 'Join a room',
+    lead: 'Everyone who enters the same room name meets here.',
+    preview: 'Your camera and microphone',
+    cameraStarts: 'Starting camera…',
+    cameraIsOff: 'Camera is off',
+    room: 'Room',
+    roomHint: 'Letters, digits, dots, dashes and underscores',
+    roomExample: 'millpond',
+    name: 'Your name',
+    nameExample: 'Ada',
+    token: 'Token',
+    tokenHint: 'From the operator of the server',
+    haveToken: 'I have a token',
+    join: 'Join',
+  },
+
+  tile: {
+    screen: (name: string) => `${name}'s screen`,
+    self: (name: string) => `${name} (you)`,
+    muted: 'muted',
+    starved: 'paused: slow connection',
+    weak: 'weak connection',
+  },
+
+  quality: { good: 'connection: good', fair: 'connection: fair', poor: 'connection: poor' },
+
+  people: {
+    panel: 'Participants',
+    title: 'Who is here',
+    you: 'you',
+    microphoneOn: 'microphone on',
+    microphoneOff: 'microphone off',
+    cameraOn: 'camera on',
+    cameraOff: 'camera off',
+    reconnecting: 'reconnecting',
+    sharing: 'sharing a screen',
+    presence: { idle: 'idle', away: 'away' },
+  },
+
+  admin: {
+    mute: 'Mute',
+    mutePerson: (name: string) => `Mute ${name}`,
+    allowUnmute: 'Allow unmute',
+    allowUnmutePerson: (name: string) => `Allow ${name} to unmute`,
+    remove: 'Remove',
+    removePerson: (name: string) => `Remove ${name}`,
+    removeQuestion: (name: string) => `Remove ${name}?`,
+    removeConfirmed: (name: string) => `Yes, remove ${name}`,
+    keep: 'Keep',
+    keepPerson: (name: string) => `Keep ${name}`,
+    waitingRoom: 'Waiting room',
+    waiting: 'Waiting to be admitted',
+    admit: 'Admit',
+    admitPerson: (name: string) => `Admit ${name}`,
+    deny: 'Deny',
+    denyPerson: (name: string) => `Deny ${name}`,
+    settings: 'Room settings',
+    lock: 'Lock the room',
+    encrypt: 'End-to-end encryption',
+  },
+
+  encryption: {
+    title: (name: string) => `Encryption with ${name}`,
+    states: { encrypted: 'end-to-end encrypted', waitingForKey: 'waiting for the key', wrongKey: 'wrong key' },
+    trust: { verified: 'verified', changed: 'the key has changed' },
+    keyChanged: 'key changed',
+    wrongKey: (name: string) => `What arrives from ${name} was not encrypted with the key of ${name}, so it is not shown.`,
+    noKey: (name: string) =>
+      `No key of ${name} has arrived yet, or ${name} does not encrypt. Nothing of ${name} is shown until then.`,
+    verified: 'You have compared this number with this person before.',
+    changed: (name: string) => `${name} has another number than before: another device, a new browser, or another person.`,
+    compare: 'Read the number to each other. If it is the same for both, only the two of you have the keys.',
+    numbersAreEqual: 'The numbers are the same',
+  },
+
+  statistics: {
+    values: {
+      bitRate: 'Bit rate',
+      packetLoss: 'Packet loss',
+      jitter: 'Jitter',
+      roundTrip: 'Round trip',
+      opinionScore: 'Opinion score',
+      freezes: 'Freezes',
+    },
+    plot: (name: string, now: string) => `${name} over two minutes, now ${now}`,
+    own: (source: string) => capital(yourOf(source)),
+    of: (name: string, source: string) => `${name}: ${nameOf(source)}`,
+    nothing: 'Nothing is measured yet.',
+  },
+
+  files: {
+    send: 'Send files',
+    to: 'To',
+    everyone: 'everyone',
+    left: 'a person who left',
+    drop: 'Drop files here, or choose them',
+    steps: {
+      cancel: 'Cancel',
+      accept: 'Accept',
+      decline: 'Decline',
+      pause: 'Pause',
+      resume: 'Resume',
+      save: 'Save',
+      remove: 'Remove',
+    },
+    /** The accessible name of a button for one file. */
+    stepOf: (step: string, file: string) => `${step} ${file}`,
+    progressOf: (file: string) => `Progress of ${file}`,
+    about: (time: string) => `about ${time}`,
+    progress: (bytes: string, size: string) => `${bytes} of ${size}`,
+    states: {
+      send: {
+        offered: (to: string) => `Offered to ${to}`,
+        active: (to: string) => `To ${to}`,
+        paused: (to: string) => `To ${to}, paused`,
+        done: (to: string) => `Sent to ${to}`,
+        declined: (to: string) => `Declined by ${to}`,
+        cancelled: (to: string) => `Cancelled, to ${to}`,
+        failed: (to: string) => `Failed, to ${to}`,
+      },
+      receive: {
+        offered: (from: string) => `${from} offers this file`,
+        active: (from: string) => `From ${from}`,
+        paused: (from: string) => `From ${from}, paused`,
+        done: (from: string) => `Received from ${from}`,
+        declined: (from: string) => `Declined, from ${from}`,
+        cancelled: (from: string) => `Cancelled, from ${from}`,
+        failed: (from: string) => `Failed, from ${from}`,
+      },
+    },
+    /** Of a file to the room: why some do not have it. */
+    without: { offered: 'no answer yet', declined: 'declined', cancelled: 'cancelled', failed: 'failed' },
+    haveIt: (done: number, all: number) => `${number(done)} of ${number(all)} have it`,
+    /** By `FileErrorCode`: why a transfer failed. */
+    errors: {
+      send: {
+        QUOTA: 'The other person has too many open files from you. Try again when some of them are finished.',
+        TOO_LARGE: 'The file is larger than the other side accepts.',
+        UNKNOWN_TRANSFER: 'The other side does not have this transfer any more. Send the file again.',
+        PROTOCOL: 'The other side sent a message that is not valid.',
+        STORAGE: 'The other side could not store the file.',
+        SOURCE: 'The file could not be read. It may have changed or moved; select it again.',
+        WRONG_HASH: 'The file arrived with other bytes than it was sent with. Send it again.',
+        CORRUPT: 'Parts of the file arrived damaged again and again.',
+        TIMEOUT: 'The other side did not answer.',
+        PEER_LEFT: 'The other person left the room.',
+      },
+      receive: {
+        QUOTA: 'This person sent too many files at once.',
+        TOO_LARGE: 'The file is too large.',
+        UNKNOWN_TRANSFER: 'The sender does not have this transfer any more. Ask for the file again.',
+        PROTOCOL: 'The sender sent a message that is not valid.',
+        STORAGE: 'The file could not be stored. Free some space, then ask for the file again.',
+        SOURCE: 'The sender could not read the file.',
+        WRONG_HASH: 'The file arrived with other bytes than it was sent with, and was deleted. Ask for it again.',
+        CORRUPT: 'Parts of the file arrived damaged again and again.',
+        TIMEOUT: 'The sender did not answer.',
+        PEER_LEFT: 'The sender left the room.',
+      },
+    },
+  },
+
+  whip: {
+    title: 'WHIP and WHEP',
+    lead: 'Publish this camera and microphone to a room, or play a room.',
+    picture: 'Picture',
+    noPicture: 'No picture',
+    name: 'Name',
+    nameExample: 'Camera 1',
+    token: 'Token or stream key',
+    publishedCodec: 'Codec of the published video',
+    anyCodec: 'Selected by the server',
+    publish: 'Publish',
+    play: 'Play',
+    stop: 'Stop',
+    stream: 'Stream',
+    codec: 'Codec',
+    layer: 'Layer',
+    count: 'Frames or packets',
+    streams: {
+      sent: { audio: 'audio sent', video: 'video sent' },
+      received: { audio: 'audio received', video: 'video received' },
+    },
+    states: {
+      idle: 'Not connected.',
+      connecting: 'Connecting…',
+      waiting: 'Waiting for a publisher.',
+      publishing: 'Publishing.',
+      playing: 'Playing.',
+      failed: 'Failed.',
+    },
   },
 };
 

@@ -1,4 +1,4 @@
-// Plurals and numbers of one language, for its catalogue.
+// Plurals, numbers and capitals of one language, for its catalogue.
 
 /** The forms of CLDR that a language has; "other" is always one of them. */
 export type Forms = Partial<Record<Intl.LDMLPluralRule, string>> & { other: string };
@@ -20,4 +20,10 @@ export function numberOf(locale: string): (value: number, digits?: number) => st
     }
     return format.format(value);
   };
+}
+
+/** The first letter large: "your camera" at the start of a sentence. */
+export function capital(text: string): string {
+  const [first = '', ...rest] = text;
+  return first.toLocaleUpperCase() + rest.join('');
 }
