@@ -45,7 +45,7 @@ export class Call {
     };
     this.#core = new CallCore(options, {
       onView,
-      onNotice: (message) => events.onNotice(message),
+      onNotice: (message, notice) => events.onNotice(message, notice),
       onData: (from, label, data) => events.onData?.(from, label, data),
     });
     this.files = new CallFiles(this.#core.data);

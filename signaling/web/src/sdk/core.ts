@@ -15,6 +15,7 @@ import { History } from './history';
 import { type LifecycleEvents, MediaLifecycle } from './lifecycle';
 import { Log, type LogContext } from './log';
 import type { Delivery, Media } from './media';
+import { type CallNotice, noticeText } from './notice';
 import { apply, type Effect } from './notifications';
 import { measuredOf, QualitySampler } from './quality/sampler';
 import { consequenceOf } from './refusals';
@@ -81,7 +82,7 @@ export class CallCore {
     this.encryption = new CallEncryption(options, {
       send: (to, topic, body) => this.channel.request({ case: 'sendMessage', value: { to: [...to], topic, body } }, 'ack'),
       onChange: () => this.#publish(),
-      onNotice: (message) => events.onNotice(message),
+      onNotice: (notice) => this.#notify(notice),
       note,
     });
     this.lifecycle = new MediaLifecycle(this.channel.request, this.#lifecycleEvents());
@@ -137,17 +138,17 @@ export class CallCore {
       onRefused: (media, action, error) => {
         const consequence = consequenceOf(action, error, this.room.roster);
         const notice = consequence && this.room.accept(consequence, media);
-        if (notice) this.#events.onNotice(notice);
+        if (notice) this.#notify(notice);
         return consequence !== null;
       },
       onSourceEnded: (source) => {
-        this.#events.onNotice(`Your ${source} stopped.`);
+        this.#notify({ code: 'SOURCE_STOPPED', source });
         this.room.setSource(source, null, false);
         this.changed();
       },
       onData: (...message) => this.data.receive(...message),
       onReceiving: (...channel) => this.data.onReceiving(...channel),
-      onNotice: (message) => this.#events.onNotice(message),
+      onNotice: (notice) => this.#notify(notice),
       note: this.history.note,
       isJoined: () => this.entry.joined,
       protection: () => this.encryption.protection,
@@ -298,7 +299,11 @@ export class CallCore {
     const key = this.media?.keyOf(producerId);
     if (!key || !this.room.local.has(key)) return;
     if (muted) this.room.setPaused(key, true);
-    this.#events.onNotice(muted ? `An administrator muted your ${key}.` : `You may unmute your ${key} again.`);
+    this.#notify({ code: muted ? 'MUTED' : 'MAY_UNMUTE', source: key });
+  }
+
+  #notify(notice: CallNotice): void {
+    this.#events.onNotice(noticeText(notice), notice);
   }
 
   #publishOnceStarved(): void {

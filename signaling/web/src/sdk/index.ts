@@ -37,6 +37,7 @@ export type { FileChunk, FileErrorCode, FileMetadata, FileReceiver, FileTransfer
 export type { HistoryEntry } from './history';
 export type { Layers } from './layers';
 export { type LogContext, type LogEntry, type LogLevel, type LogSink, logLine } from './log';
+export { type CallNotice, type NoticeCode, noticeText } from './notice';
 export { PeerConnection, WebRTCErrorEvent } from './peer_connection';
 export { type Measurement, type QualityLevel, worstOf } from './quality/measure';
 export type { SourceQuality } from './quality/sampler';

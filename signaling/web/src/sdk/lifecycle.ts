@@ -8,6 +8,7 @@ import { messageOf, SignalError } from './errors';
 import { defaultPolicy, type EncodingPolicy } from './layers';
 import type { Note } from './log';
 import { type Delivery, Media, MediaClosed, type Protection } from './media';
+import type { CallNotice } from './notice';
 import type { MediaChange } from './notifications';
 import { perform } from './perform';
 import { Recovery, type RestartConfig } from './recovery';
@@ -32,7 +33,7 @@ export interface LifecycleEvents {
   onData(peerId: string, label: string, dataProducerId: string, data: string | ArrayBuffer): void;
   /** From now on, messages on this channel arrive. */
   onReceiving(peerId: string, label: string, dataProducerId: string): void;
-  onNotice(message: string): void;
+  onNotice(notice: CallNotice): void;
   note: Note;
   /** The server has assigned this socket to the client. */
   isJoined(): boolean;
@@ -282,7 +283,7 @@ export class MediaLifecycle {
   }
 
   #onStuck(error: unknown): void {
-    this.#events.onNotice(`${messageOf(error)} Still trying.`);
+    this.#events.onNotice({ code: 'STILL_TRYING', reason: messageOf(error) });
   }
 
   /** Creates transports, unless an attempt is running. */

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { ErrorCode, PeerSchema } from '../gen/signal_pb';
+import type { CallNotice } from './notice';
 import { type Consequence, consequenceOf } from './refusals';
 import { rosterOf } from './roster';
 import type { Action } from './sync';
@@ -23,10 +24,10 @@ const pauseBackup: Action = { do: 'pauseProducer', key, source: 'camera', paused
 const { NO_SUCH_PRODUCER, NO_SUCH_CONSUMER, CANNOT_CONSUME, TOKEN_PERMISSION, LIMIT, UNSUPPORTED_CODEC, ENGINE_REFUSED } =
   ErrorCode;
 
-const cannotPlay = 'This browser cannot play the camera of Bob.';
-const notAccepted = 'The server does not accept who may receive your camera.';
-const noData = 'Files and data of some participants cannot be received here.';
-const mayNotReceive = 'You may not see and hear the others in this room.';
+const cannotPlay: CallNotice = { code: 'CANNOT_PLAY', source: 'camera', name: 'Bob' };
+const notAccepted: CallNotice = { code: 'SUBSCRIBERS_REFUSED', source: 'camera' };
+const noData: CallNotice = { code: 'CHANNELS_UNAVAILABLE' };
+const mayNotReceive: CallNotice = { code: 'MAY_NOT_RECEIVE' };
 
 test.each<[Action, ErrorCode, Consequence | null]>([
   [consume, NO_SUCH_PRODUCER, { removeSource: 'v1' }],
@@ -40,9 +41,9 @@ test.each<[Action, ErrorCode, Consequence | null]>([
   [consumeData, TOKEN_PERMISSION, { unplayable: 'd1' }],
   [consumeData, CANNOT_CONSUME, null],
   [pause, NO_SUCH_PRODUCER, { forgetProducer: 'camera' }],
-  [produce, TOKEN_PERMISSION, { stopSource: 'camera', notice: 'You may not send your camera in this room.' }],
-  [produce, LIMIT, { stopSource: 'camera', notice: 'The server does not accept your camera.' }],
-  [produce, UNSUPPORTED_CODEC, { stopSource: 'camera', notice: 'The server does not accept your camera.' }],
+  [produce, TOKEN_PERMISSION, { stopSource: 'camera', notice: { code: 'MAY_NOT_SEND', source: 'camera' } }],
+  [produce, LIMIT, { stopSource: 'camera', notice: { code: 'SOURCE_REFUSED', source: 'camera' } }],
+  [produce, UNSUPPORTED_CODEC, { stopSource: 'camera', notice: { code: 'SOURCE_REFUSED', source: 'camera' } }],
   [produce, ENGINE_REFUSED, null],
   [restrict, NO_SUCH_PRODUCER, { forgetProducer: 'camera' }],
   [restrict, LIMIT, { stopSource: 'camera', notice: notAccepted }],
@@ -60,5 +61,5 @@ test.each<[Action, ErrorCode, Consequence | null]>([
 
 test('a source that is no longer in the roster has a notice without its name', () => {
   const consequence = consequenceOf(consume, { errorCode: CANNOT_CONSUME, retryAfterMs: 0 }, new Map());
-  expect(consequence?.notice).toBe('This browser cannot play the stream of a participant.');
+  expect(consequence?.notice).toEqual({ code: 'CANNOT_PLAY' });
 });

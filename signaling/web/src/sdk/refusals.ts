@@ -2,6 +2,7 @@
 
 import { ErrorCode } from '../gen/signal_pb';
 import type { SignalError } from './errors';
+import type { CallNotice } from './notice';
 import { ownerOf, type Roster } from './roster';
 import type { Action } from './sync';
 
@@ -25,7 +26,7 @@ export interface Consequence {
   stopSource?: string;
   /** Name of a local source that the server keeps paused. */
   pauseSource?: string;
-  notice?: string;
+  notice?: CallNotice;
   /** The notice applies to the whole call: the user reads it once. */
   noticeOnce?: boolean;
 }
@@ -64,14 +65,14 @@ function ofSource(producerId: string, code: ErrorCode, roster: Roster): Conseque
       return { forgetConsumer: producerId };
     case ErrorCode.CANNOT_CONSUME: {
       const owner = ownerOf(roster, producerId);
-      const source = owner?.sources.get(producerId)?.source ?? 'stream';
-      const notice = `This browser cannot play the ${source} of ${owner?.name ?? 'a participant'}.`;
+      const source = owner?.sources.get(producerId)?.source;
+      const notice: CallNotice = { code: 'CANNOT_PLAY', source, name: owner?.name };
       return { unplayable: producerId, notice };
     }
     case ErrorCode.SUBSCRIPTION_DENIED:
       return { unplayable: producerId, forgetConsumer: producerId };
     case ErrorCode.TOKEN_PERMISSION: {
-      const notice = 'You may not see and hear the others in this room.';
+      const notice: CallNotice = { code: 'MAY_NOT_RECEIVE' };
       return { unplayable: producerId, forgetConsumer: producerId, notice, noticeOnce: true };
     }
     default:
@@ -86,7 +87,7 @@ function ofChannel(dataProducerId: string, code: ErrorCode): Consequence | null 
       return { removeChannel: dataProducerId };
     case ErrorCode.ENGINE_REFUSED:
     case ErrorCode.LIMIT: {
-      const notice = 'Files and data of some participants cannot be received here.';
+      const notice: CallNotice = { code: 'CHANNELS_UNAVAILABLE' };
       return { unplayable: dataProducerId, notice, noticeOnce: true };
     }
     case ErrorCode.TOKEN_PERMISSION:
@@ -103,7 +104,7 @@ function ofSubscribers(source: string, key: string, code: ErrorCode): Consequenc
       return { forgetProducer: key };
     case ErrorCode.BAD_MESSAGE:
     case ErrorCode.LIMIT:
-      return { stopSource: source, notice: `The server does not accept who may receive your ${source}.` };
+      return { stopSource: source, notice: { code: 'SUBSCRIBERS_REFUSED', source } };
     default:
       return null;
   }
@@ -115,14 +116,14 @@ function ofLocal(source: string, key: string, code: ErrorCode): Consequence | nu
     case ErrorCode.NO_SUCH_PRODUCER:
       return { forgetProducer: key };
     case ErrorCode.MUTED:
-      return { pauseSource: source, notice: `An administrator muted your ${source}.` };
+      return { pauseSource: source, notice: { code: 'MUTED', source } };
     case ErrorCode.PUBLISH_DENIED:
-      return { stopSource: source, notice: `Only administrators may send in this room.` };
+      return { stopSource: source, notice: { code: 'ONLY_ADMINISTRATORS_SEND', source } };
     case ErrorCode.TOKEN_PERMISSION:
-      return { stopSource: source, notice: `You may not send your ${source} in this room.` };
+      return { stopSource: source, notice: { code: 'MAY_NOT_SEND', source } };
     case ErrorCode.UNSUPPORTED_CODEC:
     case ErrorCode.LIMIT:
-      return { stopSource: source, notice: `The server does not accept your ${source}.` };
+      return { stopSource: source, notice: { code: 'SOURCE_REFUSED', source } };
     default:
       return null;
   }

@@ -4,6 +4,7 @@
 import { type Access, initialAccess } from './access';
 import type { Layers } from './layers';
 import type { Media } from './media';
+import type { CallNotice, NoticeCode } from './notice';
 import type { Consequence } from './refusals';
 import { emptyRoster, ownerOf, type Roster, removeChannel, removeSource } from './roster';
 import type { LocalSource, Subscribers } from './sources';
@@ -22,7 +23,7 @@ export class Room implements Wanted {
   readonly unplayable = new Set<string>();
   readonly lines = new Map<string, number>();
   readonly pinned = new Map<string, Layers>();
-  readonly #noticesGiven = new Set<string>();
+  readonly #noticesGiven = new Set<NoticeCode>();
 
   setSource(source: string, track: MediaStreamTrack | null, paused: boolean): void {
     if (track) this.local.set(source, { source, kind: track.kind === 'audio' ? 'audio' : 'video', track, paused });
@@ -81,7 +82,7 @@ export class Room implements Wanted {
   }
 
   /** Applies the consequence of a refusal. Returns the notice for the user, if there is one. */
-  accept(consequence: Consequence, media: Pick<Media, 'forgetConsumer' | 'forgetProducer' | 'hints'>): string | null {
+  accept(consequence: Consequence, media: Pick<Media, 'forgetConsumer' | 'forgetProducer' | 'hints'>): CallNotice | null {
     const { notice = null, noticeOnce } = consequence;
     if (consequence.removeSource) this.removeSource(consequence.removeSource);
     if (consequence.removeChannel) this.removeChannel(consequence.removeChannel);
@@ -91,8 +92,8 @@ export class Room implements Wanted {
     if (consequence.forgetConsumer) media.forgetConsumer(consequence.forgetConsumer);
     if (consequence.forgetProducer) media.forgetProducer(consequence.forgetProducer);
     if (consequence.dropBackup) media.hints.backups.delete(consequence.dropBackup);
-    if (notice === null || (noticeOnce && this.#noticesGiven.has(notice))) return null;
-    this.#noticesGiven.add(notice);
+    if (notice === null || (noticeOnce && this.#noticesGiven.has(notice.code))) return null;
+    this.#noticesGiven.add(notice.code);
     return notice;
   }
 }

@@ -3,6 +3,7 @@
 import type { Access, Permissions, RoomPolicy, WaitingClient } from './access';
 import type { PeerEncryption } from './e2ee/encryption';
 import type { FileTransfer } from './files/types';
+import type { CallNotice } from './notice';
 import type { QualityLevel } from './quality/measure';
 import type { SourceQuality } from './quality/sampler';
 import type { RecoveryView } from './recovery';
@@ -70,8 +71,8 @@ export interface CallView {
 export interface CallEvents {
   /** The call has changed. */
   onView(view: CallView): void;
-  /** A text that the user should read once. */
-  onNotice(message: string): void;
+  /** Something that the user should read once: `message` is the English text of `notice`. */
+  onNotice(message: string, notice: CallNotice): void;
   /** A message on a channel that another peer has opened with `Call.openChannel`. */
   onData?(from: string, label: string, data: string | ArrayBuffer): void;
 }

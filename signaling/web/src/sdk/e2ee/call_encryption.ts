@@ -5,6 +5,7 @@ import { Device } from 'mediasoup-client';
 import type { DataCipher } from '../data_outlet';
 import { EncryptionUnavailable } from '../errors';
 import type { Protection } from '../media';
+import type { CallNotice } from '../notice';
 import type { Roster } from '../roster';
 import { Encryption, KEY_TOPIC, missingForEncryption, type PeerEncryption, peerConnectionSettings } from './encryption';
 import { encryptingDevice } from './handler';
@@ -21,7 +22,7 @@ export interface CallEncryptionOptions {
 export interface CallEncryptionEvents {
   send(to: readonly string[], topic: string, body: Uint8Array): Promise<unknown>;
   onChange(): void;
-  onNotice(message: string): void;
+  onNotice(notice: CallNotice): void;
   note(what: string): void;
 }
 
@@ -71,8 +72,7 @@ export class CallEncryption {
       { store, makeWorker, send },
       {
         onChange,
-        onIdentityChanged: (user) =>
-          onNotice(`The security key of ${user} has changed. Compare the safety number before you trust this call.`),
+        onIdentityChanged: (user) => onNotice({ code: 'KEY_CHANGED', name: user }),
         note,
       },
     );
