@@ -604,6 +604,21 @@ async fn processes_migrate_and_write_at_the_same_time(world: World) {
     assert_eq!(world.accounts.users(DEFAULT_PROJECT, "").await.expect("a list").len(), 40);
 }
 
+/// `leat up` starts processes that use a new database at once, and a command may be among the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn new_sqlite_file_is_opened_by_processes_at_the_same_time() {
+    for _ in 0..20 {
+        let world = World::sqlite();
+        let processes: Vec<Accounts> = (0..8).map(|_| world.another()).collect();
+        let reads = processes.into_iter().map(|accounts| {
+            tokio::spawn(async move { accounts.users(DEFAULT_PROJECT, "").await.map(|users| users.len()) })
+        });
+        for read in futures_util::future::join_all(reads).await {
+            assert_eq!(read.expect("no panic").expect("a list"), 0);
+        }
+    }
+}
+
 /// Some of everything, and more than one page of the audit log.
 async fn fill(accounts: &Accounts) {
     let by = operator();

@@ -4,7 +4,7 @@
 use super::error::AccountError;
 use super::limits::{
     ACQUIRE_TIMEOUT, BUSY_TIMEOUT, CALL_TIMEOUT, FAILURE_PAUSE, MIGRATION_TIMEOUT, OPEN_TIMEOUT,
-    POSTGRES_CONNECTIONS, SQLITE_CONNECTIONS,
+    POSTGRES_CONNECTIONS, SQLITE_CALL_TIMEOUT, SQLITE_CONNECTIONS,
 };
 use sqlx::ConnectOptions;
 use sqlx::migrate::Migrator;
@@ -128,7 +128,16 @@ impl Store {
         if !self.migrated.initialized() {
             self.prepare().await?;
         }
-        timeout(CALL_TIMEOUT, call).await.unwrap_or(Err(AccountError::Timeout(CALL_TIMEOUT)))
+        let limit = self.call_timeout();
+        timeout(limit, call).await.unwrap_or(Err(AccountError::Timeout(limit)))
+    }
+
+    /// Time of one call. A writer of another process delays one to SQLite.
+    pub(super) const fn call_timeout(&self) -> Duration {
+        match self.pool {
+            Pool::Sqlite(_) => SQLITE_CALL_TIMEOUT,
+            Pool::Postgres(_) => CALL_TIMEOUT,
+        }
     }
 
     /// Migrates the database once. Calls that wait for another one's attempt share its failure.
@@ -149,31 +158,32 @@ impl Store {
     }
 
     async fn migrate(&self) -> Result<(), AccountError> {
-        // Waiting for a connection has a limit of its own, so a database that is away is noticed early.
-        match &self.pool {
-            Pool::Sqlite(pool) => drop(pool.acquire().await?),
-            Pool::Postgres(pool) => drop(pool.acquire().await?),
-        }
         let migration = async {
-            // PostgreSQL has a lock for this. SQLite has none between processes.
-            let _lock = match &self.dir {
-                Some(dir) => Some(lock(&dir.join("migration.lock")).await?),
-                None => None,
-            };
-            match &self.pool {
-                Pool::Sqlite(pool) => {
+            match (&self.pool, &self.dir) {
+                // SQLite has no lock for this between processes. The first connection changes the journal mode,
+                // which fails at once if another process is doing it too: `busy_timeout` does not apply to it.
+                (Pool::Sqlite(pool), dir) => {
+                    let _lock = match dir {
+                        Some(dir) => Some(lock(&dir.join("migration.lock")).await?),
+                        None => None,
+                    };
                     MIGRATOR.run(pool).await?;
                     for statement in PROTECT_SQLITE {
                         sqlx::query(statement).execute(pool).await?;
                     }
                 }
-                Pool::Postgres(pool) => {
+                // PostgreSQL has a lock for this.
+                (Pool::Postgres(pool), _) => {
                     MIGRATOR.run(pool).await?;
                     protect_postgres(pool).await?;
                 }
             }
             Ok(())
         };
+        // Waiting for a connection has a limit of its own, so a database that is away is noticed early.
+        if let Pool::Postgres(pool) = &self.pool {
+            drop(pool.acquire().await?);
+        }
         timeout(MIGRATION_TIMEOUT, migration).await.unwrap_or(Err(AccountError::Timeout(MIGRATION_TIMEOUT)))
     }
 }

@@ -8,17 +8,20 @@ pub const POSTGRES_CONNECTIONS: u32 = 8;
 /// Connections to the SQLite file of one process: there is one writer at a time. While all are in use, a call
 /// waits up to [`CALL_TIMEOUT`].
 pub const SQLITE_CONNECTIONS: u32 = 4;
-/// Time to open the SQLite file for the first time: a slow disk. Later calls have [`CALL_TIMEOUT`].
+/// Time to open the SQLite file for the first time: a slow disk. Later calls have [`SQLITE_CALL_TIMEOUT`].
 pub const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time to get a connection to PostgreSQL. Afterwards the call fails as unavailable.
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time that a write to SQLite waits for the writer of another process. Afterwards the call fails as
-/// unavailable.
-pub const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
-/// Time of one call, with [`ACQUIRE_TIMEOUT`]. Afterwards it fails; a write may have been carried out.
+/// unavailable. A commit waits for the disk, which takes seconds while another program writes gigabytes.
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time of one call to PostgreSQL, with [`ACQUIRE_TIMEOUT`]. Afterwards it fails; a write may have been carried
+/// out.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 const _: () = assert!(CALL_TIMEOUT.as_millis() > ACQUIRE_TIMEOUT.as_millis());
-const _: () = assert!(CALL_TIMEOUT.as_millis() > BUSY_TIMEOUT.as_millis());
+/// Time of one call to SQLite, with [`BUSY_TIMEOUT`]. Afterwards it fails; a write may have been carried out.
+pub const SQLITE_CALL_TIMEOUT: Duration = Duration::from_secs(30);
+const _: () = assert!(SQLITE_CALL_TIMEOUT.as_millis() > BUSY_TIMEOUT.as_millis());
 /// Time to migrate the database, which another process may be doing. Afterwards the call fails as
 /// unavailable, and the next one tries again.
 pub const MIGRATION_TIMEOUT: Duration = Duration::from_secs(60);
