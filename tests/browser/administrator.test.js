@@ -111,7 +111,7 @@ test('an administrator mutes and removes a person, locks the room, and admits', 
       await reads(ada, 'Katherine waits to be admitted.');
       await ada.screenshot('administrator.png');
       await ada.press('Deny Katherine');
-      await failed(katherine, 'DENIED', 'You could not join: an administrator did not admit you.');
+      await failed(katherine, 'NOT_ADMITTED', 'You could not join: an administrator did not admit you.');
 
       await katherine.press('Join');
       await reads(katherine, 'You are in the waiting room. An administrator has to admit you.');

@@ -15,7 +15,7 @@ beforeEach(() => {
   useCallStore.setState({ notices: [] });
 });
 
-const texts = () => useCallStore.getState().notices.map(({ text }) => text);
+const texts = () => useCallStore.getState().notices.map(({ content }) => content);
 
 test('each chosen file is offered, and the user reads why one is not', async () => {
   files.send.mockImplementationOnce(() => {

@@ -1,27 +1,15 @@
-// Why a call ended, as a code and a sentence for the user. Pure.
+// Why a call ended, as a code and the reason. The app has the words for the codes. Pure.
 
-import { Evicted, NotAdmitted, SignalError } from '../sdk';
+import { SignalError, WebRTCError } from '../sdk';
 
 export interface Failure {
-  /** A code of the protocol, for example "TOKEN_EXPIRED"; "EVICTED", "DENIED"; empty for other failures. */
+  /** A code of the protocol, for example "TOKEN_EXPIRED", or of `WebRTCErrorCode`; empty for other failures. */
   code: string;
-  message: string;
+  /** In English, by the server or the SDK. */
+  reason: string;
 }
 
 export function failureOf(error: Error): Failure {
-  if (error instanceof Evicted) return { code: 'EVICTED', message: `You are no longer in the call: ${clause(error)}.` };
-  if (error instanceof NotAdmitted) return { code: 'DENIED', message: `You could not join: ${clause(error)}.` };
-  if (!(error instanceof SignalError)) return { code: '', message: error.message };
-  return { code: error.codeName, message: sentences[error.codeName] ?? error.message };
-}
-
-/** For codes whose cause a user of the app understands without the server's explanation. */
-const sentences: Partial<Record<string, string>> = {
-  ROOM_LOCKED: 'This room is locked: only administrators may join now.',
-  ROOM_FULL: 'This room is full. Try again when a person has left.',
-};
-
-/** The reason without its full stop. */
-function clause({ message }: Error): string {
-  return message.replace(/\.$/, '');
+  const code = error instanceof SignalError ? error.codeName : error instanceof WebRTCError ? error.code : '';
+  return { code, reason: error.message };
 }

@@ -95,7 +95,7 @@ test('a call that failed leaves no device running', async () => {
   expect(tracks.map(({ readyState }) => readyState)).toEqual(['live', 'live', 'live']);
   running().show({ session: 'Ended', failure: new Error('You were removed from the room.') });
   expect(tracks.map(({ readyState }) => readyState)).toEqual(['ended', 'ended', 'ended']);
-  expect(state()).toMatchObject({ call: null, failure: { message: 'You were removed from the room.' } });
+  expect(state()).toMatchObject({ call: null, failure: { reason: 'You were removed from the room.' } });
   expect(state().devices).toMatchObject({ audio: null, video: null });
 });
 
@@ -145,7 +145,7 @@ test('a permission prompt without an answer does not delay the call, and devices
   answer.devices = null;
   expect(state().call?.session).toBe('Connected');
   expect([...running().local.keys()]).toEqual([]);
-  expect(state().notices.at(-1)?.text).toContain('Your browser asks');
+  expect(state().notices.at(-1)?.content).toEqual({ about: 'devicesAsked' });
   allow({ audio: fakeTrack('audio'), video: fakeTrack('video'), problem: null });
   await vi.waitFor(() => expect([...running().local.keys()]).toEqual(['microphone', 'camera']));
 });
@@ -158,14 +158,17 @@ test('a call without a camera shows the reason until it is dismissed', async () 
   await state().join();
   answer.devices = null;
   expect([...running().local.keys()]).toEqual(['microphone']);
-  const notice = state().notices.find(({ text }) => text === problem);
+  const notice = state().notices.find(({ content }) => content === problem);
   expect(notice).toBeDefined();
   state().dismiss(notice?.id ?? 0);
-  expect(state().notices.some(({ text }) => text === problem)).toBe(false);
+  expect(state().notices.some(({ content }) => content === problem)).toBe(false);
 });
 
 test('an administrator reads once that a person waits', () => {
-  const count = () => state().notices.filter(({ text }) => text === 'Grace waits to be admitted.').length;
+  const count = () =>
+    state().notices.filter(
+      ({ content }) => typeof content === 'object' && content.about === 'waiting' && content.name === 'Grace',
+    ).length;
   const waitingClients = [{ id: 'w1', user: 'grace', name: 'Grace' }];
   running().show({ waitingClients });
   running().show({ waitingClients });
@@ -193,7 +196,10 @@ test('a refused request of an administrator has a notice, and changes nothing', 
   expect([...state().mutedPeers]).toEqual([]);
   await state().kickPeer('bob');
   expect(running().asked).toHaveLength(2);
-  expect(state().notices.at(-1)?.text).toBe('Not done: no other peer with this id is in the room (any more)');
+  expect(state().notices.at(-1)?.content).toEqual({
+    about: 'notDone',
+    reason: 'no other peer with this id is in the room (any more)',
+  });
 });
 
 test('the other requests of an administrator reach the call', async () => {
@@ -241,13 +247,14 @@ test('a file that is offered is announced once, unless the files are shown', () 
   const offer = (id: string) => ({ id, peerId: 'bob', direction: 'receive', state: 'offered', metadata: { name: `${id}.txt` } });
   const show = (...offers: object[]) =>
     running().show({ peers: [bob()], fileTransfers: new Map((offers as FileTransfer[]).map((each) => [each.id, each])) });
-  const texts = () => state().notices.flatMap(({ text }) => (text.includes('offers you') ? [text] : []));
+  const offers = () =>
+    state().notices.flatMap(({ content }) => (typeof content === 'object' && content.about === 'fileOffered' ? [content] : []));
   show(offer('a'));
   show(offer('a'), { ...offer('sent'), direction: 'send' });
-  expect(texts()).toEqual(['Bob offers you the file a.txt. Open the files to accept it.']);
+  expect(offers()).toEqual([{ about: 'fileOffered', name: 'Bob', file: 'a.txt' }]);
   state().toggleFiles();
   show(offer('a'), offer('b'));
-  expect(texts()).toHaveLength(1);
+  expect(offers()).toHaveLength(1);
 });
 
 test('one panel is open at a time, and none after the call', async () => {

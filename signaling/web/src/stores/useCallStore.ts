@@ -17,6 +17,7 @@ import {
 } from '../sdk';
 import { type Failure, failureOf } from './failure';
 import { readLink } from './link';
+import type { Notice, NoticeContent } from './notices';
 
 /** Notices on screen at once; a new one replaces the oldest. */
 const NOTICES_MAX = 4;
@@ -26,11 +27,6 @@ const NOTICE_MS = 7_000;
  * unanswered.
  */
 const DEVICES_PAUSE_MS = 1_000;
-
-export interface Notice {
-  id: number;
-  text: string;
-}
 
 export interface Devices {
   audio: MediaStreamTrack | null;
@@ -86,7 +82,7 @@ export interface CallState extends CallModel {
   confirmSafetyNumber(peerId: string): void;
   setSoundBlocked(blocked: boolean): void;
   /** `stays`: the notice stays until the user dismisses it. */
-  notify(text: string, stays?: boolean): void;
+  notify(content: NoticeContent, stays?: boolean): void;
   dismiss(id: number): void;
 }
 
@@ -156,7 +152,7 @@ export const useCallStore = create<CallState>()((set, get) => {
   /** Informs an administrator of clients that begin to wait. */
   const notifyOfWaiting = (before: CallView | null, now: CallView) => {
     const known = new Set(before?.waitingClients.map(({ id }) => id));
-    for (const { id, name } of now.waitingClients) if (!known.has(id)) get().notify(`${name} waits to be admitted.`);
+    for (const { id, name } of now.waitingClients) if (!known.has(id)) get().notify({ about: 'waiting', name });
   };
 
   /** Informs the user of files that others offer, while their list is not open. */
@@ -167,8 +163,8 @@ export const useCallStore = create<CallState>()((set, get) => {
     if (get().filesOpen) return;
     for (const { id, direction, state, peerId, metadata } of fileTransfers.values()) {
       if (direction !== 'receive' || state !== 'offered' || before.has(id)) continue;
-      const name = peers.get(peerId ?? '')?.name ?? 'A participant';
-      get().notify(`${name} offers you the file ${metadata.name}. Open the files to accept it.`);
+      const name = peers.get(peerId ?? '')?.name ?? null;
+      get().notify({ about: 'fileOffered', name, file: metadata.name });
     }
   };
 
@@ -179,7 +175,7 @@ export const useCallStore = create<CallState>()((set, get) => {
       await send(call.admin);
       return true;
     } catch (error) {
-      get().notify(`Not done: ${error instanceof Error ? error.message : error}`);
+      get().notify({ about: 'notDone', reason: error instanceof Error ? error.message : String(error) });
       return false;
     }
   };
@@ -273,7 +269,7 @@ export const useCallStore = create<CallState>()((set, get) => {
               set({ ...noCall(), ...noPanel, call: null, failure: failureOf(view.failure) });
             }
           },
-          onNotice: (text) => get().notify(text),
+          onNotice: (_, notice) => get().notify({ about: 'call', notice }),
         },
       );
       call = joining;
@@ -295,9 +291,7 @@ export const useCallStore = create<CallState>()((set, get) => {
       if (call !== joining) return;
       if (isReady) offerDevices();
       else {
-        get().notify(
-          'Your browser asks whether this page may use camera and microphone. You are in the call; answer to be seen and heard.',
-        );
+        get().notify({ about: 'devicesAsked' });
         void devices?.then(offerDevices);
       }
       joining.join();
@@ -334,9 +328,9 @@ export const useCallStore = create<CallState>()((set, get) => {
     confirmSafetyNumber: (peerId) => call?.confirmSafetyNumber(peerId),
     setSoundBlocked: (soundBlocked) => set({ soundBlocked }),
 
-    notify: (text, stays = false) => {
+    notify: (content, stays = false) => {
       const id = ++noticeId;
-      set(({ notices }) => ({ notices: [...notices, { id, text }].slice(-NOTICES_MAX) }));
+      set(({ notices }) => ({ notices: [...notices, { id, content }].slice(-NOTICES_MAX) }));
       if (!stays) setTimeout(() => get().dismiss(id), NOTICE_MS);
     },
     dismiss: (id) => set(({ notices }) => ({ notices: notices.filter((notice) => notice.id !== id) })),

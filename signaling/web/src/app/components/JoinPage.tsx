@@ -1,6 +1,7 @@
 import { type FormEvent, useState } from 'react';
 import { useCallStore } from '../../stores/useCallStore';
 import { useT } from '../i18n';
+import { failureText } from '../notice_texts';
 import { Icon, Mark } from './Icon';
 import { Video } from './Video';
 
@@ -76,7 +77,7 @@ export function JoinPage() {
           <p className="lead">{t.join.lead}</p>
           {failure && (
             <div className="failure" role="alert" data-code={failure.code}>
-              {failure.message}
+              {failureText(t, failure)}
             </div>
           )}
           <label>

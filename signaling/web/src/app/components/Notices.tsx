@@ -1,5 +1,6 @@
 import { useCallStore } from '../../stores/useCallStore';
 import { useT } from '../i18n';
+import { noticeText } from '../notice_texts';
 import { Icon } from './Icon';
 
 /** Short messages in a corner, which disappear after some seconds. */
@@ -9,9 +10,9 @@ export function Notices() {
   const dismiss = useCallStore((state) => state.dismiss);
   return (
     <div className="notices" role="status" aria-live="polite">
-      {notices.map(({ id, text }) => (
+      {notices.map(({ id, content }) => (
         <div key={id} className="notice">
-          <span>{text}</span>
+          <span>{noticeText(t, content)}</span>
           <button type="button" className="plain" aria-label={t.common.dismiss} onClick={() => dismiss(id)}>
             <Icon name="close" />
           </button>

@@ -237,6 +237,57 @@ export const de: Messages = {
     },
   },
 
+  notices: {
+    waiting: (name) => `${name} wartet auf Einlass.`,
+    fileOffered: (name, file) =>
+      `${name ?? 'Ein Teilnehmer'} bietet Ihnen die Datei ${file} an. Öffnen Sie die Dateien, um sie anzunehmen.`,
+    notDone: (reason) => `Nicht ausgeführt: ${reason}`,
+    devicesAsked:
+      'Ihr Browser fragt, ob diese Seite Kamera und Mikrofon verwenden darf. Sie sind im Gespräch; antworten Sie, um gesehen und gehört zu werden.',
+    call: {
+      SOURCE_STOPPED: ({ source = '' }) => `${capital(yourOf(source))} wurde beendet.`,
+      MUTED: ({ source = '' }) => `Ein Administrator hat ${yourOf(source)} ausgeschaltet.`,
+      MAY_UNMUTE: ({ source = '' }) => `Sie dürfen ${yourOf(source)} wieder einschalten.`,
+      ONLY_ADMINISTRATORS_SEND: () => 'In diesem Raum dürfen nur Administratoren senden.',
+      MAY_NOT_SEND: ({ source = '' }) => `In diesem Raum dürfen Sie ${yourOf(source)} nicht senden.`,
+      SOURCE_REFUSED: ({ source = '' }) => `Der Server nimmt ${yourOf(source)} nicht an.`,
+      SUBSCRIBERS_REFUSED: ({ source = '' }) => `Der Server nimmt nicht an, wer ${yourOf(source)} empfangen darf.`,
+      MAY_NOT_RECEIVE: () => 'Sie dürfen die anderen in diesem Raum nicht sehen und hören.',
+      CANNOT_PLAY: ({ source = 'Stream', name = 'einem Teilnehmer' }) =>
+        `Dieser Browser kann von ${name} nicht abspielen: ${nameOf(source)}.`,
+      CHANNELS_UNAVAILABLE: () => 'Dateien und Daten einiger Teilnehmer können hier nicht empfangen werden.',
+      STILL_TRYING: ({ reason = '' }) => `${reason} Es wird weiter versucht.`,
+      KEY_CHANGED: ({ name = '' }) =>
+        `Der Schlüssel von ${name} hat sich geändert. Vergleichen Sie die Sicherheitsnummer, bevor Sie diesem Gespräch vertrauen.`,
+    },
+  },
+
+  failures: {
+    EVICTED: (reason) => `Sie sind nicht mehr im Gespräch: ${reason}.`,
+    NOT_ADMITTED: (reason) => `Sie konnten nicht beitreten: ${reason}.`,
+    ROOM_LOCKED: () => 'Dieser Raum ist gesperrt: Zurzeit können nur Administratoren beitreten.',
+    ROOM_FULL: () => 'Dieser Raum ist voll. Versuchen Sie es erneut, wenn eine Person gegangen ist.',
+    LIMIT: (reason) => `Eine Grenze des Servers ist erreicht: ${reason}.`,
+    TOKEN_MISSING: () => 'Dieser Server braucht ein Token. Sie erhalten es von seinem Betreiber.',
+    TOKEN_MALFORMED: (reason) => `Das ist kein Token: ${reason}.`,
+    TOKEN_ALGORITHM: (reason) => `Der Server nimmt das Token nicht an: ${reason}.`,
+    TOKEN_SIGNATURE: () => 'Die Signatur des Tokens ist falsch. Kopieren Sie das ganze Token noch einmal.',
+    TOKEN_EXPIRED: () => 'Das Token ist abgelaufen. Sie brauchen ein neues.',
+    TOKEN_NOT_YET_VALID: () => 'Das Token ist noch nicht gültig. Vergleichen Sie die Uhren des Ausstellers und des Servers.',
+    TOKEN_ROOM: () => 'Das Token ist für einen anderen Raum.',
+    TOKEN_PERMISSION: (reason) => `Das Token erlaubt das nicht: ${reason}.`,
+    TOKEN_KEY: (reason) => `Der Server kennt den Schlüssel des Tokens nicht: ${reason}.`,
+    TOKEN_AUDIENCE: (reason) => `Das Token ist für einen anderen Server: ${reason}.`,
+    TOKEN_REVOKED: () => 'Das Token wurde widerrufen. Sie brauchen ein neues.',
+    UNSUPPORTED_VERSION: () => 'Diese Seite passt nicht zum Server. Laden Sie sie neu.',
+    ENCRYPTION_UNAVAILABLE: (reason) => `Dieser Raum ist Ende-zu-Ende-verschlüsselt, und das geht hier nicht: ${reason}.`,
+    DRAINING: () => 'Der Server wird beendet. Versuchen Sie es gleich noch einmal.',
+    STORE_UNAVAILABLE: () => 'Der Server erreicht seine Datenbank nicht. Versuchen Sie es gleich noch einmal.',
+    ENGINE_UNAVAILABLE: () => 'Der Medienserver ist nicht erreichbar. Versuchen Sie es gleich noch einmal.',
+    INTERNAL: () => 'Der Server hat einen internen Fehler. Die Ursache steht in seinem Protokoll.',
+    SIGNALING_LOST: () => 'Die Verbindung zum Server ging verloren.',
+  },
+
   whip: {
     title: 'WHIP und WHEP',
     lead: 'Diese Kamera und dieses Mikrofon in einen Raum senden oder einen Raum abspielen.',

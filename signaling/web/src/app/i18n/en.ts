@@ -1,5 +1,6 @@
 // The texts in English. This catalogue defines the keys of all others. Sections and their keys follow the components.
 
+import type { CallNotice, NoticeCode } from '../../sdk';
 import { capital, numberOf, pluralOf } from './format';
 
 const plural = pluralOf('en');
@@ -233,6 +234,59 @@ export const en = {
         PEER_LEFT: 'The sender left the room.',
       },
     },
+  },
+
+  notices: {
+    waiting: (name: string) => `${name} waits to be admitted.`,
+    fileOffered: (name: string | null, file: string) =>
+      `${name ?? 'A participant'} offers you the file ${file}. Open the files to accept it.`,
+    notDone: (reason: string) => `Not done: ${reason}`,
+    devicesAsked:
+      'Your browser asks whether this page may use camera and microphone. You are in the call; answer to be seen and heard.',
+    /** By `NoticeCode`. */
+    call: {
+      SOURCE_STOPPED: ({ source = '' }) => `${capital(yourOf(source))} stopped.`,
+      MUTED: ({ source = '' }) => `An administrator muted ${yourOf(source)}.`,
+      MAY_UNMUTE: ({ source = '' }) => `You may unmute ${yourOf(source)} again.`,
+      ONLY_ADMINISTRATORS_SEND: () => 'Only administrators may send in this room.',
+      MAY_NOT_SEND: ({ source = '' }) => `You may not send ${yourOf(source)} in this room.`,
+      SOURCE_REFUSED: ({ source = '' }) => `The server does not accept ${yourOf(source)}.`,
+      SUBSCRIBERS_REFUSED: ({ source = '' }) => `The server does not accept who may receive ${yourOf(source)}.`,
+      MAY_NOT_RECEIVE: () => 'You may not see and hear the others in this room.',
+      CANNOT_PLAY: ({ source = 'stream', name = 'a participant' }) =>
+        `This browser cannot play the ${nameOf(source)} of ${name}.`,
+      CHANNELS_UNAVAILABLE: () => 'Files and data of some participants cannot be received here.',
+      STILL_TRYING: ({ reason = '' }) => `${reason} Still trying.`,
+      KEY_CHANGED: ({ name = '' }) =>
+        `The security key of ${name} has changed. Compare the safety number before you trust this call.`,
+    } satisfies Record<NoticeCode, (notice: CallNotice) => string>,
+  },
+
+  /** By the code of a `Failure`: why the call ended, with the reason of the server. */
+  failures: {
+    EVICTED: (reason: string) => `You are no longer in the call: ${reason}.`,
+    NOT_ADMITTED: (reason: string) => `You could not join: ${reason}.`,
+    ROOM_LOCKED: () => 'This room is locked: only administrators may join now.',
+    ROOM_FULL: () => 'This room is full. Try again when a person has left.',
+    LIMIT: (reason: string) => `A limit of the server was reached: ${reason}.`,
+    TOKEN_MISSING: () => 'This server needs a token. Get one from its operator.',
+    TOKEN_MALFORMED: (reason: string) => `This is not a token: ${reason}.`,
+    TOKEN_ALGORITHM: (reason: string) => `The server does not accept the token: ${reason}.`,
+    TOKEN_SIGNATURE: () => 'The signature of the token is wrong. Copy the whole token again.',
+    TOKEN_EXPIRED: () => 'The token has expired. Get a new one.',
+    TOKEN_NOT_YET_VALID: () => 'The token is not valid yet. Compare the clocks of its issuer and of this server.',
+    TOKEN_ROOM: () => 'The token is for another room.',
+    TOKEN_PERMISSION: (reason: string) => `The token does not permit this: ${reason}.`,
+    TOKEN_KEY: (reason: string) => `The server does not know the key of the token: ${reason}.`,
+    TOKEN_AUDIENCE: (reason: string) => `The token is for another server: ${reason}.`,
+    TOKEN_REVOKED: () => 'The token was revoked. Get a new one.',
+    UNSUPPORTED_VERSION: () => 'This page does not match the server. Reload it.',
+    ENCRYPTION_UNAVAILABLE: (reason: string) => `This room is encrypted end to end, which is not possible here: ${reason}.`,
+    DRAINING: () => 'The server is shutting down. Try again in a moment.',
+    STORE_UNAVAILABLE: () => 'The server has no connection to its database. Try again in a moment.',
+    ENGINE_UNAVAILABLE: () => 'The media server is not available. Try again in a moment.',
+    INTERNAL: () => 'The server has an internal error. Its log has the cause.',
+    SIGNALING_LOST: () => 'The connection to the server was lost.',
   },
 
   whip: {
