@@ -5,6 +5,8 @@ import { currentCall, useCallStore } from '../stores/useCallStore';
 import { useWhipStore } from '../stores/useWhipStore';
 import { App } from './App';
 import { WhipPage } from './components/WhipPage';
+import { followSettings } from './page_settings';
+import './theme.css';
 import './style.css';
 
 declare global {
@@ -44,6 +46,8 @@ for (const event of ['pointerdown', 'pointermove', 'keydown', 'wheel']) {
 document.addEventListener('visibilitychange', () => {
   if (document.visibilityState === 'visible') reportActivity();
 });
+
+followSettings(document);
 
 // The server sends this page for every path that is not its own.
 const Page = location.pathname.replace(/\/$/, '') === '/whip' ? WhipPage : App;

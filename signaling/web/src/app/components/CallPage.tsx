@@ -6,6 +6,7 @@ import { Files } from './Files';
 import { copyInvitation, Grid, invitation } from './Grid';
 import { Icon, Mark } from './Icon';
 import { People } from './People';
+import { Preferences } from './Preferences';
 import { Sounds } from './Sound';
 import { StateChip } from './StateChip';
 import { Statistics } from './Statistics';
@@ -49,6 +50,7 @@ export function CallPage() {
           <Icon name="link" />
         </button>
         <StateChip />
+        <Preferences />
       </header>
       <main>
         <Grid />

@@ -37,12 +37,12 @@ function Control({ icon, label, shortcut, tone, pressed, badge, alert, onClick }
   );
 }
 
-/** Keyboard shortcuts, except while the focus is in a text field. */
+/** Keyboard shortcuts, except while the focus is in a field or in a dialog. */
 function useShortcuts(keys: Record<string, () => void>) {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-      if (event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement) return;
+      if (event.target instanceof Element && event.target.closest('input, textarea, select, dialog')) return;
       keys[event.key.toLowerCase()]?.();
     };
     window.addEventListener('keydown', onKey);

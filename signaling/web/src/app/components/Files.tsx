@@ -5,7 +5,7 @@ import type { FileTransfer } from '../../sdk';
 import { useCallStore } from '../../stores/useCallStore';
 import { progressText, receiversText, sizeText, stateText } from '../file_texts';
 import { type Messages, useT } from '../i18n';
-import { Icon } from './Icon';
+import { Panel } from './Panel';
 
 export interface FileActions {
   /** Null: to everyone in the room. */
@@ -158,19 +158,13 @@ export function Files({ actions, onClose }: { actions: FileActions; onClose(): v
   const peers = useCallStore((state) => state.peers);
   const nameOf = (peerId: string) => peers.get(peerId)?.name ?? t.files.left;
   return (
-    <aside className="people files" aria-label={t.controls.files}>
-      <header>
-        <h2>{t.controls.files}</h2>
-        <button type="button" className="plain" aria-label={t.common.close} onClick={onClose}>
-          <Icon name="close" />
-        </button>
-      </header>
+    <Panel className="files" title={t.controls.files} onClose={onClose}>
       <FileDrop actions={actions} />
       <ul>
         {[...transfers.values()].reverse().map((transfer) => (
           <FileItem key={transfer.id} transfer={transfer} actions={actions} nameOf={nameOf} />
         ))}
       </ul>
-    </aside>
+    </Panel>
   );
 }

@@ -3,6 +3,7 @@ import { useCallStore } from '../../stores/useCallStore';
 import { useT } from '../i18n';
 import { failureText } from '../notice_texts';
 import { Icon, Mark } from './Icon';
+import { Preferences } from './Preferences';
 import { Video } from './Video';
 
 /** As in signal.proto, JoinRoom.room. */
@@ -69,6 +70,7 @@ export function JoinPage() {
       <header className="brand">
         <Mark />
         <span className="word">Leat</span>
+        <Preferences />
       </header>
       <main className="card">
         <Preview />

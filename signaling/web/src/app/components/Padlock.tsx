@@ -39,7 +39,7 @@ export function Padlock({ peerId, name }: { peerId: string; name: string }) {
         {state !== 'encrypted' && <span className="away">{t.encryption.states[state]}</span>}
         {changed && state === 'encrypted' && <span className="away">{t.encryption.keyChanged}</span>}
       </button>
-      <dialog ref={dialog} className="safety" aria-label={t.encryption.title(name)}>
+      <dialog ref={dialog} className="dialog safety" aria-label={t.encryption.title(name)}>
         <h2>{t.encryption.title(name)}</h2>
         {safetyNumber && (
           <p className="number">

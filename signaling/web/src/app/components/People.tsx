@@ -4,6 +4,7 @@ import { type Messages, useT } from '../i18n';
 import { hue, initials } from '../names';
 import { PeerActions, RoomSettings, WaitingRoom } from './Administration';
 import { Icon } from './Icon';
+import { Panel } from './Panel';
 
 interface PersonProps {
   id: string;
@@ -55,13 +56,7 @@ export function People({ call }: { call: CallView }) {
     [...sources].some(({ source, paused }) => source === wanted && !paused);
   const { admin } = call.permissions;
   return (
-    <aside className="people" aria-label={t.people.panel}>
-      <header>
-        <h2>{t.people.title}</h2>
-        <button type="button" className="plain" aria-label={t.common.close} onClick={togglePeople}>
-          <Icon name="close" />
-        </button>
-      </header>
+    <Panel label={t.people.panel} title={t.people.title} onClose={togglePeople}>
       {admin && <RoomSettings policy={call.policy} />}
       {admin && <WaitingRoom clients={call.waitingClients} />}
       <ul>
@@ -87,6 +82,6 @@ export function People({ call }: { call: CallView }) {
           </Person>
         ))}
       </ul>
-    </aside>
+    </Panel>
   );
 }

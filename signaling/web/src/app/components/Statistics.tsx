@@ -4,7 +4,7 @@ import type { CallView, Measurement } from '../../sdk';
 import { useCallStore } from '../../stores/useCallStore';
 import { type Messages, useT } from '../i18n';
 import { PLOT, points, topOf } from '../plot';
-import { Icon } from './Icon';
+import { Panel } from './Panel';
 import { Quality } from './Quality';
 
 /** As many measurements as a series has at most. */
@@ -90,13 +90,7 @@ export function Statistics() {
     return quality ? [{ ...source, ...quality }] : [];
   });
   return (
-    <aside className="people statistics" aria-label={t.controls.statistics}>
-      <header>
-        <h2>{t.controls.statistics}</h2>
-        <button type="button" className="plain" aria-label={t.common.close} onClick={toggleStatistics}>
-          <Icon name="close" />
-        </button>
-      </header>
+    <Panel className="statistics" title={t.controls.statistics} onClose={toggleStatistics}>
       {measured.length === 0 && <p className="note">{t.statistics.nothing}</p>}
       {measured.map(({ id, title, own, level, series }) => (
         <section key={id} data-source={id}>
@@ -110,6 +104,6 @@ export function Statistics() {
           </ul>
         </section>
       ))}
-    </aside>
+    </Panel>
   );
 }

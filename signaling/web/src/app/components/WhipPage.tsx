@@ -4,6 +4,7 @@ import type { FormEvent } from 'react';
 import { useWhipStore } from '../../stores/useWhipStore';
 import { useT } from '../i18n';
 import { Mark } from './Icon';
+import { Preferences } from './Preferences';
 import { Sound } from './Sound';
 import { Video } from './Video';
 
@@ -60,6 +61,7 @@ export function WhipPage() {
       <header className="brand">
         <Mark />
         <span className="word">Leat</span>
+        <Preferences />
       </header>
       <main className="card">
         <section className="preview" aria-label={t.whip.picture}>

@@ -27,6 +27,7 @@ export const de: Messages = {
   },
 
   settings: {
+    title: 'Sprache und Farben',
     language: 'Sprache',
     theme: 'Farben',
     themes: { system: 'Wie das System', dark: 'Dunkel', light: 'Hell' },

@@ -28,6 +28,7 @@ export const en = {
   },
 
   settings: {
+    title: 'Language and colours',
     language: 'Language',
     theme: 'Colours',
     themes: { system: 'As the system', dark: 'Dark', light: 'Light' },
