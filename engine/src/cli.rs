@@ -3,7 +3,7 @@
 use clap::{Parser, ValueEnum};
 use host::PortRange;
 use leat_log::Format;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -68,6 +68,11 @@ pub struct Cli {
     /// it is offered.
     #[arg(long, value_name = "VERSION", default_value = "auto")]
     pub dtls: DtlsVersion,
+
+    /// Address for metrics and health over HTTP: GET /metrics (OpenMetrics), /livez, /readyz. Without it there
+    /// are none. Any program that can connect can read them: give an address that only the monitoring can reach.
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
 
     /// For tests: accept the command that makes a worker panic in a transport. Refused without this.
     #[arg(long, hide = true)]

@@ -24,6 +24,8 @@ pub struct Config {
     pub consent_timeout: Option<Duration>,
     /// The DTLS version.
     pub dtls: dtls::Version,
+    /// The address for metrics.
+    pub metrics: Option<SocketAddr>,
     /// Whether a controller may make workers panic; for tests.
     pub allow_injected_panics: bool,
     /// Announced addresses that are not listening addresses, to be checked at the start; empty without the
@@ -137,6 +139,7 @@ impl TryFrom<&Cli> for Config {
                 DtlsVersion::Only12 => dtls::Version::Dtls12,
                 DtlsVersion::Auto => dtls::Version::Auto,
             },
+            metrics: cli.metrics,
             allow_injected_panics: cli.allow_injected_panics,
             to_check,
         })

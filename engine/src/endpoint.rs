@@ -1,6 +1,7 @@
 //! A worker's end of the ring, connected to the worker loop: records in and out, statistics, attach and
 //! detach.
 
+use crate::collector::Board;
 use control::page;
 use control::{Counters, Event, Request};
 use crossbeam_channel::{Receiver, Sender};
@@ -79,13 +80,21 @@ pub struct Endpoint {
     has_pushed: bool,
     stats_due: Instant,
     has_unpublished_stats: bool,
+    /// For the metrics, which do not need a controller.
+    board: Board,
     /// The statistics page, kept for its capacity.
     statistics: Vec<u64>,
 }
 
 impl Endpoint {
     /// A worker without a controller. `main` wakes the main thread to read `notices`.
-    pub fn new(worker: usize, orders: Receiver<Order>, notices: Sender<Notice>, main: Arc<Waker>) -> Self {
+    pub fn new(
+        worker: usize,
+        orders: Receiver<Order>,
+        notices: Sender<Notice>,
+        main: Arc<Waker>,
+        board: Board,
+    ) -> Self {
         Self {
             worker,
             orders,
@@ -101,13 +110,17 @@ impl Endpoint {
             has_deferred_commands: false,
             has_pushed: false,
             stats_due: Instant::EPOCH,
-            has_unpublished_stats: false,
+            // An idle worker publishes its first counts too.
+            has_unpublished_stats: true,
+            board,
             statistics: Vec::with_capacity(page::capacity()),
         }
     }
 
     fn attach(&mut self, registry: &Registry, attachment: u64, end: WorkerEnd) {
         self.attachment = attachment;
+        // The new page gets its first counts at once.
+        self.stats_due = Instant::EPOCH;
         let fd = end.doorbell.as_raw_fd();
         match registry.register(&mut SourceFd(&fd), CONTROL_TOKEN, Interest::READABLE) {
             Ok(()) => self.end = Some(end),
@@ -235,21 +248,26 @@ impl Control<Contained> for Endpoint {
     fn retry_after(&self) -> Option<Duration> {
         match (&self.end, &self.pending_event) {
             (Some(_), Some(_)) => Some(PENDING_RETRY),
-            (Some(_), None) if self.has_unpublished_stats => Some(STATS_INTERVAL),
+            _ if self.has_unpublished_stats => Some(STATS_INTERVAL),
             _ => None,
         }
     }
 
     fn end_turn(&mut self, machine: &mut Contained, report: &Report) {
-        let Some(end) = &mut self.end else { return };
-        if std::mem::take(&mut self.has_pushed) && end.events.wants_doorbell() {
+        if let Some(end) = self.end.as_ref().filter(|_| std::mem::take(&mut self.has_pushed))
+            && end.events.wants_doorbell()
+        {
             end.peer_doorbell.ring();
         }
         self.has_unpublished_stats = report.now < self.stats_due;
         if !self.has_unpublished_stats {
             self.stats_due = report.now + STATS_INTERVAL;
-            write_statistics(machine.shard().counters(), report, &mut self.statistics);
-            end.stats.write(&self.statistics);
+            let counters = machine.shard().counters();
+            self.board.publish(counters, report);
+            if let Some(end) = &mut self.end {
+                write_statistics(counters, report, &mut self.statistics);
+                end.stats.write(&self.statistics);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The engine as a whole: opens everything, starts a thread per worker, then waits for controllers and
 //! signals.
 
+use crate::collector::{self, Board};
 use crate::config::{Config, WorkerConfig};
 use crate::endpoint::{Endpoint, Notice, Order};
 use crate::memory::{self, Keeper};
@@ -11,8 +12,11 @@ use runtime::{Clock, Listeners, Mailboxes, SocketOptions, Sockets, Worker};
 use sfu::{Contained, Fault, Shard};
 use shm::{Listener, ListenerEvent, Versions};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
-use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+use std::{fmt, io};
 
 /// The options that set the first worker's ports.
 const PORT_OPTIONS: &str = "--rtc-port and --rtc-tcp-port";
@@ -23,6 +27,14 @@ pub enum EngineError {
     /// The control socket cannot be opened.
     #[error("signaling could not attach (--control-socket)")]
     ControlSocket(#[from] shm::BindError),
+    /// The address for metrics cannot be bound.
+    #[error("--metrics {address}: cannot listen there")]
+    Metrics {
+        /// As given.
+        address: SocketAddr,
+        /// The system's error.
+        source: io::Error,
+    },
     /// An error that all processes of Leat have in common.
     #[error(transparent)]
     Host(#[from] StartError),
@@ -33,6 +45,7 @@ impl fmt::Debug for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ControlSocket(error) => f.debug_tuple("ControlSocket").field(error).finish(),
+            Self::Metrics { source, .. } => f.debug_tuple("Metrics").field(source).finish(),
             Self::Host(error) => error.fmt(f),
         }
     }
@@ -48,7 +61,12 @@ pub fn run(config: &Config) -> Result<(), EngineError> {
     main.watch(&listener)?;
 
     self_ping::warn_of_unreachable(config);
-    let workers = start_workers(config, &notices_in, &main)?;
+    let (workers, boards) = start_workers(config, &notices_in, &main)?;
+    let is_attached = Arc::new(AtomicBool::default());
+    if let Some(address) = config.metrics {
+        let serve = metrics::serve(address, collector::page(boards, is_attached.clone()));
+        serve.map_err(|source| EngineError::Metrics { address, source })?;
+    }
     tracing::info!(
         workers = workers.len(),
         rtc_port = config.workers[0].listen[0].port(),
@@ -69,6 +87,7 @@ pub fn run(config: &Config) -> Result<(), EngineError> {
         }
         keeper.look(Instant::now());
         serve_controllers(&mut listener, &mut attachment, &workers, &notices);
+        is_attached.store(listener.is_attached(), Ordering::Relaxed);
     }
     tracing::info!("engine is stopping");
     Ok(workers.stop(|| Order::Stop)?)
@@ -78,7 +97,7 @@ fn start_workers(
     config: &Config,
     notices: &Sender<Notice>,
     main: &MainThread,
-) -> Result<Workers<Order>, StartError> {
+) -> Result<(Workers<Order>, Vec<Board>), StartError> {
     let clock = Clock::start();
     let certificate = dtls::Certificate::generate();
     let options = dtls::Options { version: config.dtls, ..dtls::Options::default() };
@@ -100,7 +119,7 @@ fn start_workers(
     let sockets: Vec<(Sockets, Listeners)> = sockets.collect::<Result<_, _>>()?;
     allow_descriptors(config);
 
-    let mut workers = Workers::default();
+    let (mut workers, mut boards) = (Workers::default(), Vec::new());
     let mut mailboxes = Mailboxes::between(config.workers.len()).into_iter();
     for (index, (worker, (sockets, listeners))) in config.workers.iter().zip(sockets).enumerate() {
         let mut shard = Shard::new(shard_config(worker), host::rng()?);
@@ -109,7 +128,9 @@ fn start_workers(
         }
         let shard = Contained::new(shard, move |fault| log_fault(index, &fault));
         let (orders, orders_out) = bounded(limits::ORDERS_MAX);
-        let endpoint = Endpoint::new(index, orders_out, notices.clone(), main.waker());
+        let board = Board::default();
+        let endpoint = Endpoint::new(index, orders_out, notices.clone(), main.waker(), board.clone());
+        boards.push(board);
         let worker = Worker::new(sockets, clock, shard, endpoint).and_then(|worker| worker.listen(listeners));
         let worker = worker.map_err(system("make a worker"))?;
         let worker = worker.with_mailboxes(mailboxes.next().unwrap_or_default());
@@ -120,7 +141,7 @@ fn start_workers(
         };
         workers.start(main, orders, waker, run)?;
     }
-    Ok(workers)
+    Ok((workers, boards))
 }
 
 /// Logs a contained panic. The panic hook has logged its message and location already.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod collector;
 mod config;
 mod endpoint;
 mod engine;

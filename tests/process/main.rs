@@ -23,6 +23,7 @@ mod hostile_srtp;
 mod logs;
 mod media;
 mod memory;
+mod monitoring;
 mod nat;
 mod pipes;
 mod plain;

@@ -64,6 +64,8 @@ pub const PLAN: &[CrateRule] = &[
     top("leat-log", "engine/log", &[]),
     fenced("leat-shm", "engine/shm", &[]),
     fenced("leat-runtime", "engine/runtime", &["leat-machine"]),
+    // The page for Prometheus of engine and TURN server.
+    top("leat-metrics", "engine/metrics", &["leat-runtime"]),
     // Common code of the processes of engine and TURN server.
     top("leat-host", "engine/host", &["leat-log", "leat-machine", "leat-runtime"]),
     // The machines of the servers.
@@ -92,6 +94,7 @@ pub const PLAN: &[CrateRule] = &[
             "leat-host",
             "leat-log",
             "leat-machine",
+            "leat-metrics",
             "leat-runtime",
             "leat-sfu",
             "leat-shm",
@@ -108,7 +111,16 @@ pub const PLAN: &[CrateRule] = &[
     top(
         "leat-turn",
         "turn",
-        &["leat-bus", "leat-dtls", "leat-host", "leat-log", "leat-machine", "leat-relay", "leat-runtime"],
+        &[
+            "leat-bus",
+            "leat-dtls",
+            "leat-host",
+            "leat-log",
+            "leat-machine",
+            "leat-metrics",
+            "leat-relay",
+            "leat-runtime",
+        ],
     ),
     // Measurements and tests may use everything below.
     // The load generator shares no code with the measured programs, so that no bug cancels itself out; the
@@ -129,6 +141,7 @@ const EVERYTHING: &[&str] = &[
     "leat-log",
     "leat-rig",
     "leat-machine",
+    "leat-metrics",
     "leat-relay",
     "leat-rtcp",
     "leat-rtp",

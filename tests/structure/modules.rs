@@ -111,15 +111,22 @@ pub const FLOORS: &[Floors] = &[
     },
     Floors {
         sources: "engine/src",
-        floors: &[&["limits"], &["cli", "endpoint", "memory"], &["config"], &["self_ping"], &["engine"]],
+        floors: &[
+            &["limits"],
+            &["cli", "collector", "memory"],
+            &["config", "endpoint"],
+            &["self_ping"],
+            &["engine"],
+        ],
     },
+    Floors { sources: "engine/metrics/src", floors: &[&["board", "family", "limits"], &["http", "of_loop"]] },
     Floors {
         sources: "turn/src",
         floors: &[
             &["limits"],
             &["certificates", "cli", "ledger", "wall_clock"],
             &["config_file", "control"],
-            &["bus_thread", "interfaces", "metrics"],
+            &["bus_thread", "collector", "interfaces"],
             &["config"],
             &["server"],
         ],

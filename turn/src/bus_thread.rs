@@ -3,7 +3,7 @@
 //! One thread with a runtime of its own. It reads the boards of the workers and sends them commands, and never
 //! touches the packet path: without NATS the server works as before.
 
-use crate::control::{self, Board, Order};
+use crate::control::{Board, Order};
 use crate::limits::REVOCATIONS_PER_ORDER;
 use bus::{Bus, NatsOptions, Region, Revocation, ServerState, TurnReport, TurnUrl};
 use crossbeam_channel::Sender;
@@ -123,7 +123,7 @@ async fn run(
         return;
     }
     let report = || {
-        let allocations = |board| control::read(board).counters.value(Counter::Allocations);
+        let allocations = |board: &Board| board.read().counters.value(Counter::Allocations);
         let allocations: u64 = boards.iter().map(allocations).sum();
         let reported = lock(&reported);
         TurnReport {

@@ -8,7 +8,7 @@ use relay::{Command, Counters, DtlsRelay, Event};
 use runtime::{Control, Report};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A message of the main thread to a worker.
@@ -20,22 +20,8 @@ pub enum Order {
     Stop,
 }
 
-/// The last report of a worker: absolute values, so that a lost report never makes a sum wrong.
-#[derive(Clone, Debug, Default)]
-pub struct Status {
-    /// Of the relay.
-    pub counters: Counters,
-    /// Of the worker's loop and sockets.
-    pub report: Option<Report>,
-}
-
-/// The place where a worker publishes its reports.
-pub type Board = Arc<Mutex<Status>>;
-
-/// The latest report.
-pub fn read(board: &Board) -> Status {
-    board.lock().unwrap_or_else(PoisonError::into_inner).clone()
-}
+/// The place where a worker publishes its counters.
+pub type Board = Arc<metrics::Board<Counters>>;
 
 /// One worker's control.
 #[derive(Debug)]
@@ -51,7 +37,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// Reads `orders` and publishes reports on `board`.
     pub fn new(orders: Receiver<Order>, board: Board) -> Self {
-        Self { orders, board, due: Instant::EPOCH, has_unpublished_counts: false, commands: VecDeque::new() }
+        Self { orders, board, due: Instant::EPOCH, has_unpublished_counts: true, commands: VecDeque::new() }
     }
 }
 
@@ -90,9 +76,7 @@ impl Control<DtlsRelay> for Endpoint {
         self.has_unpublished_counts = report.now < self.due;
         if !self.has_unpublished_counts {
             self.due = report.now + REPORT_INTERVAL;
-            let mut status = self.board.lock().unwrap_or_else(PoisonError::into_inner);
-            status.counters = relay.counters().clone();
-            status.report = Some(*report);
+            self.board.publish(relay.counters(), report);
         }
     }
 }

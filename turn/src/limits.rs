@@ -12,12 +12,6 @@ pub const ORDERS_MAX: usize = 64;
 /// Interval between two copies of a worker's counters for the metrics.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Bytes of a request for metrics. A longer one is answered with 400.
-pub const METRICS_REQUEST_BYTES_MAX: usize = 4096;
-
-/// How long a request for metrics may take, including the answer. The next request waits that long.
-pub const METRICS_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// Interval between two checks whether a draining server has become idle.
 pub const DRAIN_POLL: Duration = Duration::from_millis(200);
 

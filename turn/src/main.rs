@@ -5,13 +5,13 @@
 mod bus_thread;
 mod certificates;
 mod cli;
+mod collector;
 mod config;
 mod config_file;
 mod control;
 mod interfaces;
 mod ledger;
 mod limits;
-mod metrics;
 mod server;
 mod wall_clock;
 

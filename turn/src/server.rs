@@ -2,12 +2,12 @@
 
 use crate::bus_thread::{BusThread, WorkerAccess};
 use crate::certificates::{BadCertificate, Certificates};
+use crate::collector;
 use crate::config::{Config, WorkerConfig};
-use crate::control::{self, Board, Endpoint, Order};
+use crate::control::{Board, Endpoint, Order};
 use crate::interfaces::{self, Changes};
 use crate::ledger::Shared;
 use crate::limits::{DRAIN_POLL, ORDERS_MAX, OTHER_DESCRIPTORS};
-use crate::metrics;
 use crossbeam_channel::bounded;
 use host::{MainThread, StartError, Workers, system};
 use machine::LocalId;
@@ -75,7 +75,7 @@ pub fn run(config: Config, arguments: &[OsString]) -> Result<(), ServerError> {
     let (workers, boards) = start_workers(&config, &main, &interfaces, clock, tls, dtls)?;
     interfaces::watch(changes.ok(), interfaces, workers.senders()).map_err(system("start a thread"))?;
     if let Some(address) = config.metrics {
-        let serve = metrics::serve(address, boards.clone());
+        let serve = metrics::serve(address, collector::page(boards.clone()));
         serve.map_err(|source| ServerError::Metrics { address, source })?;
     }
     let bus = match config.bus.clone() {
@@ -180,7 +180,7 @@ fn drain(
     workers.send_each(|| Order::Command(Command::Drain));
     tracing::info!(deadline_seconds = deadline.as_secs(), "draining: no new allocations");
     let end = Instant::now() + deadline;
-    let has_allocations = |board: &Board| control::read(board).counters.value(Counter::Allocations) > 0;
+    let has_allocations = |board: &Board| board.read().counters.value(Counter::Allocations) > 0;
     while Instant::now() < end && boards.iter().any(has_allocations) && !main.has_lost_a_worker() {
         if main.wait(Some(DRAIN_POLL))?.iter().any(is_end) {
             break;

@@ -3,11 +3,11 @@
 use crate::page::{self, Section};
 
 macro_rules! counted {
-    ($(#[$doc:meta])* $enum:ident { $($(#[$variant_doc:meta])* $variant:ident => $name:literal,)* }) => {
+    ($(#[$doc:meta])* $enum:ident { $($(#[doc = $variant_doc:literal])* $variant:ident => $name:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum $enum {
-            $($(#[$variant_doc])* $variant,)*
+            $($(#[doc = $variant_doc])* $variant,)*
         }
 
         impl $enum {
@@ -18,6 +18,13 @@ macro_rules! counted {
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
+                }
+            }
+
+            /// A description for operators.
+            pub fn help(self) -> &'static str {
+                match self {
+                    $(Self::$variant => concat!($($variant_doc),*).trim_start(),)*
                 }
             }
         }
@@ -182,6 +189,21 @@ counted! {
     }
 }
 
+impl Counter {
+    /// Whether it counts objects that exist, so that it also decreases.
+    pub const fn is_of_existing(self) -> bool {
+        matches!(
+            self,
+            Self::Routers
+                | Self::Transports
+                | Self::Producers
+                | Self::Consumers
+                | Self::DataProducers
+                | Self::DataConsumers
+        )
+    }
+}
+
 /// All counters of a worker: one `u64` each, never decreasing except those of existing objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counters([u64; Self::LEN]);
@@ -207,15 +229,8 @@ impl Counters {
 
     /// Sets the counts of existing objects to zero.
     pub fn clear_existing(&mut self) {
-        for counter in [
-            Counter::Routers,
-            Counter::Transports,
-            Counter::Producers,
-            Counter::Consumers,
-            Counter::DataProducers,
-            Counter::DataConsumers,
-        ] {
-            self.0[counter as usize] = 0;
+        for counter in Counter::ALL.iter().filter(|counter| counter.is_of_existing()) {
+            self.0[*counter as usize] = 0;
         }
     }
 

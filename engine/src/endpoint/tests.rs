@@ -72,7 +72,7 @@ impl Attached {
         let waker = Arc::new(Waker::new(poll.registry(), mio::Token(9)).expect("a waker"));
         let (orders, orders_out) = crossbeam_channel::bounded(4);
         let (notices, _) = crossbeam_channel::bounded(4);
-        let mut endpoint = Endpoint::new(0, orders_out, notices, waker);
+        let mut endpoint = Endpoint::new(0, orders_out, notices, waker, Board::default());
         orders.send(Order::Attach { attachment: 1, end: Box::new(ends.remove(0)) }).expect("room");
         assert!(endpoint.on_wake(poll.registry()).is_continue());
         let controller = controller.join().expect("attached");
