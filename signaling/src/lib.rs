@@ -20,6 +20,7 @@ pub mod engine;
 pub mod graphql;
 pub mod limits;
 pub mod media_node;
+pub mod metrics;
 pub mod ortc;
 pub mod presence;
 pub mod protocol;

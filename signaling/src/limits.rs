@@ -284,6 +284,9 @@ pub const REPLAY_BYTES_MAX: usize = 1024 * 1024;
 const _: () = assert!(REPLAY_BYTES_MAX <= OUTSTANDING_BYTES_MAX / 2);
 const _: () = assert!(NOTIFICATIONS_KEPT < OUTBOX_LEN);
 
+/// Time that the health check waits for the database: shorter than the timeout of those who ask.
+pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Time in which a client closes its session after the server announced the end, before the server closes it.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Retry-after of requests to a process that is ending: by then its successor is running.

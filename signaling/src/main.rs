@@ -13,6 +13,7 @@ use signaling::config::{AccountSettings, Config, ConfigError};
 use signaling::engine::{self, Engine};
 use signaling::ortc::media_config::LOW_PRIORITY_MAX;
 use signaling::rooms::{self, Admission, Rooms, Timeouts};
+use signaling::server::monitoring::{self, Monitored};
 use signaling::server::{edge, http};
 use signaling::{LOG_FILTER, limits, supervisor};
 use std::ffi::OsString;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use stores::accounts::Accounts;
 use stores::sessions::limits::SESSION_TTL;
 use stores::sessions::{MemorySessions, RedisSessions, Sessions};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
@@ -67,6 +69,14 @@ async fn run(config: Config) -> anyhow::Result<()> {
         );
     }
     let listener = http::bind(config.http).await?;
+    let monitoring = match config.metrics {
+        Some(address) => Some(
+            TcpListener::bind(address)
+                .await
+                .with_context(|| format!("--metrics {address}: cannot listen there"))?,
+        ),
+        None => None,
+    };
     if matches!(config.admission, Admission::Development { .. }) {
         tracing::warn!("development mode: no key is configured; clients on this machine need no token");
     }
@@ -97,6 +107,11 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let (sender, events) = mpsc::channel(limits::NODE_EVENTS_LEN);
     engine::start(engine, config.control_socket, sender).context("cannot start a thread")?;
     tokio::spawn(rooms.clone().follow(events));
+    if let Some(listener) = monitoring {
+        let (rooms, sessions, bus) = (rooms.clone(), sessions.clone(), bus.clone());
+        let monitored = Monitored { rooms, sessions, bus, accounts: accounts.clone() };
+        tokio::spawn(monitoring::serve(listener, monitored));
+    }
     let mut settings = config.http_settings;
     settings.stream_keys = accounts.clone();
     let mut auditing = None;

@@ -4,7 +4,7 @@ mod harness;
 
 use control::{Closed, Command};
 use harness::engine::{Engine, socket_path};
-use harness::{Client, HERE, LIMIT, Signaling, join};
+use harness::{Client, HERE, Signaling, eventually, join};
 use sdp::{Description, Direction, MediaKind, Section};
 use signaling::limits;
 use signaling::proto::{self, ErrorCode, signal::Payload};
@@ -13,7 +13,7 @@ use signaling::rooms::{Admission, IfMatch, Patched, Plan, Resource, ResourceName
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use webrtc_sdp::attribute_type::SdpAttributeType;
 
 fn start() -> (Engine, Signaling) {
@@ -445,14 +445,6 @@ fn publishing<'a>(room: &'a str, resource: &'a Resource) -> ResourceName<'a> {
 
 fn playing<'a>(room: &'a str, resource: &'a Resource) -> ResourceName<'a> {
     ResourceName { is_player: true, room, id: &resource.id }
-}
-
-async fn eventually(what: &str, is_true: impl Fn() -> bool) {
-    let deadline = Instant::now() + LIMIT;
-    while !is_true() {
-        assert!(Instant::now() < deadline, "{what}");
-        sleep(Duration::from_millis(10)).await;
-    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ mod harness;
 
 use harness::engine::{Engine, socket_path};
 use harness::polling::{Http, PollingClient, frame, frame_header, from_base64, to_base64};
-use harness::{HERE, Signaling, join};
+use harness::{HERE, Signaling, eventually, join};
 use prost::Message;
 use signaling::limits;
 use signaling::proto::{self, ErrorCode, Signal, signal::Payload};
@@ -115,7 +115,7 @@ async fn closed_connection_leaves_nothing() {
         assert_eq!(signaling.rooms.connection_count(), 2);
         stranger.post(packet).await;
         ada.post(packet).await;
-        eventually(|| signaling.rooms.connection_count() == 0).await;
+        eventually("0 connections are left", || signaling.rooms.connection_count() == 0).await;
     }
 }
 
@@ -193,7 +193,7 @@ async fn signal_has_one_attachment() {
     let head = "452-0[\"signal\",{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1}]";
     // If there is an answer to this request, it reports the end of the session.
     let _ = client.http.try_ask("POST", &client.path, format!("{head}\x1ebAA==").as_bytes()).await;
-    eventually(|| signaling.rooms.connection_count() == 0).await;
+    eventually("0 connections are left", || signaling.rooms.connection_count() == 0).await;
 }
 
 #[tokio::test]
@@ -202,11 +202,11 @@ async fn websocket_buffers_no_more_than_polling() {
     let (mut stream, status) = Http::to(address).upgrade().await;
     assert_eq!(status, 101);
     stream.write_all(&frame(1, b"40")).await.expect("send");
-    eventually(|| signaling.rooms.connection_count() == 1).await;
+    eventually("1 connections are left", || signaling.rooms.connection_count() == 1).await;
     let len = usize::try_from(limits::PAYLOAD_BYTES_MAX).expect("it fits") + 1;
     stream.write_all(&frame_header(2, len)).await.expect("send");
     // The data need not arrive: the header is sufficient.
-    eventually(|| signaling.rooms.connection_count() == 0).await;
+    eventually("0 connections are left", || signaling.rooms.connection_count() == 0).await;
 }
 
 /// Joins, and sends more and more requests without reading any answer, while it answers pings that it has not
@@ -234,7 +234,7 @@ async fn client_that_does_not_read_acknowledgements_is_disconnected() {
                 let request = [frame(1, head(sent).as_bytes()), frame(2, &ask), frame(1, b"3")].concat();
                 is_open = stream.write_all(&request).await.is_ok();
             }
-            eventually(|| signaling.rooms.connection_count() == 0).await;
+            eventually("0 connections are left", || signaling.rooms.connection_count() == 0).await;
         } else {
             let client = PollingClient::connect(Http::to(address)).await;
             client.ask(0, &enter).await;
@@ -245,7 +245,7 @@ async fn client_that_does_not_read_acknowledgements_is_disconnected() {
                 let answer = client.http.ask("POST", &client.path, requests.join("\x1e").as_bytes()).await;
                 is_open = answer.status == 200;
             }
-            eventually(|| signaling.rooms.connection_count() == 0).await;
+            eventually("0 connections are left", || signaling.rooms.connection_count() == 0).await;
         }
     }
 }
@@ -334,25 +334,15 @@ async fn draining_server_notifies_every_client_and_refuses_requests() {
         other => panic!("{other:?}"),
     }
     assert_eq!(late.fails(Payload::JoinRoom(join("r", "Bob"))).await, ErrorCode::Draining);
-    eventually(|| signaling.rooms.connection_count() == 1).await;
+    eventually("1 connections are left", || signaling.rooms.connection_count() == 1).await;
     assert_eq!(outside.http.get(&outside.path).await.status, 400, "there is no such session");
-}
-
-async fn eventually(is_so: impl Fn() -> bool) {
-    for _ in 0..6_000 {
-        if is_so() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("not within a minute");
 }
 
 #[tokio::test]
 async fn http_serves_the_health_check_and_the_app() {
     let (_engine, signaling, address) = serve().await;
     let http = Http::to(address);
-    eventually(|| signaling.rooms.is_media_ready()).await;
+    eventually("media is ready", || signaling.rooms.is_media_ready()).await;
     let health = http.get("/healthz").await;
     assert_eq!((health.status, health.body.as_str()), (200, "{\"status\":\"ok\",\"engine\":\"ready\"}\n"));
     for page in ["/", "/room/stage"] {

@@ -61,12 +61,17 @@ fn metrics_and_health_are_served_with_and_without_a_controller() {
         "leat_engine_attached 1\n",
     ];
     monitoring.await_answer("/metrics", &of_call);
-    assert!(monitoring.get("/metrics").contains("\r\nContent-Type: application/openmetrics-text; version=1.0.0"));
+    assert!(
+        monitoring.get("/metrics").contains("\r\nContent-Type: application/openmetrics-text; version=1.0.0")
+    );
 
     drop(controller);
     monitoring.await_answer("/readyz", &["HTTP/1.1 503 ", "signaling: not attached"]);
     call.publish(50);
-    monitoring.await_answer("/metrics", &["leat_engine_rtp_out_total{worker=\"0\"} 100\n", "leat_engine_attached 0\n"]);
+    monitoring.await_answer(
+        "/metrics",
+        &["leat_engine_rtp_out_total{worker=\"0\"} 100\n", "leat_engine_attached 0\n"],
+    );
     assert!(monitoring.get("/else").starts_with("HTTP/1.1 404 "));
 }
 

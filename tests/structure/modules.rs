@@ -72,7 +72,7 @@ pub const FLOORS: &[Floors] = &[
     Floors {
         sources: "signaling/src",
         floors: &[
-            &["limits", "request_error"],
+            &["limits", "metrics", "request_error"],
             &["bus", "media_node", "protocol", "stores", "token_bucket"],
             &["auth", "cluster", "engine", "ortc", "presence"],
             &["sdp"],

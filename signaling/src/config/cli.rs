@@ -52,6 +52,10 @@ pub struct SignalingOptions {
     /// /tmp/leat-UID/control.sock]
     #[arg(long, value_name = "PATH")]
     pub control_socket: Option<PathBuf>,
+    /// Address for metrics and health over HTTP: /metrics, /livez and /readyz. Any program that can connect
+    /// can read them [default: none]
+    #[arg(long, value_name = "IP:PORT")]
+    pub metrics: Option<SocketAddr>,
     /// End when the parent process ends
     #[arg(long)]
     pub die_with_parent: bool,
@@ -332,6 +336,10 @@ pub struct UpOptions {
     /// Sessions and presence.
     #[command(flatten)]
     pub sessions: SessionOptions,
+    /// Address for metrics and health of the engine over HTTP; signaling uses the next port, and the TURN
+    /// server the one after that. Any program that can connect can read them [default: none]
+    #[arg(long, value_name = "IP:PORT")]
+    pub metrics: Option<SocketAddr>,
     /// First UDP port for media; worker N uses this plus N
     #[arg(long, value_name = "PORT", default_value_t = 7000)]
     pub rtc_port: u16,

@@ -161,6 +161,8 @@ pub struct Config {
     pub idle_after: Duration,
     /// The control socket of the engine.
     pub control_socket: PathBuf,
+    /// The address for metrics and health.
+    pub metrics: Option<SocketAddr>,
     /// Whether this process ends with its parent.
     pub die_with_parent: bool,
     /// Increment of the niceness.
@@ -220,6 +222,7 @@ impl TryFrom<cli::SignalingOptions> for Config {
             redis: cli.sessions.redis().cloned(),
             idle_after: cli.sessions.idle_after,
             control_socket: cli.control_socket.unwrap_or_else(control_socket),
+            metrics: cli.metrics,
             die_with_parent: cli.die_with_parent,
             nice: cli.nice,
         })

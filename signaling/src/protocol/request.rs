@@ -11,7 +11,7 @@ use crate::proto::{
 use crate::request_error::RequestError;
 
 /// A request of a client.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, strum::IntoStaticStr)]
 #[allow(missing_docs, reason = "each variant is the message of signal.proto with the same name")]
 pub enum Request {
     JoinRoom(JoinRoom),

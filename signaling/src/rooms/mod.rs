@@ -61,6 +61,7 @@ use crate::auth::since_1970;
 use crate::auth::turn::{self, TurnServer};
 use crate::limits;
 use crate::media_node::{AskError, MediaNode};
+use crate::metrics::RequestMetrics;
 use crate::ortc::capabilities;
 use crate::ortc::media_config::MediaConfig;
 use crate::presence::Board;
@@ -170,8 +171,29 @@ pub struct Rooms {
     /// Whether this process is about to end.
     draining: watch::Sender<bool>,
     connections: AtomicU64,
+    metrics: RequestMetrics,
     /// Cloned into every connection, to count them.
     alive: Arc<()>,
+}
+
+/// Numbers of what exists in the rooms of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it; those that need an explanation have one")]
+pub struct RoomCounts {
+    pub rooms: usize,
+    /// With a connection, or with a session of WHIP or WHEP.
+    pub peers: usize,
+    /// Without a connection, for a limited time.
+    pub peers_away: usize,
+    /// Clients that an administrator has to admit.
+    pub waiting: usize,
+    /// Of Socket.IO, WHIP and WHEP.
+    pub connections: usize,
+    pub transports: usize,
+    pub producers: usize,
+    pub consumers: usize,
+    pub data_producers: usize,
+    pub data_consumers: usize,
 }
 
 /// The connection of one client.
@@ -247,6 +269,7 @@ impl Rooms {
             settled: watch::channel(false).0,
             draining: watch::channel(false).0,
             connections: AtomicU64::new(0),
+            metrics: RequestMetrics::default(),
             alive: Arc::default(),
         });
         let waiting = rooms.clone();
@@ -312,6 +335,29 @@ impl Rooms {
         Arc::strong_count(&self.alive) - 1
     }
 
+    /// What this process counts about requests.
+    pub fn metrics(&self) -> &RequestMetrics {
+        &self.metrics
+    }
+
+    /// What exists now.
+    pub fn counts(&self) -> RoomCounts {
+        let state = self.state();
+        let away = state.peers.values().filter(|peer| peer.socket.is_none()).count();
+        RoomCounts {
+            rooms: state.rooms.len(),
+            peers: state.peers.len() - away,
+            peers_away: away,
+            waiting: state.waiting.len(),
+            connections: state.connections.len(),
+            transports: state.transports.len(),
+            producers: state.producers.len(),
+            consumers: state.consumers.len(),
+            data_producers: state.data_producers.len(),
+            data_consumers: state.data_consumers.len(),
+        }
+    }
+
     /// The keys that verify tokens; `None` in development mode without a key.
     pub fn keyring(&self) -> Option<&Keyring> {
         self.admission.keyring()
@@ -329,11 +375,22 @@ impl Rooms {
 
     /// Handles one message and returns the bytes of the acknowledgement.
     pub async fn on_message(self: &Arc<Self>, connection: &Connection, message: &[u8]) -> Bytes {
+        let since = Instant::now();
         let decoded = connection.count_message().and_then(|()| protocol::decode(message));
-        let answer = match decoded {
-            Ok(payload) => self.on_request(connection, Request::try_from(payload)).await,
+        let request = decoded.map(Request::try_from);
+        let name = match &request {
+            Ok(Ok(request)) => request.into(),
+            Ok(Err(_)) => "NO_REQUEST",
+            Err(_) => "NOT_READ",
+        };
+        let answer = match request {
+            Ok(request) => self.on_request(connection, request).await,
             Err(error) => Err(error),
         };
+        self.metrics.count(name, answer.as_ref().err().map(|error| error.code));
+        if matches!(answer, Ok(Payload::Joined(_))) {
+            self.metrics.count_join(since.elapsed());
+        }
         encode(answer.unwrap_or_else(|error| {
             tracing::debug!(connection = connection.id.0, %error, "a request failed");
             Payload::Error(error.into())
@@ -343,6 +400,7 @@ impl Rooms {
     /// The answer to a packet that contains no message, which still counts as a message.
     pub fn on_invalid_message(&self, connection: &Connection, error: RequestError) -> Bytes {
         let error = connection.count_message().err().unwrap_or(error);
+        self.metrics.count("NOT_READ", Some(error.code));
         encode(Payload::Error(error.into()))
     }
 

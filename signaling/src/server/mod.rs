@@ -4,6 +4,7 @@ pub mod cors;
 pub mod edge;
 pub mod graphql;
 pub mod http;
+pub mod monitoring;
 mod origin_check;
 pub mod socket;
 mod socketio;

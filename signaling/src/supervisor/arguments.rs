@@ -18,6 +18,7 @@ pub(super) fn engine_arguments(
     push("--rtc-port", options.rtc_port.to_string().into());
     push("--control-socket", control_socket.into());
     push("--log", format.name().into());
+    metrics(options, 0).into_iter().for_each(|address| push("--metrics", address));
     listen_ips(options).iter().for_each(|ip| push("--listen-ip", ip.to_string().into()));
     options.announced_ip.iter().for_each(|host| push("--announced-ip", host.into()));
     if let Some(workers) = options.workers {
@@ -40,6 +41,12 @@ pub(super) fn engine_arguments(
     }
     arguments.push("--die-with-parent".into());
     arguments
+}
+
+/// The address for metrics of the process with this number.
+fn metrics(options: &cli::UpOptions, number: u16) -> Option<OsString> {
+    let address = options.metrics?;
+    Some(SocketAddr::new(address.ip(), address.port().saturating_add(number)).to_string().into())
 }
 
 /// Addresses on which the engine receives media.
@@ -145,6 +152,7 @@ pub(super) fn turn_arguments(
     let mut push = |option: &str, value: OsString| arguments.extend([option.into(), value]);
     push("--port", addresses.port.to_string().into());
     push("--log", format.name().into());
+    metrics(options, 2).into_iter().for_each(|address| push("--metrics", address));
     addresses.listen_ips.iter().for_each(|ip| push("--listen-ip", ip.to_string().into()));
     addresses.relay_ips.iter().for_each(|ip| push("--relay-ip", ip.to_string().into()));
     if let (Some(certificate), Some(key)) = (&options.turn_certificate, &options.turn_private_key) {
@@ -238,6 +246,7 @@ pub(super) fn signaling_arguments(
     push("--http", options.http.http.to_string().into());
     push("--control-socket", control_socket.into());
     push("--log", format.name().into());
+    metrics(options, 1).into_iter().for_each(|address| push("--metrics", address));
     if let Some(path) = &options.key.secret_file {
         push("--secret-file", path.into());
     }

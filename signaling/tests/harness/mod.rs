@@ -18,9 +18,18 @@ use signaling::rooms::{Admission, Connection, Queue, RoomSettings, Rooms, Sessio
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+
+/// Waits until this is so, at most [`LIMIT`].
+pub async fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within {LIMIT:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
 
 /// A signaling process without its HTTP server. Dropping it ends it as if it were killed.
 pub struct Signaling {

@@ -33,6 +33,7 @@ pub use stream_keys::StreamKey;
 pub use users::{NewUser, User};
 
 use database::Store;
+use database::on_pool;
 use std::sync::Arc;
 
 /// The store of accounts. Clones share their connections.
@@ -45,6 +46,14 @@ impl Accounts {
     /// Opens the store, inside a Tokio runtime. Creates the SQLite file; connects with the first call.
     pub fn open(database: &Database) -> Result<Self, AccountError> {
         Ok(Self { store: Arc::new(Store::open(database)?) })
+    }
+
+    /// Whether the database answers.
+    pub async fn check(&self) -> Result<(), AccountError> {
+        on_pool!(self.store, |pool| {
+            sqlx::query("SELECT 1").execute(pool).await?;
+            Ok(())
+        })
     }
 
     /// Connects and migrates the database, unless that has been done.
