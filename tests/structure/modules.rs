@@ -119,7 +119,6 @@ pub const FLOORS: &[Floors] = &[
             &["engine"],
         ],
     },
-    Floors { sources: "engine/metrics/src", floors: &[&["board", "family", "limits"], &["http", "of_loop"]] },
     Floors {
         sources: "turn/src",
         floors: &[
