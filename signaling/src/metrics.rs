@@ -25,7 +25,10 @@ const JOIN_BUCKETS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1
 
 impl Default for RequestMetrics {
     fn default() -> Self {
-        Self { requests: Family::default(), joins: Histogram::new(JOIN_BUCKETS) }
+        let metrics = Self { requests: Family::default(), joins: Histogram::new(JOIN_BUCKETS) };
+        // So that the first error is an increase too.
+        drop(metrics.requests.get_or_create(&[("request", "NOT_READ"), ("code", "BAD_MESSAGE")]));
+        metrics
     }
 }
 

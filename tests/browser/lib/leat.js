@@ -51,7 +51,7 @@ export class Leat {
     leat.#folder = mkdtempSync(join(tmpdir(), 'leat-browser-'));
     const http = await freeTcpPort();
     // The engine's ports, and after them the TURN server's.
-    const rtc = await freeRtcPorts(WORKERS + 2);
+    const rtc = await freePorts(WORKERS + 2);
     leat.turnPort = rtc + WORKERS;
     leat.turnTlsPort = rtc + WORKERS + 1;
     leat.rtcPorts = Array.from({ length: WORKERS }, (_, worker) => rtc + worker);
@@ -216,7 +216,7 @@ export async function freeTcpPort() {
  * The first of `count` ports in a row that are free over UDP and TCP: each worker of the engine uses one of
  * each.
  */
-async function freeRtcPorts(count) {
+export async function freePorts(count) {
   const start = RTC_PORT_MIN + Math.floor(Math.random() * (RTC_PORT_MAX - RTC_PORT_MIN - count));
   for (let base = start; base + count <= RTC_PORT_MAX; base += count) {
     const sockets = [];
