@@ -17,6 +17,8 @@ export const LEAT_BIN = resolve(process.env.LEAT_BIN ?? join(ROOT, 'target/debug
 
 /** Screenshots and logs for a person to read after a run. */
 export const ARTEFACTS = join(ROOT, 'target/browser');
+/** Every state of the app. */
+export const SCREENSHOTS = join(ROOT, 'target/test/screenshots');
 
 const STOP_TIMEOUT_MS = PATIENCE_MS;
 /** More than one, so that tests cover the distribution over workers; the same number on every machine. */

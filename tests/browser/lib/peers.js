@@ -133,7 +133,7 @@ export class Peer {
     for (const [path, body] of Object.entries(served)) {
       await peer.page.route(url + path, (route) => route.fulfill({ contentType: 'text/javascript', body }));
     }
-    if (app !== undefined) await serveApp(peer.page, url, app);
+    if (app !== undefined) await serveApp(peer.page, url, app, needsClick ? 'token' : 'development');
     const query = new URLSearchParams({ room, name, join: '1', ...(encrypted && { encrypted: '1' }) });
     const fragment = token === undefined ? '' : `#${new URLSearchParams({ token })}`;
     await peer.page.goto(`${url}/?${query}${fragment}`);

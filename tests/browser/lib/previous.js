@@ -7,6 +7,8 @@ import { extname, join } from 'node:path';
 import { ROOT } from './leat.js';
 
 const WEB = 'signaling/web';
+/** The paths of the app's pages; the server sends `index.html` for each. */
+const PAGES = ['/', '/whip', '/check'];
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
 
 function git(...args) {
@@ -42,15 +44,18 @@ export function buildApp(commit) {
   return { files: join(web, 'dist'), remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
-/** Makes a page use this app instead of the server's, in development mode. Requests to the server's paths pass. */
-export async function serveApp(page, url, files) {
+/**
+ * Makes a page use this app instead of the server's. Requests to the server's paths pass. With the mode "token", a link
+ * alone does not join.
+ */
+export async function serveApp(page, url, files, mode = 'development') {
   await page.route(`${url}/**`, (route) => {
     const { pathname } = new URL(route.request().url());
-    const file = pathname === '/' ? '/index.html' : pathname;
+    const file = PAGES.includes(pathname) ? '/index.html' : pathname;
     if (!(extname(file) in TYPES)) return route.continue();
     const body = readFileSync(join(files, file));
     if (file !== '/index.html') return route.fulfill({ contentType: TYPES[extname(file)], body });
-    const text = body.toString().replace('name="leat-mode" content="token"', 'name="leat-mode" content="development"');
+    const text = body.toString().replace('name="leat-mode" content="token"', `name="leat-mode" content="${mode}"`);
     return route.fulfill({ contentType: TYPES['.html'], body: text });
   });
 }
