@@ -131,7 +131,9 @@ test('the main flow works with the keyboard alone', TEST_LIMIT, async () => {
     await page.keyboard.press('Enter');
     await page.locator('.chip[data-session="Connected"]').waitFor();
 
-    await tabTo(page, 'Mute microphone');
+    await tabTo(page, 'Go to the controls');
+    await page.keyboard.press('Enter');
+    await hasFocus(page, 'Mute microphone');
     await page.keyboard.press('Space');
     await hasFocus(page, 'Unmute microphone');
     await page.keyboard.press('m');

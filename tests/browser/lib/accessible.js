@@ -23,12 +23,12 @@ async function violations(page) {
   return found.map(({ id, html, checks }) => `${id}: ${html} ${checks.map(({ message }) => message).join('; ')}`);
 }
 
-/** Buttons and fields that are outside the window or below another element. */
+/** Buttons and fields that are outside the window or below another element. `.skip` is visible with the focus only. */
 function unreachable() {
   const rows = [];
   const modal = document.querySelector('dialog:modal');
   for (const element of document.querySelectorAll('button, input, select, a[href]')) {
-    if (!element.checkVisibility() || element.closest('[inert]') || (modal && !modal.contains(element))) continue;
+    if (element.matches('.skip') || !element.checkVisibility() || element.closest('[inert]') || (modal && !modal.contains(element))) continue;
     element.scrollIntoView({ block: 'nearest', inline: 'nearest' });
     const { left, right, top, bottom } = element.getBoundingClientRect();
     const name = element.getAttribute('aria-label') ?? element.textContent ?? element.name;

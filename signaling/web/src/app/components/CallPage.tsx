@@ -1,6 +1,7 @@
 import { useCallStore } from '../../stores/useCallStore';
 import { fileActions } from '../file_actions';
 import { useT } from '../i18n';
+import { NARROW, useMediaQuery } from '../media_query';
 import { Controls } from './Controls';
 import { Files } from './Files';
 import { copyInvitation, Grid, invitation } from './Grid';
@@ -10,6 +11,11 @@ import { Preferences } from './Preferences';
 import { Sounds } from './Sound';
 import { StateChip } from './StateChip';
 import { Statistics } from './Statistics';
+
+/** Before the pictures: each may have a button. */
+function focusControls(): void {
+  document.querySelector<HTMLElement>('.controls button')?.focus();
+}
 
 /** The page during a call. */
 export function CallPage() {
@@ -22,7 +28,9 @@ export function CallPage() {
   const soundBlocked = useCallStore((state) => state.soundBlocked);
   const setSoundBlocked = useCallStore((state) => state.setSoundBlocked);
   const notify = useCallStore((state) => state.notify);
+  const narrow = useMediaQuery(NARROW);
   if (!call) return null;
+  const panelOpen = peopleOpen || statisticsOpen || filesOpen;
 
   const copy = () => {
     copyInvitation(call.room).then(
@@ -32,7 +40,10 @@ export function CallPage() {
   };
 
   return (
-    <div className={`call ${peopleOpen || statisticsOpen || filesOpen ? 'with-people' : ''}`}>
+    <div className={`call ${panelOpen ? 'with-people' : ''}`}>
+      <button type="button" className="skip" onClick={focusControls}>
+        {t.call.skip}
+      </button>
       <header className="bar">
         <span className="brand">
           <Mark />
@@ -52,7 +63,8 @@ export function CallPage() {
         <StateChip />
         <Preferences />
       </header>
-      <main>
+      {/* What the panel covers is not reached with Tab. */}
+      <main inert={panelOpen && narrow}>
         <Grid />
         {soundBlocked && (
           <button type="button" className="primary unblock" onClick={() => setSoundBlocked(false)}>

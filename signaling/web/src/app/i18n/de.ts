@@ -46,6 +46,7 @@ export const de: Messages = {
   },
 
   call: {
+    skip: 'Zur Bedienung',
     locked: 'Der Raum ist gesperrt',
     lockedHint: 'Der Raum ist gesperrt: Nur Administratoren können beitreten',
     alone: 'Sie sind als Erste oder Erster hier.',

@@ -47,6 +47,7 @@ export const en = {
   },
 
   call: {
+    skip: 'Go to the controls',
     locked: 'The room is locked',
     lockedHint: 'The room is locked: only administrators may join',
     alone: 'You are the first one here.',
