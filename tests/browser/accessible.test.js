@@ -54,7 +54,7 @@ test('no state of the app has a violation, in light and dark, on a desktop and a
       pages.push(page);
       await page.locator('.preview video').waitFor();
       await usable(page, 'join');
-      await button(page, 'Language and colours').click();
+      await button(page, 'Language and display').click();
       await usable(page, 'settings');
       await page.keyboard.press('Escape');
       await button(page, 'Join').click();
@@ -152,7 +152,7 @@ test('the main flow works with the keyboard alone', TEST_LIMIT, async () => {
     assert.equal(await page.evaluate(() => document.activeElement.ariaKeyShortcuts), 'P');
 
     // A dialog keeps the focus until it is closed.
-    await tabTo(page, 'Language and colours');
+    await tabTo(page, 'Language and display');
     await page.keyboard.press('Enter');
     const dialog = page.getByRole('dialog');
     await dialog.waitFor();
@@ -161,13 +161,19 @@ test('the main flow works with the keyboard alone', TEST_LIMIT, async () => {
       const isOutside = () => document.activeElement !== document.body && !document.activeElement.closest('dialog');
       assert.equal(await page.evaluate(isOutside), false);
     }
+    await tabTo(page, 'Single letters are shortcuts');
+    await page.keyboard.press('Space');
     // A letter in a list selects an entry, and is no shortcut.
     await tabTo(page, 'Language');
     await page.keyboard.type('D');
     await page.keyboard.press('Escape');
     await dialog.waitFor({ state: 'detached' });
     assert.equal(await page.getAttribute('html', 'lang'), 'de');
-    await hasFocus(page, 'Sprache und Farben');
+    await hasFocus(page, 'Sprache und Anzeige');
+
+    await page.keyboard.press('p');
+    await tabTo(page, 'Teilnehmer');
+    assert.equal(await page.getByRole('complementary').count(), 0);
 
     await tabTo(page, 'Gespräch verlassen');
     await page.keyboard.press('Enter');
@@ -190,7 +196,7 @@ test('the language and the colours follow the address, the choice and the browse
     await page.emulateMedia({ colorScheme: 'light' });
     const light = await background();
     assert.notEqual(dark, light);
-    await button(page, 'Sprache und Farben').click();
+    await button(page, 'Sprache und Anzeige').click();
     await page.locator('select[name="theme"]').selectOption('dark');
     assert.equal(await background(), dark);
     await page.locator('select[name="language"]').selectOption('en');

@@ -28,7 +28,13 @@ function unreachable() {
   const rows = [];
   const modal = document.querySelector('dialog:modal');
   for (const element of document.querySelectorAll('button, input, select, a[href]')) {
-    if (element.matches('.skip') || !element.checkVisibility() || element.closest('[inert]') || (modal && !modal.contains(element))) continue;
+    if (
+      element.matches('.skip') ||
+      !element.checkVisibility() ||
+      element.closest('[inert]') ||
+      (modal && !modal.contains(element))
+    )
+      continue;
     element.scrollIntoView({ block: 'nearest', inline: 'nearest' });
     const { left, right, top, bottom } = element.getBoundingClientRect();
     const name = element.getAttribute('aria-label') ?? element.textContent ?? element.name;

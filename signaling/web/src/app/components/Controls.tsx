@@ -1,6 +1,7 @@
 import { useEffect } from 'react';
 import type { CallView, FileTransfer } from '../../sdk';
 import { useCallStore } from '../../stores/useCallStore';
+import { useSettings } from '../../stores/useSettings';
 import { useT } from '../i18n';
 import { Icon, type IconName } from './Icon';
 
@@ -16,7 +17,8 @@ interface ControlProps {
   onClick(): void;
 }
 
-function Control({ icon, label, shortcut, tone, pressed, badge, alert, onClick }: ControlProps) {
+function Control({ icon, label, shortcut: letter, tone, pressed, badge, alert, onClick }: ControlProps) {
+  const shortcut = useSettings((state) => (state.shortcuts ? letter : undefined));
   return (
     <button
       type="button"
@@ -37,11 +39,12 @@ function Control({ icon, label, shortcut, tone, pressed, badge, alert, onClick }
   );
 }
 
-/** Keyboard shortcuts, except while the focus is in a field or in a dialog. */
+/** Keyboard shortcuts, except while the focus is in a field or in a dialog. The user can switch letters off. */
 function useShortcuts(keys: Record<string, () => void>) {
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+      if (!useSettings.getState().shortcuts && event.key.length === 1) return;
       if (event.target instanceof Element && event.target.closest('input, textarea, select, dialog')) return;
       keys[event.key.toLowerCase()]?.();
     };

@@ -1,4 +1,4 @@
-// The language and the colours of the app, in a dialog behind a button.
+// The language, the colours and the shortcuts of the app, in a dialog behind a button.
 
 import { useRef } from 'react';
 import { type Theme, useSettings } from '../../stores/useSettings';
@@ -11,7 +11,8 @@ export function Preferences() {
   const t = useT();
   const language = useLanguage();
   const theme = useSettings((state) => state.theme);
-  const { setLanguage, setTheme } = useSettings.getState();
+  const shortcuts = useSettings((state) => state.shortcuts);
+  const { setLanguage, setTheme, setShortcuts } = useSettings.getState();
   const dialog = useRef<HTMLDialogElement>(null);
   return (
     <>
@@ -47,6 +48,9 @@ export function Preferences() {
             ))}
           </select>
         </label>
+        <button type="button" role="switch" aria-checked={shortcuts} className="switch" onClick={() => setShortcuts(!shortcuts)}>
+          {t.settings.shortcuts}
+        </button>
         <p className="actions">
           <button type="button" className="action" onClick={() => dialog.current?.close()}>
             {t.common.close}

@@ -27,7 +27,8 @@ export const de: Messages = {
   },
 
   settings: {
-    title: 'Sprache und Farben',
+    title: 'Sprache und Anzeige',
+    shortcuts: 'Einzelne Buchstaben sind Kurzbefehle',
     language: 'Sprache',
     theme: 'Farben',
     themes: { system: 'Wie das System', dark: 'Dunkel', light: 'Hell' },

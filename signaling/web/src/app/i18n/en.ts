@@ -28,7 +28,8 @@ export const en = {
   },
 
   settings: {
-    title: 'Language and colours',
+    title: 'Language and display',
+    shortcuts: 'Single letters are shortcuts',
     language: 'Language',
     theme: 'Colours',
     themes: { system: 'As the system', dark: 'Dark', light: 'Light' },

@@ -19,8 +19,9 @@ test('the address decides before the saved choice, and that before the browser',
   const page = { search: '?room=a&lang=de', languages: ['en-GB', 'fr'], saved: () => null };
   expect(readSettings(page).languages).toEqual(['de', 'en-GB', 'fr']);
   const saved = { search: '', languages: ['en-GB'], saved: (key: string) => (key === 'leat.language' ? 'de' : 'light') };
-  expect(readSettings(saved)).toEqual({ languages: ['de', 'en-GB'], theme: 'light' });
+  expect(readSettings(saved)).toEqual({ languages: ['de', 'en-GB'], theme: 'light', shortcuts: true });
   expect(readSettings({ ...saved, saved: () => 'mauve' }).theme).toBe('system');
+  expect(readSettings({ ...saved, saved: () => 'off' }).shortcuts).toBe(false);
 });
 
 test('another language takes effect at once, and languages can be selected again', () => {
