@@ -74,7 +74,7 @@ test('an administrator mutes and removes a person, locks the room, and admits', 
       await until('Grace reads it again', async () => (await notices.count()) > before);
       assert.ok(await isMuted(ada, 'Grace'));
 
-      await ada.press('Allow Grace to unmute');
+      await ada.press('Allow unmute for Grace');
       await reads(grace, 'You may unmute your microphone again.');
       await grace.press('Unmute microphone');
       await until('Ada sees that Grace is not muted', async () => !(await isMuted(ada, 'Grace')));

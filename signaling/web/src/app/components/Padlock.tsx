@@ -37,7 +37,7 @@ export function Padlock({ peerId, name }: { peerId: string; name: string }) {
       >
         <Icon name="lock" />
         {state !== 'encrypted' && <span className="away">{t.encryption.states[state]}</span>}
-        {changed && state === 'encrypted' && <span className="away">{t.encryption.keyChanged}</span>}
+        {changed && state === 'encrypted' && <span className="away">{t.encryption.trust.changed}</span>}
       </button>
       <dialog ref={dialog} className="dialog safety" aria-label={t.encryption.title(name)}>
         <h2>{t.encryption.title(name)}</h2>

@@ -144,8 +144,7 @@ export const de: Messages = {
       waitingForKey: 'Warten auf den Schlüssel',
       wrongKey: 'falscher Schlüssel',
     },
-    trust: { verified: 'geprüft', changed: 'der Schlüssel hat sich geändert' },
-    keyChanged: 'neuer Schlüssel',
+    trust: { verified: 'geprüft', changed: 'neuer Schlüssel' },
     wrongKey: (name) =>
       `Was von ${name} ankommt, wurde nicht mit dem Schlüssel von ${name} verschlüsselt und wird deshalb nicht gezeigt.`,
     noKey: (name) =>

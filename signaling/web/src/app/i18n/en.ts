@@ -120,7 +120,7 @@ export const en = {
     mute: 'Mute',
     mutePerson: (name: string) => `Mute ${name}`,
     allowUnmute: 'Allow unmute',
-    allowUnmutePerson: (name: string) => `Allow ${name} to unmute`,
+    allowUnmutePerson: (name: string) => `Allow unmute for ${name}`,
     remove: 'Remove',
     removePerson: (name: string) => `Remove ${name}`,
     removeQuestion: (name: string) => `Remove ${name}?`,
@@ -141,8 +141,7 @@ export const en = {
   encryption: {
     title: (name: string) => `Encryption with ${name}`,
     states: { encrypted: 'end-to-end encrypted', waitingForKey: 'waiting for the key', wrongKey: 'wrong key' },
-    trust: { verified: 'verified', changed: 'the key has changed' },
-    keyChanged: 'key changed',
+    trust: { verified: 'verified', changed: 'key changed' },
     wrongKey: (name: string) => `What arrives from ${name} was not encrypted with the key of ${name}, so it is not shown.`,
     noKey: (name: string) =>
       `No key of ${name} has arrived yet, or ${name} does not encrypt. Nothing of ${name} is shown until then.`,
