@@ -87,7 +87,8 @@ test('no state of the app has a violation, in light and dark, on a desktop and a
       await katherine.page.getByText('You are in the waiting room.').waitFor();
       await usable(katherine.page, 'waiting');
 
-      await ada.page.getByText('Katherine waits to be admitted.').waitFor();
+      const waiting = () => ada.page.evaluate(() => window.__leat.store.getState().call.waitingClients.length);
+      await until('Ada knows that Katherine waits', async () => (await waiting()) === 1);
       await grace.press('Files');
       await grace.page.locator('.files input[type="file"]').setInputFiles({
         name: 'A plan with a name that is much too long for the width of a phone.pdf',

@@ -40,7 +40,8 @@ function unreachable() {
     const name = element.getAttribute('aria-label') ?? element.textContent ?? element.name;
     if (left < -0.5 || right > innerWidth + 0.5 || top < -0.5 || bottom > innerHeight + 0.5) rows.push(`${name}: outside`);
     const above = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
-    // The label of a field that is drawn by its label, and the icon in a button.
+    // The label of a field that is drawn by its label, and the icon in a button. A notice disappears.
+    if (above?.closest('.notices')) continue;
     if (!element.contains(above) && !above?.contains(element)) rows.push(`${name}: below ${above?.outerHTML.slice(0, 80)}`);
   }
   return rows;

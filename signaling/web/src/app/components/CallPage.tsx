@@ -63,14 +63,16 @@ export function CallPage() {
         <StateChip />
         <Preferences />
       </header>
-      {/* What the panel covers is not reached with Tab. */}
-      <main inert={panelOpen && narrow}>
-        <Grid />
-        {soundBlocked && (
-          <button type="button" className="primary unblock" onClick={() => setSoundBlocked(false)}>
-            <Icon name="sound" /> {t.call.turnOnSound}
-          </button>
-        )}
+      <main>
+        {/* What the panel covers is not reached with Tab. */}
+        <div className="pictures" inert={panelOpen && narrow}>
+          <Grid />
+          {soundBlocked && (
+            <button type="button" className="primary unblock" onClick={() => setSoundBlocked(false)}>
+              <Icon name="sound" /> {t.call.turnOnSound}
+            </button>
+          )}
+        </div>
       </main>
       {peopleOpen && <People call={call} />}
       {statisticsOpen && <Statistics />}
