@@ -1,11 +1,9 @@
 // Calls through relays (RFC 8656) where only the TURN server is reachable, over each of its protocols.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { test } from 'node:test';
+import { certificate } from './lib/certificate.js';
 import { seeAndHear } from './lib/meeting.js';
 import { inRoom } from './lib/room.js';
 import { TEST_LIMIT } from './lib/wait.js';
@@ -27,17 +25,6 @@ function relayOnly(pattern) {
       super({ ...rest, iceServers: only, iceTransportPolicy: 'relay' });
     }
   };
-}
-
-/** A self-signed certificate and its key; Chromium is configured to accept it. */
-function certificate() {
-  const folder = mkdtempSync(join(tmpdir(), 'leat-turn-'));
-  const [cert, key] = ['cert.pem', 'key.pem'].map((file) => join(folder, file));
-  const make = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1'];
-  execFileSync('openssl', [...make, '-keyout', key, '-out', cert, ...names], { stdio: 'ignore' });
-  const args = ['--turn-certificate', cert, '--turn-private-key', key];
-  return { folder, args, browserArgs: ['--ignore-certificate-errors'] };
 }
 
 const ways = [

@@ -67,8 +67,8 @@ export class Leat {
       String(WORKERS),
       '--rtc-port',
       String(rtc),
-      '--turn-port',
-      String(leat.turnPort),
+      // A test may have another port, or none.
+      ...(args.includes('--turn-port') ? [] : ['--turn-port', String(leat.turnPort)]),
       '--turn-tls-port',
       String(leat.turnTlsPort),
       '--control-socket',

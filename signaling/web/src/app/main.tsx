@@ -1,9 +1,10 @@
-import { StrictMode } from 'react';
+import { type ReactNode, StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { Call } from '../sdk';
 import { currentCall, useCallStore } from '../stores/useCallStore';
 import { useWhipStore } from '../stores/useWhipStore';
 import { App } from './App';
+import { CheckPage } from './components/CheckPage';
 import { WhipPage } from './components/WhipPage';
 import { followSettings } from './page_settings';
 import './theme.css';
@@ -45,12 +46,15 @@ for (const event of ['pointerdown', 'pointermove', 'keydown', 'wheel']) {
 }
 document.addEventListener('visibilitychange', () => {
   if (document.visibilityState === 'visible') reportActivity();
+  // A picture-in-picture window is visible without its page.
+  useCallStore.getState().setPageHidden(document.visibilityState === 'hidden' && !document.pictureInPictureElement);
 });
 
 followSettings(document);
 
 // The server sends this page for every path that is not its own.
-const Page = location.pathname.replace(/\/$/, '') === '/whip' ? WhipPage : App;
+const pages: Record<string, () => ReactNode> = { '/whip': WhipPage, '/check': CheckPage };
+const Page = pages[location.pathname.replace(/\/$/, '')] ?? App;
 
 const root = document.getElementById('root');
 if (!root) throw new Error('index.html has no #root');

@@ -15,7 +15,7 @@ import type { Layers } from './layers';
 import { sendLeaveBeacon } from './leave_beacon';
 import { type Presence, presenceState } from './roster';
 import type { SessionState } from './session';
-import type { Direction, Subscribers } from './sources';
+import type { Direction, Subscribers, VideoReception } from './sources';
 import type { CallEvents, CallView } from './view';
 
 /** How long `leave` waits for the server's answer. */
@@ -47,6 +47,7 @@ export class Call {
       onView,
       onNotice: (message, notice) => events.onNotice(message, notice),
       onData: (from, label, data) => events.onData?.(from, label, data),
+      onSourceStopped: async (source) => (await events.onSourceStopped?.(source)) ?? null,
     });
     this.files = new CallFiles(this.#core.data);
     this.faults = new Faults(this.#core.channel, this.#core.lifecycle);
@@ -128,7 +129,10 @@ export class Call {
     return this.#core.token.replace(token);
   }
 
-  /** Starts to send a track under a name, or ends the source with that name. */
+  /**
+   * Starts to send a track under a name, or ends the source with that name. A source that is sent already gets the new
+   * track, for example that of another device, without a negotiation.
+   */
   setSource(source: string, track: MediaStreamTrack | null, paused = false): void {
     this.#core.room.setSource(source, track, paused);
     this.#core.changed();
@@ -166,6 +170,12 @@ export class Call {
     this.#core.room.lines.set(sourceId, lines);
     clearTimeout(this.#displayTimer);
     this.#displayTimer = setTimeout(() => this.#core.changed(), DISPLAY_DEBOUNCE_MS);
+  }
+
+  /** Pauses the video of all others, or does not receive it, for example while the page is hidden or for a call with audio only. */
+  setVideoReception(reception: VideoReception): void {
+    this.#core.room.videoReception = reception;
+    this.#core.changed();
   }
 
   /**

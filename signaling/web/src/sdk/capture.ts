@@ -1,5 +1,7 @@
 // Microphone, camera and screen: the requests to the browser, and what the user reads when they fail.
 
+import { DeviceError, deviceErrorOf } from './device_error';
+
 /** Fits a tile on a laptop, and is high enough for three sizes. */
 const camera: MediaTrackConstraints = {
   width: { ideal: 1280 },
@@ -20,41 +22,81 @@ const microphone: MediaTrackConstraints = {
 
 export type DeviceKind = 'audio' | 'video';
 
+/** The ids of the devices to open; null or absent is the one that the browser selects. */
+export interface DeviceChoices {
+  microphone?: string | null;
+  camera?: string | null;
+}
+
 export interface Captured {
   audio: MediaStreamTrack | null;
   video: MediaStreamTrack | null;
-  /** Which device is missing, why, and what the user can do; null when nothing is missing. */
+  /** Why a device is missing; null: it is not, or it was not wanted. */
+  errors: Record<DeviceKind, DeviceError | null>;
+  /** Which device is missing, why, and what the user can do, in English; null when nothing is missing. */
   problem: string | null;
 }
 
-/** Requests both devices in one permission prompt. If that fails, requests each of them alone. */
-export async function captureDevices(): Promise<Captured> {
+export interface CaptureOptions extends DeviceChoices {
+  /** What to open. */
+  kinds?: readonly DeviceKind[];
+}
+
+const roleOf = { audio: 'microphone', video: 'camera' } as const;
+
+/**
+ * Requests both devices in one permission prompt. If that fails, requests each of them alone. Instead of a chosen
+ * device that does not exist, the browser selects one.
+ */
+export async function captureDevices({ kinds = ['audio', 'video'], ...choices }: CaptureOptions = {}): Promise<Captured> {
+  const none = { audio: null, video: null };
   if (!navigator.mediaDevices) {
-    return { audio: null, video: null, problem: 'Browsers allow camera and microphone only on https or localhost.' };
+    const errors = { ...none, ...Object.fromEntries(kinds.map((kind) => [kind, new DeviceError(roleOf[kind], 'insecure')])) };
+    return { ...none, errors, problem: 'Browsers allow camera and microphone only on https or localhost.' };
   }
+  if (kinds.length === 0) return { ...none, errors: none, problem: null };
   try {
-    const stream = await navigator.mediaDevices.getUserMedia({ audio: microphone, video: camera });
-    return { audio: stream.getAudioTracks()[0] ?? null, video: stream.getVideoTracks()[0] ?? null, problem: null };
+    const wanted = Object.fromEntries(kinds.map((kind) => [kind, constraintsOf(kind, choices[roleOf[kind]])]));
+    const stream = await navigator.mediaDevices.getUserMedia(wanted);
+    return { audio: stream.getAudioTracks()[0] ?? null, video: stream.getVideoTracks()[0] ?? null, errors: none, problem: null };
   } catch {
-    const [audio, video] = await Promise.all([captureOne('audio'), captureOne('video')]);
-    const failed = { audio: 'error' in audio ? audio.error : null, video: 'error' in video ? video.error : null };
-    return {
-      audio: 'track' in audio ? audio.track : null,
-      video: 'track' in video ? video.track : null,
-      problem: problemOf(failed),
-    };
+    const captured: Captured = { ...none, errors: { ...none }, problem: null };
+    await Promise.all(
+      kinds.map(async (kind) => {
+        const result = await captureOne(kind, choices[roleOf[kind]]);
+        if ('track' in result) captured[kind] = result.track;
+        else captured.errors[kind] = result.error;
+      }),
+    );
+    return { ...captured, problem: problemOf(captured.errors) };
   }
 }
 
-/** One device, or the error. */
-export async function captureOne(kind: DeviceKind): Promise<{ track: MediaStreamTrack } | { error: unknown }> {
+/**
+ * One device, or the error. Instead of a chosen device that does not exist, the browser selects one, unless it is
+ * `required`.
+ */
+export async function captureOne(
+  kind: DeviceKind,
+  id: string | null = null,
+  required = false,
+): Promise<{ track: MediaStreamTrack } | { error: DeviceError }> {
+  const role = roleOf[kind];
+  if (!navigator.mediaDevices) return { error: new DeviceError(role, 'insecure') };
   try {
-    const stream = await navigator.mediaDevices.getUserMedia(kind === 'audio' ? { audio: microphone } : { video: camera });
+    const stream = await navigator.mediaDevices.getUserMedia({ [kind]: constraintsOf(kind, id) });
     const track = stream.getTracks()[0];
-    return track ? { track } : { error: new DOMException('the stream has no track', 'NotFoundError') };
-  } catch (error) {
-    return { error };
+    return track ? { track } : { error: new DeviceError(role, 'notFound') };
+  } catch (cause) {
+    const error = deviceErrorOf(role, cause);
+    const isGone = error.reason === 'unsuitable' || error.reason === 'notFound';
+    return id !== null && isGone && !required ? captureOne(kind) : { error };
   }
+}
+
+function constraintsOf(kind: DeviceKind, id: string | null = null): MediaTrackConstraints {
+  const constraints = kind === 'audio' ? microphone : camera;
+  return id === null ? constraints : { ...constraints, deviceId: { exact: id } };
 }
 
 /** The screen that the user selects; null when they cancel. */
@@ -81,9 +123,12 @@ export function problemOf({ audio, video }: Record<DeviceKind, unknown>): string
   return sentences.filter(Boolean).join(' ') || null;
 }
 
+/** The name that the browser gave. */
 function nameOf(error: unknown): string | null {
   if (error === null || error === undefined) return null;
-  return error instanceof Error || error instanceof DOMException ? error.name : 'Error';
+  const cause = error instanceof DeviceError ? error.cause : error;
+  if (cause instanceof Error || cause instanceof DOMException) return cause.name;
+  return error instanceof DeviceError && error.reason === 'notFound' ? 'NotFoundError' : 'Error';
 }
 
 function sentence(device: string, button: string, error: string): string {

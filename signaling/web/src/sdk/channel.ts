@@ -99,6 +99,11 @@ export class SignalChannel {
     return this.#socket.connected;
   }
 
+  /** "websocket" or "polling"; empty without a connection. */
+  get transport(): string {
+    return this.#socket.io.engine?.transport?.name ?? '';
+  }
+
   /** Connects, and connects again whenever the connection is lost, until `close`. */
   open(): this {
     this.#socket.connect();

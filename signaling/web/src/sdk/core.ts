@@ -141,11 +141,7 @@ export class CallCore {
         if (notice) this.#notify(notice);
         return consequence !== null;
       },
-      onSourceEnded: (source) => {
-        this.#notify({ code: 'SOURCE_STOPPED', source });
-        this.room.setSource(source, null, false);
-        this.changed();
-      },
+      onSourceEnded: (source) => void this.#onSourceEnded(source),
       onData: (...message) => this.data.receive(...message),
       onReceiving: (...channel) => this.data.onReceiving(...channel),
       onNotice: (notice) => this.#notify(notice),
@@ -153,6 +149,17 @@ export class CallCore {
       isJoined: () => this.entry.joined,
       protection: () => this.encryption.protection,
     };
+  }
+
+  async #onSourceEnded(source: string): Promise<void> {
+    const stopped = this.room.local.get(source)?.track;
+    const other = await this.#events.onSourceStopped?.(source).catch(() => null);
+    // The application may have set another track itself.
+    const local = this.room.local.get(source);
+    if (!local || local.track !== stopped) return;
+    if (!other) this.#notify({ code: 'SOURCE_STOPPED', source });
+    this.room.setSource(source, other ?? null, local.paused);
+    this.changed();
   }
 
   async #refreshToken(token: string): Promise<void> {
@@ -392,6 +399,7 @@ export class CallCore {
       unplayable,
       media: this.media,
       speaking: this.#speaking.now,
+      videoReception: this.room.videoReception,
       recovery: this.lifecycle.recovery.now,
       quality: this.#quality.now,
       fileTransfers: this.fileTransfers,

@@ -15,11 +15,41 @@ export {
   type Peer,
   peerActions,
 } from './call_store';
-export { type Captured, captureDevices, captureOne, captureScreen, problemOf } from './capture';
+export {
+  type Captured,
+  type CaptureOptions,
+  captureDevices,
+  captureOne,
+  captureScreen,
+  type DeviceChoices,
+  type DeviceKind,
+  problemOf,
+} from './capture';
 export { type ChannelEvents, type Payload, type PayloadInit, type Request, SignalChannel } from './channel';
+export { type CheckOptions, checkConnection } from './check/connection_check';
+export {
+  type CheckName,
+  type CheckReason,
+  type CheckReport,
+  type CheckResult,
+  type CheckVerdict,
+  checkNames,
+} from './check/report';
 export type { OwnMetadata } from './core';
 export type { DataChannelOptions } from './data';
 export type { DataChannelEvents, DataChannelState, DataSender } from './data_sender';
+export { DeviceError, type DeviceFailure, type DeviceRole, deviceErrorOf } from './device_error';
+export {
+  canChooseSpeaker,
+  type DeviceChange,
+  type DeviceInfo,
+  type DeviceList,
+  DeviceWatch,
+  listDevices,
+  noDevices,
+  type Player,
+  playOn,
+} from './devices';
 export type { EncryptionState, PeerEncryption } from './e2ee/encryption';
 export type { Trust } from './e2ee/epochs';
 export type { Counts as EncryptionCounts } from './e2ee/frame_crypto';
@@ -44,7 +74,7 @@ export type { SourceQuality } from './quality/sampler';
 export type { RecoveryStep, RecoveryView } from './recovery';
 export type { Presence } from './roster';
 export type { SessionState } from './session';
-export type { Direction, LocalSource, Subscribers } from './sources';
+export type { Direction, LocalSource, Subscribers, VideoReception } from './sources';
 export type { TokenSource } from './token';
 export type { CallEvents, CallView, PeerView, SourceView } from './view';
 export { WebRTCError, type WebRTCErrorCode } from './webrtc_error';

@@ -434,8 +434,7 @@ export class Media {
   }
 
   /**
-   * Receives a producer. The consumer starts paused on the server; `resumeConsumer` follows when the decoder
-   * is ready.
+   * Receives a producer. The consumer starts paused on the server, and is resumed when the decoder is ready.
    */
   async consume(producerId: string, peerId: string, source: string): Promise<void> {
     const recv = this.#paths.recv.transport;
@@ -484,9 +483,17 @@ export class Media {
     incoming.preferred = layers;
   }
 
-  async resumeConsumer(incoming: Incoming): Promise<void> {
-    await this.#unlessClosed(this.#request({ case: 'resumeConsumer', value: { consumerId: incoming.consumer.id } }, 'ack'));
-    incoming.serverPaused = false;
+  /** On the server only. */
+  async pauseConsumer(incoming: Incoming, paused: boolean): Promise<void> {
+    const value = { consumerId: incoming.consumer.id };
+    await this.#unlessClosed(this.#request({ case: paused ? 'pauseConsumer' : 'resumeConsumer', value }, 'ack'));
+    incoming.serverPaused = paused;
+  }
+
+  async closeConsumer(producerId: string): Promise<void> {
+    const consumerId = this.incoming.get(producerId)?.consumer.id;
+    this.forgetConsumer(producerId);
+    await this.#unlessClosed(this.#request({ case: 'closeConsumer', value: { consumerId } }, 'ack'));
   }
 
   /** Closes in the browser only: the server closes a consumer with its producer. */

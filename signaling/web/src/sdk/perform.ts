@@ -20,13 +20,28 @@ export async function perform(action: Action, media: Media, policy: EncodingPoli
     case 'forgetData':
       return media.forgetData(action.dataProducerId);
     case 'setLayers':
-    case 'resumeConsumer': {
-      const incoming = media.incoming.get(action.producerId);
-      if (!incoming) return;
-      return action.do === 'setLayers' ? media.setPreferredLayers(incoming, action.layers) : media.resumeConsumer(incoming);
-    }
+    case 'resumeConsumer':
+    case 'pauseConsumer':
+    case 'closeConsumer':
+      return performOnConsumer(action, media);
     default:
       return performOnProducer(action, media);
+  }
+}
+
+type OnConsumer = Extract<Action, { do: 'setLayers' | 'resumeConsumer' | 'pauseConsumer' | 'closeConsumer' }>;
+
+async function performOnConsumer(action: OnConsumer, media: Media): Promise<void> {
+  const incoming = media.incoming.get(action.producerId);
+  if (!incoming) return;
+  switch (action.do) {
+    case 'setLayers':
+      return media.setPreferredLayers(incoming, action.layers);
+    case 'resumeConsumer':
+    case 'pauseConsumer':
+      return media.pauseConsumer(incoming, action.do === 'pauseConsumer');
+    case 'closeConsumer':
+      return media.closeConsumer(action.producerId);
   }
 }
 

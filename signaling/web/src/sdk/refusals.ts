@@ -43,6 +43,7 @@ export function consequenceOf(
     case 'consume':
     case 'setLayers':
     case 'resumeConsumer':
+    case 'pauseConsumer':
       return ofSource(action.producerId, code, roster);
     case 'consumeData':
       return ofChannel(action.dataProducerId, code);

@@ -6,8 +6,8 @@ import type { Layers } from './layers';
 import type { Media } from './media';
 import type { CallNotice, NoticeCode } from './notice';
 import type { Consequence } from './refusals';
-import { emptyRoster, ownerOf, type Roster, removeChannel, removeSource } from './roster';
-import type { LocalSource, Subscribers } from './sources';
+import { emptyRoster, ownerOf, type RemoteSource, type Roster, removeChannel, removeSource } from './roster';
+import type { LocalSource, Subscribers, VideoReception } from './sources';
 import type { Wanted } from './sync';
 
 /** Labels of data channels with this beginning belong to the SDK. */
@@ -23,6 +23,7 @@ export class Room implements Wanted {
   readonly unplayable = new Set<string>();
   readonly lines = new Map<string, number>();
   readonly pinned = new Map<string, Layers>();
+  videoReception: VideoReception = 'on';
   readonly #noticesGiven = new Set<NoticeCode>();
 
   setSource(source: string, track: MediaStreamTrack | null, paused: boolean): void {
@@ -77,7 +78,9 @@ export class Room implements Wanted {
   isCarried(media: Pick<Media, 'isCarrying' | 'canProduce'>): boolean {
     if (media.isCarrying) return true;
     const sends = [...this.local.values()].some(({ kind }) => media.canProduce(kind));
-    const receives = [...this.roster.values()].some(({ sources }) => [...sources.keys()].some((id) => !this.unplayable.has(id)));
+    const isReceived = ({ id, kind }: RemoteSource) =>
+      !this.unplayable.has(id) && (kind === 'audio' || this.videoReception === 'on');
+    const receives = [...this.roster.values()].some(({ sources }) => [...sources.values()].some(isReceived));
     return !sends && !receives;
   }
 

@@ -32,6 +32,7 @@ const view = (rest: Partial<CallView> = {}): CallView => ({
   room: 'millpond',
   permissions: initialAccess.permissions,
   policy: initialAccess.policy,
+  videoReception: 'on',
   encrypted: false,
   waitingClients: [],
   peerId: 'ada',

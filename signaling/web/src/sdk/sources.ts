@@ -18,6 +18,12 @@ export interface LocalSource {
 /** Who may receive a source: everyone in the room, or the users with these ids. */
 export type Subscribers = 'everyone' | readonly string[];
 
+/**
+ * What this client receives of the video of others. `paused`: the server sends none of it, and the picture returns
+ * with the next keyframe. `off`: it is not requested.
+ */
+export type VideoReception = 'on' | 'paused' | 'off';
+
 /** The same source in a second codec, for receivers that cannot play the first. */
 export interface Backup {
   /** Key in `outgoing`. */

@@ -22,7 +22,7 @@ const bob = (...ids: string[]) =>
 
 function wanted(rest: Partial<Wanted> = {}): Wanted {
   const maps = { local: new Map(), subscribers: new Map(), lines: new Map(), pinned: new Map() };
-  return { ...maps, roster: emptyRoster, unplayable: new Set(), wantsChannel: () => true, ...rest };
+  return { ...maps, roster: emptyRoster, unplayable: new Set(), videoReception: 'on', wantsChannel: () => true, ...rest };
 }
 
 const ofLocal = (...sources: LocalSource[]) => wanted({ local: new Map(sources.map((source) => [source.source, source])) });
@@ -217,5 +217,44 @@ describe('the channel of a peer', () => {
   test('is forgotten when its peer no longer has it', () => {
     const forget = { do: 'forgetData', dataProducerId: 'd1' };
     expect(differences(wanted(), existing({ incomingChannels: new Map([['d1', {}]]) }))).toEqual([forget]);
+  });
+});
+
+describe('video of others', () => {
+  const roster = rosterOf([
+    create(PeerSchema, {
+      id: 'bob',
+      displayName: 'Bob',
+      producers: [
+        { id: 'v1', kind: 'video', source: 'camera' },
+        { id: 'a1', kind: 'audio', source: 'microphone' },
+      ],
+    }),
+  ]);
+  const sound = { do: 'consume', producerId: 'a1', peerId: 'bob', source: 'microphone' };
+
+  test.each(['paused', 'off'] as const)('that is %s is not requested; sound is', (videoReception) => {
+    expect(differences(wanted({ roster, videoReception }), existing())).toEqual([sound]);
+  });
+
+  test('that is paused stays and is paused on the server, once', () => {
+    expect(differences(wanted({ roster, videoReception: 'paused' }), received())).toEqual([
+      { do: 'pauseConsumer', producerId: 'v1' },
+      sound,
+    ]);
+    expect(differences(wanted({ roster, videoReception: 'paused' }), received({ serverPaused: true }))).toEqual([sound]);
+  });
+
+  test('that is off is closed', () => {
+    expect(differences(wanted({ roster, videoReception: 'off' }), received())).toEqual([
+      { do: 'closeConsumer', producerId: 'v1' },
+      sound,
+    ]);
+  });
+
+  test('that is on again is resumed', () => {
+    expect(differences(wanted({ roster: bob('v1') }), received({ serverPaused: true }))).toEqual([
+      { do: 'resumeConsumer', producerId: 'v1' },
+    ]);
   });
 });

@@ -6,7 +6,7 @@
 import type { types } from 'mediasoup-client';
 import { type Layers, spatialLayerFor } from './layers';
 import { type MediaKind, ownerOf, ownerOfChannel, type Roster } from './roster';
-import type { Backup, Direction, Hints, Incoming, LocalSource, Outgoing, Subscribers } from './sources';
+import type { Backup, Direction, Hints, Incoming, LocalSource, Outgoing, Subscribers, VideoReception } from './sources';
 
 /** The sources that the user wants to send and to receive. */
 export interface Wanted {
@@ -21,6 +21,7 @@ export interface Wanted {
   readonly lines: ReadonlyMap<string, number>;
   /** By producer id, layers that are requested whatever the height on screen is. */
   readonly pinned: ReadonlyMap<string, Layers>;
+  readonly videoReception: VideoReception;
   /** Whether channels with this label are received. */
   wantsChannel(label: string): boolean;
 }
@@ -56,6 +57,9 @@ export type Action =
   | { do: 'consume'; producerId: string; peerId: string; source: string }
   | { do: 'setLayers'; producerId: string; layers: Layers }
   | { do: 'resumeConsumer'; producerId: string }
+  | { do: 'pauseConsumer'; producerId: string }
+  /** In the browser and on the server. */
+  | { do: 'closeConsumer'; producerId: string }
   /** In the browser only. */
   | { do: 'forgetConsumer'; producerId: string }
   | { do: 'consumeData'; dataProducerId: string; peerId: string }
@@ -99,6 +103,10 @@ export function nameOf(action: Action): string | null {
       return `layers of ${action.producerId}`;
     case 'resumeConsumer':
       return `resume ${action.producerId}`;
+    case 'pauseConsumer':
+      return `pause ${action.producerId}`;
+    case 'closeConsumer':
+      return `end ${action.producerId}`;
     case 'consumeData':
       return `receive channel ${action.dataProducerId}`;
     case 'mute':
@@ -149,10 +157,17 @@ function differencesOfBackups(wanted: Wanted, existing: Existing): Action[] {
 function differencesOfRoster(wanted: Wanted, { incoming }: Existing): Action[] {
   const actions: Action[] = [];
   for (const [peerId, peer] of wanted.roster) {
-    for (const { id, source } of peer.sources.values()) {
+    for (const { id, source, kind } of peer.sources.values()) {
       const found = incoming.get(id);
+      const reception = kind === 'video' ? wanted.videoReception : 'on';
       if (!found) {
-        if (!wanted.unplayable.has(id)) actions.push({ do: 'consume', producerId: id, peerId, source });
+        const isDue = reception === 'on' && !wanted.unplayable.has(id);
+        if (isDue) actions.push({ do: 'consume', producerId: id, peerId, source });
+        continue;
+      }
+      if (reception !== 'on') {
+        if (reception === 'off') actions.push({ do: 'closeConsumer', producerId: id });
+        else if (!found.serverPaused) actions.push({ do: 'pauseConsumer', producerId: id });
         continue;
       }
       // Before the consumer is resumed, so that its first keyframe has the right size.

@@ -28,6 +28,7 @@ function shown(rest: Partial<Shown> = {}): Shown {
     speaking: new Set(),
     quality: new Map(),
     fileTransfers: new Map(),
+    videoReception: 'on',
     encrypted: false,
     encryptionOf: () => null,
     failure: null,

@@ -9,7 +9,7 @@ import type { SourceQuality } from './quality/sampler';
 import type { RecoveryView } from './recovery';
 import type { RemotePeer, RemoteSource, Roster } from './roster';
 import type { SessionState } from './session';
-import type { Incoming, LocalSource, Outgoing, Sent } from './sources';
+import type { Incoming, LocalSource, Outgoing, Sent, VideoReception } from './sources';
 
 /** A video may have no picture for this long, between two layers, before it counts as starved. */
 export const STARVED_AFTER_MS = 1_500;
@@ -17,7 +17,7 @@ export const STARVED_AFTER_MS = 1_500;
 /** Something another peer sends, with its track once it is received. */
 export interface SourceView extends RemoteSource {
   track: MediaStreamTrack | null;
-  /** No track will arrive: this browser cannot play it, or may not receive it. */
+  /** No track will arrive: this browser cannot play it, may not receive it, or receives no video. */
   unplayable: boolean;
   /** The server sends none of it, because bandwidth is short. */
   starved: boolean;
@@ -53,6 +53,8 @@ export interface CallView {
   local: ReadonlyMap<string, LocalSource>;
   /** By local source, how well its media arrives at the server: from 0 to 10. A source without a report has none. */
   sendScores: ReadonlyMap<string, number>;
+  /** What this client receives of the video of others. */
+  videoReception: VideoReception;
   /** Peer ids, this client's own among them. */
   speaking: ReadonlySet<string>;
   /** Media is encrypted end to end. */
@@ -73,6 +75,11 @@ export interface CallEvents {
   onView(view: CallView): void;
   /** Something that the user should read once: `message` is the English text of `notice`. */
   onNotice(message: string, notice: CallNotice): void;
+  /**
+   * The device of a source has stopped: it was unplugged, for example. If the result is a track, the source continues
+   * with it; otherwise the source ends.
+   */
+  onSourceStopped?(source: string): Promise<MediaStreamTrack | null>;
   /** A message on a channel that another peer has opened with `Call.openChannel`. */
   onData?(from: string, label: string, data: string | ArrayBuffer): void;
 }
@@ -112,7 +119,7 @@ export function viewOf(shown: Shown, now: number): CallView {
   const sourceView = (source: RemoteSource): SourceView => ({
     ...source,
     track: media?.incoming.get(source.id)?.consumer.track ?? null,
-    unplayable: unplayable.has(source.id),
+    unplayable: unplayable.has(source.id) || (source.kind === 'video' && rest.videoReception === 'off'),
     starved: !source.paused && isStarved(media, source.id, now),
     score: receivedScore(media, source.id),
     quality: quality.get(source.id)?.level ?? null,

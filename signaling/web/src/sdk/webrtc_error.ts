@@ -10,6 +10,8 @@ export const webrtcErrorCodes = [
   'SDP_NEGOTIATION',
   /** The browser could not create a data channel. */
   'DATA_CHANNEL',
+  /** A microphone, camera or speaker cannot be used; `DeviceError.reason` has the reason. */
+  'DEVICE',
   /** The object was closed, or the call has ended. */
   'CLOSED',
   /** The signaling connection was lost, or an answer did not arrive in time. */

@@ -1,5 +1,14 @@
 import { beforeEach, expect, expectTypeOf, test, vi } from 'vitest';
-import type { CallEvents, CallView, Captured, FileTransfer, LocalSource, Peer, SourceView } from '../sdk';
+import {
+  type CallEvents,
+  type CallView,
+  type Captured,
+  DeviceError,
+  type FileTransfer,
+  type LocalSource,
+  type Peer,
+  type SourceView,
+} from '../sdk';
 import { fakeTrack } from '../sdk/testing';
 import { type CallState, useCallStore } from './useCallStore';
 
@@ -50,6 +59,13 @@ const { FakeCall, calls } = await vi.hoisted(async () => {
       this.show();
     }
 
+    /** The arguments of `setVideoReception`. */
+    readonly receptions: string[] = [];
+
+    setVideoReception(reception: string): void {
+      this.receptions.push(reception);
+    }
+
     setPaused(source: string, paused: boolean): void {
       const local = this.local.get(source);
       if (local) this.local.set(source, { ...local, paused });
@@ -69,7 +85,13 @@ const answer = vi.hoisted(() => ({ devices: null as null | (() => Promise<Captur
 vi.mock('../sdk', async (real) => ({
   ...(await real<typeof import('../sdk')>()),
   Call: FakeCall,
-  captureDevices: async () => answer.devices?.() ?? { audio: fakeTrack('audio'), video: fakeTrack('video'), problem: null },
+  captureDevices: async () =>
+    answer.devices?.() ?? {
+      audio: fakeTrack('audio'),
+      video: fakeTrack('video'),
+      problem: null,
+      errors: { audio: null, video: null },
+    },
   captureOne: async (kind: 'audio' | 'video') => ({ track: fakeTrack(kind) }),
   captureScreen: async () => fakeTrack('video'),
 }));
@@ -146,22 +168,22 @@ test('a permission prompt without an answer does not delay the call, and devices
   expect(state().call?.session).toBe('Connected');
   expect([...running().local.keys()]).toEqual([]);
   expect(state().notices.at(-1)?.content).toEqual({ about: 'devicesAsked' });
-  allow({ audio: fakeTrack('audio'), video: fakeTrack('video'), problem: null });
+  allow({ audio: fakeTrack('audio'), video: fakeTrack('video'), problem: null, errors: { audio: null, video: null } });
   await vi.waitFor(() => expect([...running().local.keys()]).toEqual(['microphone', 'camera']));
 });
 
 test('a call without a camera shows the reason until it is dismissed', async () => {
   await state().leave();
-  const problem = 'Your camera is blocked for this page.';
-  answer.devices = async () => ({ audio: fakeTrack('audio'), video: null, problem });
+  const errors = { audio: null, video: new DeviceError('camera', 'blocked') };
+  answer.devices = async () => ({ audio: fakeTrack('audio'), video: null, errors, problem: 'Your camera is blocked.' });
   void state().openDevices();
   await state().join();
   answer.devices = null;
   expect([...running().local.keys()]).toEqual(['microphone']);
-  const notice = state().notices.find(({ content }) => content === problem);
-  expect(notice).toBeDefined();
-  state().dismiss(notice?.id ?? 0);
-  expect(state().notices.some(({ content }) => content === problem)).toBe(false);
+  const [notice] = state().devices.notices;
+  expect(notice).toMatchObject({ on: 'failed', errors: [errors.video] });
+  state().dismissDeviceNotice(notice?.id ?? 0);
+  expect(state().devices.notices).toEqual([]);
 });
 
 test('an administrator reads once that a person waits', () => {

@@ -2,19 +2,8 @@
 // Components read from here and call its actions; they contain no state of a call themselves.
 
 import { create } from 'zustand';
-import {
-  Call,
-  type CallModel,
-  type CallView,
-  captureDevices,
-  captureOne,
-  captureScreen,
-  noCall,
-  peerActions,
-  problemOf,
-  type RoomAdmin,
-  type RoomPolicy,
-} from '../sdk';
+import { Call, type CallModel, type CallView, captureScreen, noCall, peerActions, type RoomAdmin, type RoomPolicy } from '../sdk';
+import { type DeviceSlice, deviceControl } from './device_slice';
 import { type Failure, failureOf } from './failure';
 import { readLink } from './link';
 import type { Notice, NoticeContent } from './notices';
@@ -28,23 +17,13 @@ const NOTICE_MS = 7_000;
  */
 const DEVICES_PAUSE_MS = 1_000;
 
-export interface Devices {
-  audio: MediaStreamTrack | null;
-  video: MediaStreamTrack | null;
-  audioOn: boolean;
-  videoOn: boolean;
-  pending: boolean;
-  problem: string | null;
-}
-
 /** The call (`CallModel`), and beside it the fields of this app. */
-export interface CallState extends CallModel {
+export interface CallState extends CallModel, DeviceSlice {
   room: string;
   name: string;
   token: string;
   /** The page was opened with `join=1`, and this server allows that. */
   joinsAtOnce: boolean;
-  devices: Devices;
   /** Null before the first join and after leaving. */
   call: CallView | null;
   /** Why the last call ended; null if the user ended it. */
@@ -55,23 +34,25 @@ export interface CallState extends CallModel {
   statisticsOpen: boolean;
   /** The panel takes the place of the participants. */
   filesOpen: boolean;
+  /** The panel takes the place of the participants. */
+  devicesOpen: boolean;
   /** Peer ids: the peers that this administrator has muted. Those of other administrators are not known. */
   mutedPeers: ReadonlySet<string>;
   /** The browser does not play sound before the user interacts with the page. */
   soundBlocked: boolean;
 
   setForm(form: Partial<Pick<CallState, 'room' | 'name' | 'token'>>): void;
-  openDevices(): Promise<void>;
-  toggleMicrophone(): Promise<void>;
-  toggleCamera(): Promise<void>;
   toggleScreen(): Promise<void>;
   join(): Promise<void>;
+  /** Neither microphone nor camera is opened until the user presses its switch. */
+  joinWithoutDevices(): Promise<void>;
   leave(): Promise<void>;
   /** A source of another peer is shown at this height, in device pixels. */
   showAt(sourceId: string, lines: number): void;
   togglePeople(): void;
   toggleStatistics(): void;
   toggleFiles(): void;
+  toggleDevices(): void;
   /** For administrators. The microphone of a peer is muted, or the peer may unmute it again. */
   mutePeer(peerId: string, muted: boolean): Promise<void>;
   kickPeer(peerId: string): Promise<void>;
@@ -88,7 +69,6 @@ export interface CallState extends CallModel {
 
 /** The running call. Not in the store, because it is not an immutable value. */
 let call: Call | null = null;
-let opening: Promise<void> | null = null;
 let noticeId = 0;
 
 export function currentCall(): Call | null {
@@ -98,55 +78,17 @@ export function currentCall(): Call | null {
 const link = readLink();
 
 /** One panel is open at a time. */
-const noPanel = { peopleOpen: false, statisticsOpen: false, filesOpen: false };
+const noPanel = { peopleOpen: false, statisticsOpen: false, filesOpen: false, devicesOpen: false };
 
 export const useCallStore = create<CallState>()((set, get) => {
-  const patchDevices = (patch: Partial<Devices>) => set(({ devices }) => ({ devices: { ...devices, ...patch } }));
-
-  /** Switches a device on or off, in the preview and in the call if there is one. */
-  const toggle = async (kind: 'audio' | 'video') => {
-    const source = kind === 'audio' ? 'microphone' : 'camera';
-    const on = kind === 'audio' ? 'audioOn' : 'videoOn';
-    let track = get().devices[kind];
-    if (!track || track.readyState === 'ended') {
-      const captured = await captureOne(kind);
-      if ('error' in captured) {
-        const problem = problemOf({ audio: null, video: null, [kind]: captured.error });
-        if (problem) get().notify(problem, true);
-        return;
-      }
-      track = captured.track;
-      patchDevices({ [kind]: track, [on]: true });
-      call?.setSource(source, track);
-      return;
-    }
-    const wanted = !get().devices[on];
-    // In a call, the producer enables and disables this track; in the preview, it is done here.
-    if (!call) track.enabled = wanted;
-    patchDevices({ [on]: wanted });
-    call?.setPaused(source, !wanted);
-  };
+  const devices = deviceControl({ get, set, call: () => call });
 
   /**
    * Stops devices that the call no longer sends, because the server refused them or the device ended.
    * Switching one on starts the device again and offers it to the call again.
    */
   const stopDropped = (before: CallView | null, now: CallView) => {
-    for (const { source, track } of before?.local.values() ?? []) {
-      if (now.local.has(source)) continue;
-      track.stop();
-      const { audio, video } = get().devices;
-      if (track === audio) patchDevices({ audio: null });
-      if (track === video) patchDevices({ video: null });
-    }
-  };
-
-  /** An administrator may have paused a source: its switch shows that, and the next press unmutes it. */
-  const followPaused = ({ local }: CallView) => {
-    const { audioOn, videoOn } = get().devices;
-    const isOn = (source: string, otherwise: boolean) => !(local.get(source)?.paused ?? !otherwise);
-    const now = { audioOn: isOn('microphone', audioOn), videoOn: isOn('camera', videoOn) };
-    if (now.audioOn !== audioOn || now.videoOn !== videoOn) patchDevices(now);
+    for (const { source, track } of before?.local.values() ?? []) if (!now.local.has(source)) devices.drop(track);
   };
 
   /** Informs an administrator of clients that begin to wait. */
@@ -180,13 +122,6 @@ export const useCallStore = create<CallState>()((set, get) => {
     }
   };
 
-  const closeDevices = () => {
-    const { audio, video } = get().devices;
-    audio?.stop();
-    video?.stop();
-    patchDevices({ audio: null, video: null });
-  };
-
   /** The view, and what the store of the call has made of it. */
   const fieldsOf = (running: Call, view: CallView) => {
     const { peers, localStream, remoteStreams, fileTransfers } = running.store.getState();
@@ -196,37 +131,22 @@ export const useCallStore = create<CallState>()((set, get) => {
   return {
     ...noCall(),
     ...peerActions(set),
+    ...devices.slice,
     room: link.room,
     name: link.name,
     token: link.token,
     joinsAtOnce: link.join,
-    devices: { audio: null, video: null, audioOn: true, videoOn: true, pending: false, problem: null },
     call: null,
     failure: null,
     notices: [],
     peopleOpen: false,
     statisticsOpen: false,
     filesOpen: false,
+    devicesOpen: false,
     mutedPeers: new Set(),
     soundBlocked: false,
 
     setForm: (form) => set(form),
-
-    openDevices: () => {
-      opening ??= (async () => {
-        patchDevices({ pending: true });
-        const captured = await captureDevices();
-        const { audioOn, videoOn } = get().devices;
-        if (captured.audio) captured.audio.enabled = audioOn;
-        if (captured.video) captured.video.enabled = videoOn;
-        patchDevices({ ...captured, pending: false });
-        opening = null;
-      })();
-      return opening;
-    },
-
-    toggleMicrophone: () => toggle('audio'),
-    toggleCamera: () => toggle('video'),
 
     toggleScreen: async () => {
       if (!call) return;
@@ -256,7 +176,8 @@ export const useCallStore = create<CallState>()((set, get) => {
             if (call !== joining) return;
             if (view.session !== 'Ended') {
               stopDropped(get().call, view);
-              followPaused(view);
+              // An administrator may have paused a source: its switch shows that, and the next press unmutes it.
+              devices.follow((source) => view.local.get(source)?.paused);
               notifyOfWaiting(get().call, view);
               const fields = fieldsOf(joining, view);
               notifyOfOffers(get().fileTransfers, fields);
@@ -265,36 +186,39 @@ export const useCallStore = create<CallState>()((set, get) => {
               call = null;
               // The join page opens them again for its preview.
               view.local.get('screen')?.track.stop();
-              closeDevices();
+              devices.close();
               set({ ...noCall(), ...noPanel, call: null, failure: failureOf(view.failure) });
             }
           },
           onNotice: (_, notice) => get().notify({ about: 'call', notice }),
+          onSourceStopped: devices.onSourceStopped,
         },
       );
       call = joining;
       set({ failure: null, soundBlocked: false, mutedPeers: new Set() });
       const offerDevices = () => {
         if (call !== joining) return;
-        const { audio, video, audioOn, videoOn, problem } = get().devices;
-        if (audio) joining.setSource('microphone', audio, !audioOn);
-        if (video) joining.setSource('camera', video, !videoOn);
-        if (problem) get().notify(problem, true);
+        devices.offer(joining);
       };
       // A page opened with `join=1` joins before its devices are open. The call starts without them if the
       // user has not answered in time.
-      const devices = opening;
+      const opening = get().devices.unused ? null : devices.opening;
       const isReady = await Promise.race([
-        Promise.resolve(devices).then(() => true),
+        Promise.resolve(opening).then(() => true),
         new Promise<boolean>((done) => setTimeout(done, DEVICES_PAUSE_MS, false)),
       ]);
       if (call !== joining) return;
       if (isReady) offerDevices();
       else {
         get().notify({ about: 'devicesAsked' });
-        void devices?.then(offerDevices);
+        void opening?.then(offerDevices);
       }
       joining.join();
+    },
+
+    joinWithoutDevices: async () => {
+      devices.unuse();
+      await get().join();
     },
 
     leave: async () => {
@@ -304,7 +228,7 @@ export const useCallStore = create<CallState>()((set, get) => {
       const screen = get().call?.local.get('screen');
       set({ ...noCall(), ...noPanel, call: null });
       screen?.track.stop();
-      closeDevices();
+      devices.close();
       await leaving.leave();
     },
 
@@ -312,6 +236,7 @@ export const useCallStore = create<CallState>()((set, get) => {
     togglePeople: () => set(({ peopleOpen }) => ({ ...noPanel, peopleOpen: !peopleOpen })),
     toggleStatistics: () => set(({ statisticsOpen }) => ({ ...noPanel, statisticsOpen: !statisticsOpen })),
     toggleFiles: () => set(({ filesOpen }) => ({ ...noPanel, filesOpen: !filesOpen })),
+    toggleDevices: () => set(({ devicesOpen }) => ({ ...noPanel, devicesOpen: !devicesOpen })),
 
     mutePeer: async (peerId, muted) => {
       if (!(await administrate((admin) => admin.mutePeer(peerId, muted, 'audio')))) return;

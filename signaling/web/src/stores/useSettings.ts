@@ -1,6 +1,7 @@
 // What the user chose for this browser: the language, the theme, and whether keys are shortcuts. Saved in the browser's storage.
 
 import { create } from 'zustand';
+import { save, saved } from './storage';
 
 /** "system" follows the browser. */
 export type Theme = 'system' | 'dark' | 'light';
@@ -34,23 +35,6 @@ export function readSettings({ search, languages, saved }: SettingsPage): Pick<S
     theme: THEMES.includes(theme) ? (theme as Theme) : 'system',
     shortcuts: saved(KEYS.shortcuts) !== 'off',
   };
-}
-
-/** The storage throws where the user has switched it off: a choice then lasts until the page is closed. */
-function saved(key: string): string | null {
-  try {
-    return globalThis.localStorage?.getItem(key) ?? null;
-  } catch {
-    return null;
-  }
-}
-
-function save(key: string, value: string): void {
-  try {
-    globalThis.localStorage?.setItem(key, value);
-  } catch {
-    // As in `saved`.
-  }
 }
 
 export const useSettings = create<Settings>()((set) => ({

@@ -8,7 +8,7 @@ type Asked = WhipOptions & { codec?: string; onTrack?: (track: MediaStreamTrack)
 /** Node.js has no WebRTC: the answers to the requests for sessions, and the requests. Hoisted with the mock below. */
 const { sdk } = vi.hoisted(() => ({
   sdk: {
-    captured: { audio: null, video: null, problem: null } as Captured,
+    captured: { audio: null, video: null, problem: null, errors: { audio: null, video: null } } as Captured,
     asked: [] as Asked[],
     opens: [] as ((asked: Asked) => Promise<WhipSession>)[],
   },
@@ -57,7 +57,7 @@ const accepts = (session: Session) => sdk.opens.push(async () => session.real);
 
 beforeEach(() => {
   vi.useFakeTimers();
-  sdk.captured = { audio: fakeTrack('audio'), video: fakeTrack('video'), problem: null };
+  sdk.captured = { audio: fakeTrack('audio'), video: fakeTrack('video'), problem: null, errors: { audio: null, video: null } };
   [sdk.asked, sdk.opens] = [[], []];
   state().setForm({ room: 'mill pond', name: ' Camera 1 ', token: ' a.b.c ', codec: 'video/VP8' });
 });
@@ -84,7 +84,7 @@ test('publishes the camera and the microphone to the room, and stops them', asyn
 });
 
 test('without a device there is nothing to publish', async () => {
-  sdk.captured = { audio: null, video: null, problem: 'No camera was found.' };
+  sdk.captured = { audio: null, video: null, problem: 'No camera was found.', errors: { audio: null, video: null } };
   await state().publish();
   expect(state()).toMatchObject({ status: 'failed', reason: 'No camera was found.' });
   expect(sdk.asked).toEqual([]);

@@ -3,6 +3,7 @@ import { fileActions } from '../file_actions';
 import { useT } from '../i18n';
 import { NARROW, useMediaQuery } from '../media_query';
 import { Controls } from './Controls';
+import { DevicePanel } from './DevicePanel';
 import { Files } from './Files';
 import { copyInvitation, Grid, invitation } from './Grid';
 import { Icon, Mark } from './Icon';
@@ -24,13 +25,14 @@ export function CallPage() {
   const peopleOpen = useCallStore((state) => state.peopleOpen);
   const statisticsOpen = useCallStore((state) => state.statisticsOpen);
   const filesOpen = useCallStore((state) => state.filesOpen);
+  const devicesOpen = useCallStore((state) => state.devicesOpen);
   const toggleFiles = useCallStore((state) => state.toggleFiles);
   const soundBlocked = useCallStore((state) => state.soundBlocked);
   const setSoundBlocked = useCallStore((state) => state.setSoundBlocked);
   const notify = useCallStore((state) => state.notify);
   const narrow = useMediaQuery(NARROW);
   if (!call) return null;
-  const panelOpen = peopleOpen || statisticsOpen || filesOpen;
+  const panelOpen = peopleOpen || statisticsOpen || filesOpen || devicesOpen;
 
   const copy = () => {
     copyInvitation(call.room).then(
@@ -77,6 +79,7 @@ export function CallPage() {
       {peopleOpen && <People call={call} />}
       {statisticsOpen && <Statistics />}
       {filesOpen && <Files actions={fileActions} onClose={toggleFiles} />}
+      {devicesOpen && <DevicePanel />}
       <Controls call={call} />
       <Sounds />
     </div>

@@ -55,11 +55,12 @@ function useShortcuts(keys: Record<string, () => void>) {
 /** The bar at the bottom. */
 export function Controls({ call }: { call: CallView }) {
   const t = useT();
-  const { toggleMicrophone, toggleCamera, toggleScreen, togglePeople, toggleStatistics, toggleFiles, leave } =
+  const { toggleMicrophone, toggleCamera, toggleScreen, togglePeople, toggleStatistics, toggleFiles, toggleDevices, leave } =
     useCallStore.getState();
   const peopleOpen = useCallStore((state) => state.peopleOpen);
   const statisticsOpen = useCallStore((state) => state.statisticsOpen);
   const filesOpen = useCallStore((state) => state.filesOpen);
+  const devicesOpen = useCallStore((state) => state.devicesOpen);
   const microphone = call.local.get('microphone');
   const camera = call.local.get('camera');
   const audible = Boolean(microphone && !microphone.paused);
@@ -76,10 +77,12 @@ export function Controls({ call }: { call: CallView }) {
     p: togglePeople,
     s: toggleStatistics,
     f: toggleFiles,
+    d: toggleDevices,
     escape: () => {
       if (peopleOpen) togglePeople();
       else if (statisticsOpen) toggleStatistics();
       else if (filesOpen) toggleFiles();
+      else if (devicesOpen) toggleDevices();
     },
   });
 
@@ -134,6 +137,14 @@ export function Controls({ call }: { call: CallView }) {
         badge={offers > 0 ? offers : undefined}
         alert
         onClick={toggleFiles}
+      />
+      <Control
+        icon="devices"
+        label={t.devices.panel}
+        shortcut="D"
+        tone={devicesOpen ? 'on' : undefined}
+        pressed={devicesOpen}
+        onClick={toggleDevices}
       />
       <Control icon="leave" label={t.controls.leave} tone="danger" onClick={() => void leave()} />
     </nav>

@@ -1,7 +1,10 @@
 import { type FormEvent, useState } from 'react';
 import { useCallStore } from '../../stores/useCallStore';
+import { browserFamily } from '../browser';
+import { deviceFailureText } from '../device_texts';
 import { useT } from '../i18n';
 import { failureText } from '../notice_texts';
+import { AudioOnly, DeviceChoices } from './DeviceChoices';
 import { Icon, Mark } from './Icon';
 import { Preferences } from './Preferences';
 import { Video } from './Video';
@@ -43,16 +46,26 @@ function Preview() {
           </button>
         </div>
       </div>
-      {devices.problem && <p className="problem">{devices.problem}</p>}
+      {devices.errors.length > 0 && (
+        <p className="problem">{deviceFailureText(t, devices.errors, browserFamily(navigator.userAgent))}</p>
+      )}
+      <DeviceChoices />
+      <AudioOnly />
     </section>
   );
+}
+
+/** The token is in the fragment, as in a link to a room: the page of the check removes it from the address. */
+function checkLink(room: string, token: string): string {
+  const query = room ? `?room=${encodeURIComponent(room)}` : '';
+  return `/check${query}${token ? `#token=${encodeURIComponent(token)}` : ''}`;
 }
 
 /** The page before a call: room, name and preview. */
 export function JoinPage() {
   const t = useT();
   const { room, name, token, failure } = useCallStore();
-  const { setForm, join } = useCallStore.getState();
+  const { setForm, join, joinWithoutDevices } = useCallStore.getState();
   const [joining, setJoining] = useState(false);
   // Most test servers need no token. A server that does reports it in the failure.
   const [tokenShown, setTokenShown] = useState(token !== '');
@@ -60,8 +73,9 @@ export function JoinPage() {
 
   const submit = async (event: FormEvent) => {
     event.preventDefault();
+    const { submitter } = event.nativeEvent as SubmitEvent;
     setJoining(true);
-    await join();
+    await ((submitter as HTMLButtonElement | null)?.value === 'without' ? joinWithoutDevices() : join());
     setJoining(false);
   };
 
@@ -130,6 +144,14 @@ export function JoinPage() {
           <button type="submit" className="primary" disabled={joining}>
             {joining ? t.session.handshaking : t.join.join}
           </button>
+          <div className="also">
+            <button type="submit" value="without" className="linkish" disabled={joining}>
+              {t.devices.joinWithout}
+            </button>
+            <a className="linkish" href={checkLink(room, token)}>
+              {t.devices.checkConnection}
+            </a>
+          </div>
         </form>
       </main>
     </div>

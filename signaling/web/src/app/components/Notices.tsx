@@ -1,6 +1,7 @@
 import { useCallStore } from '../../stores/useCallStore';
 import { useT } from '../i18n';
 import { noticeText } from '../notice_texts';
+import { DeviceNotices } from './DeviceNotices';
 import { Icon } from './Icon';
 
 /** Short messages in a corner, which disappear after some seconds. */
@@ -18,6 +19,7 @@ export function Notices() {
           </button>
         </div>
       ))}
+      <DeviceNotices />
     </div>
   );
 }

@@ -1,4 +1,6 @@
 import { useEffect, useRef } from 'react';
+import { DeviceError, playOn } from '../../sdk';
+import { speakerOf } from '../../stores/device_slice';
 import { useCallStore } from '../../stores/useCallStore';
 
 /** Plays one remote audio track. */
@@ -21,6 +23,16 @@ export function Sound({ track }: { track: MediaStreamTrack }) {
       audio.srcObject = null;
     };
   }, [track, blocked, setSoundBlocked]);
+
+  const speaker = useCallStore((state) => speakerOf(state.devices));
+  const reportDevice = useCallStore((state) => state.reportDevice);
+  useEffect(() => {
+    const audio = element.current;
+    if (!audio) return;
+    playOn(audio, speaker).catch((error: unknown) => {
+      if (error instanceof DeviceError) reportDevice({ on: 'failed', errors: [error] });
+    });
+  }, [speaker, reportDevice]);
 
   // biome-ignore lint/a11y/useMediaCaption: a live voice has no captions.
   return <audio ref={element} autoPlay />;

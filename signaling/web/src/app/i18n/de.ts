@@ -1,5 +1,7 @@
 // The texts in German. The keys are those of the English catalogue.
 
+import { check } from './check_de';
+import { devices } from './devices_de';
 import type { Messages } from './en';
 import { capital, numberOf, pluralOf } from './format';
 
@@ -91,6 +93,9 @@ export const de: Messages = {
     haveToken: 'Ich habe ein Token',
     join: 'Beitreten',
   },
+
+  check,
+  devices,
 
   tile: {
     screen: (name) => `Bildschirm von ${name}`,

@@ -1,6 +1,8 @@
 // The texts in English. This catalogue defines the keys of all others. Sections and their keys follow the components.
 
 import type { CallNotice, NoticeCode } from '../../sdk';
+import { check } from './check_en';
+import { devices } from './devices_en';
 import { capital, numberOf, pluralOf } from './format';
 
 const plural = pluralOf('en');
@@ -92,6 +94,9 @@ export const en = {
     haveToken: 'I have a token',
     join: 'Join',
   },
+
+  check,
+  devices,
 
   tile: {
     screen: (name: string) => `${name}'s screen`,
