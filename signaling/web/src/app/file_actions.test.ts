@@ -2,6 +2,8 @@
 import { beforeEach, expect, test, vi } from 'vitest';
 import { currentCall, useCallStore } from '../stores/useCallStore';
 import { fileActions } from './file_actions';
+import { t } from './i18n';
+import { noticeText } from './notice_texts';
 
 const files = { send: vi.fn(), result: vi.fn(), accept: vi.fn() };
 
@@ -15,7 +17,7 @@ beforeEach(() => {
   useCallStore.setState({ notices: [] });
 });
 
-const texts = () => useCallStore.getState().notices.map(({ content }) => content);
+const texts = () => useCallStore.getState().notices.map(({ content }) => noticeText(t(), content));
 
 test('each chosen file is offered, and the user reads why one is not', async () => {
   files.send.mockImplementationOnce(() => {

@@ -1,6 +1,7 @@
 // What the panel of files does: the file transfer of the running call, and the download of a received file.
 
 import type { CallFiles } from '../sdk';
+import { failureOf } from '../stores/failure';
 import { currentCall, useCallStore } from '../stores/useCallStore';
 import type { FileActions } from './components/Files';
 
@@ -14,7 +15,7 @@ async function run(act: (files: CallFiles) => unknown): Promise<void> {
   try {
     await act(files);
   } catch (error) {
-    useCallStore.getState().notify(error instanceof Error ? error.message : String(error));
+    useCallStore.getState().notify({ about: 'failure', failure: failureOf(error) });
   }
 }
 

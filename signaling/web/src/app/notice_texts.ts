@@ -4,11 +4,14 @@ import type { Failure } from '../stores/failure';
 import type { NoticeContent } from '../stores/notices';
 import type { Messages } from './i18n';
 
-export function noticeText({ notices }: Messages, content: NoticeContent): string {
+export function noticeText(t: Messages, content: NoticeContent): string {
+  const { notices } = t;
   if (typeof content === 'string') return content;
   switch (content.about) {
     case 'call':
       return notices.call[content.notice.code](content.notice);
+    case 'failure':
+      return failureText(t, content.failure);
     case 'waiting':
       return notices.waiting(content.name);
     case 'fileOffered':

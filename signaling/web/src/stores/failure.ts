@@ -1,15 +1,20 @@
-// Why a call ended, as a code and the reason. The app has the words for the codes. Pure.
+// Why a call ended or an action was refused, as a code and the reason. The app has the words for the codes. Pure.
 
-import { SignalError, WebRTCError } from '../sdk';
+import { FileTransferError, SignalError, WebRTCError } from '../sdk';
 
 export interface Failure {
-  /** A code of the protocol, for example "TOKEN_EXPIRED", or of `WebRTCErrorCode`; empty for other failures. */
+  /** A code of the protocol, for example "TOKEN_EXPIRED", of `WebRTCErrorCode` or of `FileTransferError`; otherwise empty. */
   code: string;
   /** In English, by the server or the SDK. */
   reason: string;
 }
 
-export function failureOf(error: Error): Failure {
-  const code = error instanceof SignalError ? error.codeName : error instanceof WebRTCError ? error.code : '';
-  return { code, reason: error.message };
+export function failureOf(error: unknown): Failure {
+  if (!(error instanceof Error)) return { code: '', reason: String(error) };
+  return { code: codeOf(error), reason: error.message };
+}
+
+function codeOf(error: Error): string {
+  if (error instanceof SignalError) return error.codeName;
+  return error instanceof WebRTCError || error instanceof FileTransferError ? error.code : '';
 }

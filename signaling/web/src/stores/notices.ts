@@ -2,6 +2,7 @@
 // the language that the user selects.
 
 import type { CallNotice } from '../sdk';
+import type { Failure } from './failure';
 
 export type NoticeContent =
   /** A text that is in the language of the user already, or that another program has written. */
@@ -11,6 +12,8 @@ export type NoticeContent =
   | { about: 'waiting'; name: string }
   /** `name` is null if the sender has left. */
   | { about: 'fileOffered'; name: string | null; file: string }
+  /** An action of the user was refused. */
+  | { about: 'failure'; failure: Failure }
   /** A request of an administrator was refused. */
   | { about: 'notDone'; reason: string }
   /** The browser asks the user for the permission for camera and microphone. */

@@ -292,6 +292,10 @@ export const de: Messages = {
     STORE_UNAVAILABLE: () => 'Der Server erreicht seine Datenbank nicht. Versuchen Sie es gleich noch einmal.',
     ENGINE_UNAVAILABLE: () => 'Der Medienserver ist nicht erreichbar. Versuchen Sie es gleich noch einmal.',
     INTERNAL: () => 'Der Server hat einen internen Fehler. Die Ursache steht in seinem Protokoll.',
+    PERMISSION_DENIED: () => 'Das ist in diesem Raum nicht erlaubt.',
+    CLOSED: () => 'Das Gespräch ist beendet.',
+    FILE_TOO_LARGE: () => 'Die Datei ist zu groß.',
+    NO_RECEIVER: () => 'Keine andere Person ist im Raum.',
     SIGNALING_LOST: () => 'Die Verbindung zum Server ging verloren.',
   },
 

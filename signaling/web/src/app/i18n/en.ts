@@ -269,7 +269,7 @@ export const en = {
     } satisfies Record<NoticeCode, (notice: CallNotice) => string>,
   },
 
-  /** By the code of a `Failure`: why the call ended, with the reason of the server. */
+  /** By the code of a `Failure`: why the call ended or an action was refused, with the reason of the server. */
   failures: {
     EVICTED: (reason: string) => `You are no longer in the call: ${reason}.`,
     NOT_ADMITTED: (reason: string) => `You could not join: ${reason}.`,
@@ -293,6 +293,10 @@ export const en = {
     STORE_UNAVAILABLE: () => 'The server has no connection to its database. Try again in a moment.',
     ENGINE_UNAVAILABLE: () => 'The media server is not available. Try again in a moment.',
     INTERNAL: () => 'The server has an internal error. Its log has the cause.',
+    PERMISSION_DENIED: (reason: string) => `${reason}.`,
+    CLOSED: (reason: string) => `${reason}.`,
+    FILE_TOO_LARGE: () => 'The file is too large.',
+    NO_RECEIVER: () => 'No other person is in the room.',
     SIGNALING_LOST: () => 'The connection to the server was lost.',
   },
 

@@ -43,7 +43,14 @@ export function fileErrorText(code: FileErrorCode | undefined, direction: 'send'
   return code === undefined || code === 'USER' ? undefined : texts[code][direction];
 }
 
-/** A file cannot be offered, or an action does not fit the state of its transfer. */
+/** A file cannot be offered. */
 export class FileTransferError extends Error {
   override name = 'FileTransferError';
+
+  constructor(
+    readonly code: 'FILE_TOO_LARGE' | 'NO_RECEIVER',
+    message: string,
+  ) {
+    super(message);
+  }
 }

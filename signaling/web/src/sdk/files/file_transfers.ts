@@ -132,9 +132,11 @@ export class FileTransfers {
     const source = file instanceof Blob ? new BlobSource(file) : file;
     const { name, type, lastModified } = given ?? (file as File);
     const { size } = source;
-    if (size > FILE_BYTES_MAX) throw new FileTransferError(`${name} has ${size} bytes; at most ${FILE_BYTES_MAX} can be sent.`);
+    if (size > FILE_BYTES_MAX) {
+      throw new FileTransferError('FILE_TOO_LARGE', `${name} has ${size} bytes; at most ${FILE_BYTES_MAX} can be sent.`);
+    }
     const receivers = to === null ? [...this.#options.peers()] : [to];
-    if (receivers.length === 0) throw new FileTransferError('No other person is in the room.');
+    if (receivers.length === 0) throw new FileTransferError('NO_RECEIVER', 'No other person is in the room.');
     const id = this.#options.newId?.() ?? crypto.randomUUID();
     const modified = Number.isSafeInteger(lastModified) ? lastModified : 0;
     const metadata = { name: safeFileName(name), type: safeFileType(type), size, lastModified: modified };
