@@ -47,6 +47,14 @@ function unreachable() {
   return rows;
 }
 
+/** If the page is wider than the window: by how much, and what is outside. */
+function wide() {
+  const { scrollWidth, clientWidth } = document.documentElement;
+  if (scrollWidth <= clientWidth) return [];
+  const outside = [...document.querySelectorAll('body *')].filter((each) => each.getBoundingClientRect().right > clientWidth);
+  return [`${scrollWidth - clientWidth} px too wide: ${outside.map(({ outerHTML }) => outerHTML.slice(0, 80)).join('; ')}`];
+}
+
 /** The state of a page in both colours and both widths: no violation, no horizontal scroll, all controls reachable. */
 export async function usable(page, state) {
   mkdirSync(SCREENSHOTS, { recursive: true });
@@ -59,8 +67,7 @@ export async function usable(page, state) {
       await page.screenshot({ path: join(SCREENSHOTS, `${state}-${device}-${colorScheme}.png`) });
       for (const line of await violations(page)) faults.push(`${device}, ${colorScheme}: ${line}`);
     }
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    if (wide > 0) faults.push(`${device}: ${wide} px wider than the window`);
+    for (const line of await page.evaluate(wide)) faults.push(`${device}: ${line}`);
     for (const line of await page.evaluate(unreachable)) faults.push(`${device}: ${line}`);
   }
   await page.setViewportSize(DESKTOP);

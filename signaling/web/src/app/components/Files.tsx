@@ -1,6 +1,6 @@
 // The files of a call: offers, transfers and their progress, and an area to drop files.
 
-import { useId, useState } from 'react';
+import { useState } from 'react';
 import type { FileTransfer } from '../../sdk';
 import { useCallStore } from '../../stores/useCallStore';
 import { progressText, receiversText, sizeText, stateText } from '../file_texts';
@@ -101,7 +101,6 @@ function FileDrop({ actions }: { actions: FileActions }) {
   const peers = useCallStore((state) => state.peers);
   const [receiver, setReceiver] = useState('');
   const [isOver, setOver] = useState(false);
-  const inputId = useId();
   // The chosen person may have left.
   const to = peers.has(receiver) ? receiver : null;
   const send = (files: FileList | null) => {
@@ -133,20 +132,20 @@ function FileDrop({ actions }: { actions: FileActions }) {
           ))}
         </select>
       </label>
-      <label htmlFor={inputId} className="choose">
-        {t.files.drop}
+      {/* The input is transparent over the text: its own texts are in the language of the browser. */}
+      <label className="choose">
+        <span>{t.files.drop}</span>
+        <input
+          type="file"
+          multiple
+          disabled={peers.size === 0}
+          onChange={(event) => {
+            send(event.target.files);
+            // The same file can be chosen again.
+            event.target.value = '';
+          }}
+        />
       </label>
-      <input
-        id={inputId}
-        type="file"
-        multiple
-        disabled={peers.size === 0}
-        onChange={(event) => {
-          send(event.target.files);
-          // The same file can be chosen again.
-          event.target.value = '';
-        }}
-      />
     </section>
   );
 }
