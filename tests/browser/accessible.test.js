@@ -69,6 +69,13 @@ test('no state of the app has a violation, in light and dark, on a desktop and a
       await usable(page, 'whip');
     });
 
+    await step('the check of the connection', async () => {
+      const page = await open('/check');
+      pages.push(page);
+      await page.locator('.verdict[data-verdict]').waitFor();
+      await usable(page, 'check');
+    });
+
     const ada = await enter('Ada', { admin: true });
     pages.push(ada.page);
     await ada.connected();

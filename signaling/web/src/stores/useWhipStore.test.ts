@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { type Captured, WhipError, type WhipOptions, type WhipSession } from '../sdk';
+import { type Captured, DeviceError, WhipError, type WhipOptions, type WhipSession } from '../sdk';
 import { fakeTrack } from '../sdk/testing';
 import { useWhipStore } from './useWhipStore';
 
@@ -84,9 +84,10 @@ test('publishes the camera and the microphone to the room, and stops them', asyn
 });
 
 test('without a device there is nothing to publish', async () => {
-  sdk.captured = { audio: null, video: null, problem: 'No camera was found.', errors: { audio: null, video: null } };
+  const missing = new DeviceError('camera', 'notFound');
+  sdk.captured = { audio: null, video: null, problem: 'No camera was found.', errors: { audio: null, video: missing } };
   await state().publish();
-  expect(state()).toMatchObject({ status: 'failed', reason: 'No camera was found.' });
+  expect(state()).toMatchObject({ status: 'failed', reason: '', deviceErrors: [missing] });
   expect(sdk.asked).toEqual([]);
 });
 

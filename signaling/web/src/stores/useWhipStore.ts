@@ -1,7 +1,7 @@
 // The store of the page /whip: its form, the session of WHIP or WHEP, and what the session sends or receives.
 
 import { create } from 'zustand';
-import { captureDevices, playByWhep, publishByWhip, WhipError, type WhipSession } from '../sdk';
+import { captureDevices, type DeviceError, playByWhep, publishByWhip, WhipError, type WhipSession } from '../sdk';
 import { readLink } from './link';
 import { rowsOf, type StreamRow } from './whip_streams';
 
@@ -17,8 +17,10 @@ export interface WhipState {
   /** The only codec of the published video, for example "video/VP8"; empty lets the server select. */
   codec: string;
   status: WhipStatus;
-  /** Why it failed, or what the page waits for. */
+  /** Why it failed, or what the page waits for, in the words of the server. */
   reason: string;
+  /** Why devices are missing. */
+  deviceErrors: readonly DeviceError[];
   /** The own tracks of a publisher, the received ones of a player. */
   tracks: readonly MediaStreamTrack[];
   tracksAreOwn: boolean;
@@ -65,7 +67,7 @@ export const useWhipStore = create<WhipState>()((set, get) => {
     const isCurrent = () => own === attempt;
     try {
       await release();
-      set({ status: 'connecting', reason: '' });
+      set({ status: 'connecting', reason: '', deviceErrors: [] });
       const opened = await open(isCurrent);
       if (!opened) return;
       if (!isCurrent()) {
@@ -99,6 +101,7 @@ export const useWhipStore = create<WhipState>()((set, get) => {
     codec: '',
     status: 'idle',
     reason: '',
+    deviceErrors: [],
     tracks: [],
     tracksAreOwn: false,
     streams: [],
@@ -107,12 +110,14 @@ export const useWhipStore = create<WhipState>()((set, get) => {
 
     publish: () =>
       start(async (isCurrent) => {
-        const { audio, video, problem } = await captureDevices();
+        const { audio, video, errors } = await captureDevices();
         const tracks = [audio, video].filter((track) => track !== null);
         if (!isCurrent()) for (const track of tracks) track.stop();
         if (!isCurrent()) return null;
-        if (tracks.length === 0) throw new Error(problem ?? 'There is no camera or microphone.');
-        set({ tracks, tracksAreOwn: true, reason: problem ?? '' });
+        set({ deviceErrors: Object.values(errors).filter((error) => error !== null) });
+        // The errors of the devices are the reason.
+        if (tracks.length === 0) throw new Error('');
+        set({ tracks, tracksAreOwn: true });
         const { token, codec } = get();
         return publishByWhip(tracks, { url: endpoint('whip'), token: token.trim(), codec });
       }, 'publishing'),
@@ -143,7 +148,7 @@ export const useWhipStore = create<WhipState>()((set, get) => {
       attempt += 1;
       try {
         await release();
-        set({ status: 'idle', reason: '' });
+        set({ status: 'idle', reason: '', deviceErrors: [] });
       } catch (error) {
         await fail(error);
       }

@@ -2,6 +2,8 @@
 
 import type { FormEvent } from 'react';
 import { useWhipStore } from '../../stores/useWhipStore';
+import { browserFamily } from '../browser';
+import { deviceFailureText } from '../device_texts';
 import { useT } from '../i18n';
 import { Mark } from './Icon';
 import { Preferences } from './Preferences';
@@ -45,8 +47,9 @@ function Streams() {
 
 export function WhipPage() {
   const t = useT();
-  const { room, name, token, codec, status, reason, tracks, tracksAreOwn } = useWhipStore();
+  const { room, name, token, codec, status, reason, deviceErrors, tracks, tracksAreOwn } = useWhipStore();
   const { setForm, publish, play, stop } = useWhipStore.getState();
+  const problem = deviceFailureText(t, deviceErrors, browserFamily(navigator.userAgent));
   const isIdle = status === 'idle' || status === 'failed';
   const video = tracks.find(({ kind }) => kind === 'video');
 
@@ -75,7 +78,7 @@ export function WhipPage() {
           <h1>{t.whip.title}</h1>
           <p className="lead">{t.whip.lead}</p>
           <p role="status" data-status={status} className={status === 'failed' ? 'failure' : ''}>
-            {[t.whip.states[status], reason].filter(Boolean).join(' ')}
+            {[t.whip.states[status], reason, problem].filter(Boolean).join(' ')}
           </p>
           <label>
             <span>{t.join.room}</span>
