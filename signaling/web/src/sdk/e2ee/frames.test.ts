@@ -98,10 +98,17 @@ describe('VP8', () => {
 describe('AV1', () => {
   test('one OBU of type frame with its size; a temporal delimiter before it is skipped', () => {
     const sealed = new Uint8Array(300).fill(9);
-    const data = wrapFrame('av1', new Uint8Array(9), sealed, true);
+    const data = wrapFrame('av1', new Uint8Array(9), sealed, false);
     expect(Array.from(data?.subarray(0, 3) ?? [])).toEqual([0x32, 0xac, 0x02]);
     const delimited = joined(new Uint8Array([0x12, 0x00]), data ?? new Uint8Array());
     expect(Buffer.from(unwrapFrame('av1', delimited) ?? []).equals(Buffer.from(sealed))).toBe(true);
+  });
+
+  test('a keyframe begins with a sequence header, by which a server recognises it', () => {
+    const sealed = new Uint8Array(300).fill(9);
+    const data = wrapFrame('av1', new Uint8Array(9), sealed, true) ?? new Uint8Array();
+    expect(Array.from(data.subarray(0, 6))).toEqual([0x0a, 1, 0, 0x32, 0xac, 0x02]);
+    expect(Buffer.from(unwrapFrame('av1', data) ?? []).equals(Buffer.from(sealed))).toBe(true);
   });
 });
 

@@ -6,6 +6,8 @@
 //   descriptor, which a transform does not touch.
 // VP8: one bit, whether it is a keyframe, which a receiver without the dependency descriptor reads from the payload.
 // AV1: browsers split the payload at its OBUs and drop a frame without any, so the ciphertext is the content of one OBU.
+//   Before that of a keyframe is a sequence header without content: a server without the dependency descriptor, which
+//   Firefox does not send, recognises a keyframe by it.
 // H264: browsers split at NAL units, and receivers keep back a keyframe until they have the parameter sets that its slice
 //   header names. The parameter sets stay clear (they have the size and profile, nothing of the picture), and the
 //   ciphertext is the content of one slice behind a header of its own, with emulation prevention, so that no start code
@@ -38,7 +40,7 @@ export function wrapFrame(codec: Codec, plain: Uint8Array, sealed: Uint8Array, i
     case 'vp8':
       return joined(isKey ? VP8_KEY : VP8_DELTA, sealed);
     case 'av1':
-      return joined(new Uint8Array([OBU_FRAME_HEADER, ...leb128(sealed.length)]), sealed);
+      return joined(isKey ? AV1_KEY : EMPTY, new Uint8Array([OBU_FRAME_HEADER, ...leb128(sealed.length)]), sealed);
     case 'h264':
       return wrapH264(plain, sealed);
   }
@@ -77,6 +79,9 @@ const OBU_FRAME = 6;
 const OBU_FRAME_HEADER = (OBU_FRAME << 3) | 0x02;
 const OBU_HAS_EXTENSION = 0x04;
 const OBU_HAS_SIZE = 0x02;
+/** An OBU of type OBU_SEQUENCE_HEADER with one byte: some packetizers drop an empty one. */
+const AV1_KEY = new Uint8Array([(1 << 3) | OBU_HAS_SIZE, 1, 0]);
+const EMPTY = new Uint8Array();
 const LEB128_LEN_MAX = 8;
 
 function leb128(value: number): number[] {
