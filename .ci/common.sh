@@ -182,7 +182,7 @@ web_app() {
 
 # Browser tests that run alone: in them no picture may freeze, no packet may be lost, or the estimate of the
 # browser must rise.
-ALONE=(call encrypted firefox previous simulcast spread survival svc sync tcp thin versions)
+ALONE=(call encrypted firefox large_file previous simulcast spread survival svc sync tcp thin versions)
 
 # browser_tests alone|others OPTION…: runs these with the options of node. Of the others, which wait most of the
 # time, two files run at a time.

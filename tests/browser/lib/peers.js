@@ -189,6 +189,8 @@ export class Peer {
           freezes: stats.freezeCount ?? 0,
           frozenS: stats.totalFreezesDuration ?? 0,
           energy: stats.totalAudioEnergy ?? 0,
+          samples: stats.totalSamplesReceived ?? 0,
+          concealed: (stats.concealedSamples ?? 0) - (stats.silentConcealedSamples ?? 0),
           height: stats.frameHeight ?? 0,
           codec: report.get(stats.codecId)?.mimeType ?? '',
           fmtp: report.get(stats.codecId)?.sdpFmtpLine ?? '',
@@ -376,7 +378,7 @@ export function progress(before, after) {
   return after.map((row) => {
     const first = before.find(({ from, source }) => from === row.from && source === row.source);
     const delta = { from: row.from, source: row.source, kind: row.kind };
-    for (const key of ['packets', 'bytes', 'lost', 'frames', 'freezes', 'frozenS', 'energy'])
+    for (const key of ['packets', 'bytes', 'lost', 'frames', 'freezes', 'frozenS', 'energy', 'samples', 'concealed'])
       delta[key] = row[key] - (first?.[key] ?? 0);
     return delta;
   });
