@@ -22,6 +22,7 @@ export class Link {
   #freeAt = 0;
   #timer = null;
   #closed = false;
+  #isCut = false;
   /** Towards the client. */
   carried = { datagrams: 0, bytes: 0 };
   dropped = 0;
@@ -43,6 +44,7 @@ export class Link {
     /** By the client's port: the engine distinguishes clients by their address. */
     const upstreams = new Map();
     downstream.on('message', (datagram, client) => {
+      if (this.#isCut) return;
       let upstream = upstreams.get(client.port);
       if (!upstream) {
         upstream = this.#socket();
@@ -66,7 +68,7 @@ export class Link {
 
   #enqueue(datagram, socket, client) {
     const bytes = datagram.length + HEADER_BYTES;
-    if (this.#closed) return;
+    if (this.#closed || this.#isCut) return;
     if (this.#queuedBytes + bytes > this.#queueBytesMax) {
       this.dropped += 1;
       return;
@@ -89,6 +91,17 @@ export class Link {
     if (this.#queue.length > 0) this.#timer = setTimeout(() => this.#deliver(), this.#queue[0].at - performance.now());
   }
 
+  /** No datagram passes in either direction, and those in the queue are lost. */
+  cut() {
+    this.#isCut = true;
+    this.#queue = [];
+    this.#queuedBytes = 0;
+  }
+
+  mend() {
+    this.#isCut = false;
+  }
+
   async close() {
     this.#closed = true;
     clearTimeout(this.#timer);
@@ -98,9 +111,10 @@ export class Link {
 
 /**
  * Runs in the page, before the app: keeps only the engine's candidates that the link relays, with the link's
- * ports, so that no path avoids the link.
+ * ports, so that no path avoids the link. `exceptRelay`: a connection with the policy `relay` reaches the engine past the
+ * link.
  */
-export function behindLink({ ports, host }) {
+export function behindLink({ ports, host, exceptRelay = false }) {
   const { setRemoteDescription } = RTCPeerConnection.prototype;
   const CANDIDATE = /^a=candidate:(\S+) (\d+) (\S+) (\d+) (\S+) (\d+) (.*)$/;
   const throughLink = (line) => {
@@ -111,6 +125,9 @@ export function behindLink({ ports, host }) {
     return [`a=candidate:${foundation} ${component} ${protocol} ${priority} ${address} ${ports[port]} ${rest}`];
   };
   RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+    if (exceptRelay && this.getConfiguration().iceTransportPolicy === 'relay') {
+      return setRemoteDescription.call(this, { type, sdp });
+    }
     return setRemoteDescription.call(this, { type, sdp: sdp.split('\r\n').flatMap(throughLink).join('\r\n') });
   };
 }
