@@ -85,6 +85,11 @@ window.sendAll = async (stream, sizes) => {
   }
   return sent;
 };
+/** The messages of a channel, one character for each byte. */
+window.texts = (label) => {
+  const bytesOf = (data) => (typeof data === 'string' ? new TextEncoder().encode(data) : new Uint8Array(data));
+  return (received[label] ?? []).map((data) => Array.from(bytesOf(data), (byte) => String.fromCharCode(byte)).join(''));
+};
 window.forget = () => producers.splice(0);
 window.known = () => producers.map(({ label }) => label);
 Object.assign(window, { pc, channel, ask });

@@ -39,3 +39,22 @@ export async function framesWithoutKey(peer, name) {
   await until(`${peer.name} receives`, async () => (await row())?.packets > 30);
   return (await row()).frames;
 }
+
+/** Runs in the page, before the app: keeps the keys that the page gives to its worker, in `window.frameKeys`. */
+export function recordKeys() {
+  const kept = [];
+  window.frameKeys = kept;
+  const { postMessage } = Worker.prototype;
+  Worker.prototype.postMessage = function (message, ...rest) {
+    const { do: what, peerId, epoch, key } = message ?? {};
+    if (what === 'setSendKey' || what === 'setReceiveKey') kept.push({ what, peerId, epoch, key: [...key] });
+    return postMessage.call(this, message, ...rest);
+  };
+}
+
+/** The keys so far with which a peer encrypts, or those of another one with which it decrypts. */
+export async function keysOf(peer, from) {
+  const kept = await peer.page.evaluate(() => window.frameKeys);
+  const wanted = kept.filter(({ what, peerId }) => (from === undefined ? what === 'setSendKey' : peerId === from));
+  return wanted.map(({ epoch, key }) => ({ epoch, key: Buffer.from(key) }));
+}

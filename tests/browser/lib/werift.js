@@ -102,8 +102,8 @@ export async function publish(url) {
   };
 }
 
-/** The frames of a VP8 stream, as an IVF file, from its first keyframe on. */
-class Ivf {
+/** The frames of a VP8 stream, from its first keyframe on. */
+class Frames {
   #packets = [];
   #isStarted = false;
   frames = [];
@@ -123,46 +123,53 @@ class Ivf {
     this.#isStarted ||= isKeyframe;
     if (this.#isStarted) this.frames.push(data);
   }
+}
 
-  get file() {
-    const head = Buffer.alloc(32);
-    head.write('DKIF\0\0\x20\0VP80', 'latin1');
-    head.writeUInt32LE(15, 16);
-    head.writeUInt32LE(1, 20);
-    head.writeUInt32LE(this.frames.length, 24);
-    const parts = this.frames.flatMap((frame, at) => {
-      const of = Buffer.alloc(12);
-      of.writeUInt32LE(frame.length, 0);
-      of.writeUInt32LE(at, 4);
-      return [of, frame];
-    });
-    return Buffer.concat([head, ...parts]);
-  }
+/** An IVF file. */
+function ivfOf(frames) {
+  const head = Buffer.alloc(32);
+  head.write('DKIF\0\0\x20\0VP80', 'latin1');
+  head.writeUInt32LE(15, 16);
+  head.writeUInt32LE(1, 20);
+  head.writeUInt32LE(frames.length, 24);
+  const parts = frames.flatMap((frame, at) => {
+    const of = Buffer.alloc(12);
+    of.writeUInt32LE(frame.length, 0);
+    of.writeUInt32LE(at, 4);
+    return [of, frame];
+  });
+  return Buffer.concat([head, ...parts]);
 }
 
 /** Plays, and keeps the frames and the number of audio packets. */
 export async function play(url) {
   const peer = connection();
-  const ivf = new Ivf();
-  const received = { audio: 0 };
+  const pictures = new Frames();
+  const sounds = [];
   for (const kind of ['audio', 'video']) {
     const transceiver = peer.addTransceiver(kind, { direction: 'recvonly' });
     transceiver.onTrack.subscribe((track) =>
       track.onReceiveRtp.subscribe((packet) => {
-        if (kind === 'video') ivf.add(packet);
-        else received.audio += 1;
+        if (kind === 'video') pictures.add(packet);
+        else sounds.push(Buffer.from(packet.payload));
       }),
     );
   }
   const session = await exchange(peer, url);
   return {
     get frames() {
-      return ivf.frames.length;
+      return pictures.frames.length;
     },
     get packets() {
-      return received.audio;
+      return sounds.length;
     },
-    decode: () => decode(ivf.file),
+    /** The frames of Opus, and the frames of VP8 from the first keyframe on, as they arrived. */
+    sounds,
+    get pictures() {
+      return pictures.frames;
+    },
+    /** `frames`: instead of those that arrived. */
+    decode: (frames = pictures.frames) => decode(ivfOf(frames)),
     stop: ending(peer, session),
   };
 }
