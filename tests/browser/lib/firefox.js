@@ -6,6 +6,7 @@
 import puppeteer from 'puppeteer-core';
 import { Bare } from './bare.js';
 import { CAPTURE, constrainCamera, Peer } from './peers.js';
+import { appAnswer } from './previous.js';
 import { PATIENCE_MS } from './wait.js';
 
 const FIREFOX = process.env.FIREFOX_BIN ?? '/usr/bin/firefox-esr';
@@ -48,9 +49,20 @@ async function newPage(browser) {
   return { page, errors, close: () => context.close() };
 }
 
-/** A page in its own context, with its uncaught errors. */
-export async function openPage(browser, url, before = []) {
+/** Makes a page use this app instead of the server's. */
+async function serveApp(page, url, files) {
+  await page.setRequestInterception(true);
+  page.on('request', (request) => {
+    const { origin, pathname } = new URL(request.url());
+    const answer = origin === url ? appAnswer(files, pathname) : null;
+    void (answer ? request.respond({ status: 200, ...answer }) : request.continue());
+  });
+}
+
+/** A page in its own context, with its uncaught errors. `app`: the folder of a built app. */
+export async function openPage(browser, url, before = [], app = undefined) {
   const opened = await newPage(browser);
+  if (app !== undefined) await serveApp(opened.page, new URL(url).origin, app);
   for (const [script, argument] of before) await opened.page.evaluateOnNewDocument(script, argument);
   await opened.page.goto(url);
   return opened;
@@ -60,11 +72,16 @@ export async function openPage(browser, url, before = []) {
 export class FirefoxPeer extends Peer {
   #close;
 
-  static async open(browser, url, { room, name, camera = [constrainCamera, CAPTURE] }) {
+  /** `joins`: without a click. The others are those of `Peer.open`. */
+  static async open(
+    browser,
+    url,
+    { room, name, camera = [constrainCamera, CAPTURE], before = [], encrypted = false, joins = true, app = process.env.LEAT_APP },
+  ) {
     const peer = new FirefoxPeer();
     peer.name = name;
-    const query = new URLSearchParams({ room, name, join: '1' });
-    const opened = await openPage(browser, `${url}/?${query}`, [camera]);
+    const query = new URLSearchParams({ room, name, ...(joins && { join: '1' }), ...(encrypted && { encrypted: '1' }) });
+    const opened = await openPage(browser, `${url}/?${query}`, [camera, ...before], app);
     peer.page = opened.page;
     peer.errors = opened.errors;
     peer.#close = opened.close;

@@ -45,17 +45,23 @@ export function buildApp(commit) {
 }
 
 /**
- * Makes a page use this app instead of the server's. Requests to the server's paths pass. With the mode "token", a link
- * alone does not join.
+ * The answer of this app to a request for a path; null for a path of the server. With the mode "token", a link alone does
+ * not join.
  */
+export function appAnswer(files, pathname, mode = 'development') {
+  const file = PAGES.includes(pathname) ? '/index.html' : pathname;
+  const contentType = TYPES[extname(file)];
+  if (contentType === undefined) return null;
+  const body = readFileSync(join(files, file));
+  if (file !== '/index.html') return { contentType, body };
+  const text = body.toString().replace('name="leat-mode" content="token"', `name="leat-mode" content="${mode}"`);
+  return { contentType, body: text };
+}
+
+/** Makes a page use this app instead of the server's. Requests to the server's paths pass. */
 export async function serveApp(page, url, files, mode = 'development') {
   await page.route(`${url}/**`, (route) => {
-    const { pathname } = new URL(route.request().url());
-    const file = PAGES.includes(pathname) ? '/index.html' : pathname;
-    if (!(extname(file) in TYPES)) return route.continue();
-    const body = readFileSync(join(files, file));
-    if (file !== '/index.html') return route.fulfill({ contentType: TYPES[extname(file)], body });
-    const text = body.toString().replace('name="leat-mode" content="token"', `name="leat-mode" content="${mode}"`);
-    return route.fulfill({ contentType: TYPES['.html'], body: text });
+    const answer = appAnswer(files, new URL(route.request().url()).pathname, mode);
+    return answer ? route.fulfill(answer) : route.continue();
   });
 }
