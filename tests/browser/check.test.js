@@ -10,6 +10,13 @@ import { serveApp } from './lib/previous.js';
 import { expiresIn, mintToken } from './lib/token.js';
 import { PATIENCE_MS, TEST_LIMIT, until } from './lib/wait.js';
 
+/**
+ * A page that `serveApp` serves comes from no address, and Chromium then blocks its WebSockets to loopback: the check
+ * reports that, correctly.
+ */
+const SERVED = process.env.LEAT_APP !== undefined;
+const ARGS = SERVED ? ['--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets'] : [];
+
 /** A page of the check, with what it shows. */
 class Check {
   page;
@@ -17,11 +24,12 @@ class Check {
   static async open(browser, leat, { path = '/check', before = [] } = {}) {
     const check = new Check();
     const permissions = ['camera', 'microphone', 'clipboard-read', 'clipboard-write'];
+    if (SERVED) permissions.push('local-network-access');
     const context = await browser.newContext({ permissions, viewport: { width: 900, height: 1000 } });
     check.page = await context.newPage();
     check.page.setDefaultTimeout(PATIENCE_MS);
     for (const script of before) await check.page.addInitScript(...script);
-    if (process.env.LEAT_APP !== undefined) await serveApp(check.page, leat.url, process.env.LEAT_APP);
+    if (SERVED) await serveApp(check.page, leat.url, process.env.LEAT_APP);
     await check.page.goto(leat.url + path);
     return check;
   }
@@ -51,9 +59,9 @@ class Check {
 }
 
 /** Runs `body` with a server and a browser. */
-async function withCheck({ args, browserArgs, env }, body) {
-  const leat = await Leat.start(args, null, env);
-  const browser = await launch({ args: browserArgs });
+async function withCheck({ args, browserArgs = [] }, body) {
+  const leat = await Leat.start(args);
+  const browser = await launch({ args: [...ARGS, ...browserArgs] });
   try {
     await body({ leat, browser });
   } catch (error) {

@@ -1,8 +1,9 @@
-// Microphone, camera and speaker: one that cannot be opened, the choice between several, hot-plug, audio only, and a page
-// that is not visible.
+// Microphone, camera and speaker: one that cannot be opened, the choice between several, hot-plug, audio only, a page that
+// may not play sound, and a page that is not visible.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { withoutDevices } from './lib/peers.js';
 import { inRoom } from './lib/room.js';
 import { TEST_LIMIT, until } from './lib/wait.js';
 
@@ -255,6 +256,34 @@ test('audio only stops the camera and receives no video', TEST_LIMIT, async (t) 
       await ada.receives(['Grace']);
       await grace.receives(['Ada']);
     });
+  });
+});
+
+/** Runs in the page, before the app: reports in the console that the browser has refused to play. */
+function reportBlocked() {
+  const { play } = HTMLMediaElement.prototype;
+  HTMLMediaElement.prototype.play = function () {
+    const played = play.call(this);
+    // biome-ignore lint/suspicious/noConsole: the test listens to the console.
+    played.catch(({ name }) => setInterval(() => console.info(`play: ${name}`), 200));
+    return played;
+  };
+}
+
+test('a page that may not play sound asks for a click', TEST_LIMIT, async (t) => {
+  const browserArgs = ['--autoplay-policy=document-user-activation-required'];
+  await inRoom(t, { names: [], browserArgs }, async ({ enter }) => {
+    const grace = await enter('Grace');
+    await grace.connected();
+    // A page with a running camera may play sound without a click.
+    const { page } = await enter('Ada', { camera: [withoutDevices], before: [[reportBlocked]] });
+    // Playwright runs scripts as if the user had clicked, so that sound would be permitted: none runs before this event.
+    await page.waitForEvent('console', (message) => message.text() === 'play: NotAllowedError');
+    const unblock = page.getByRole('button', { name: 'Turn on sound' });
+    await unblock.click();
+    const playing = () => page.evaluate(() => [...document.querySelectorAll('audio')].filter(({ paused }) => !paused).length);
+    await until('the sound of Grace plays', async () => (await playing()) === 1);
+    await unblock.waitFor({ state: 'detached' });
   });
 });
 
