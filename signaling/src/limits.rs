@@ -159,6 +159,9 @@ pub const ROOM_CHANGES_BURST: f64 = 10.0;
 pub const ROOM_RECORD_COPIES: usize = 32;
 /// Removed peers whose tokens stay revoked after a restart of signaling, per room: the latest ones.
 pub const KICKS_REMEMBERED: usize = 32;
+/// Users and names that are banned from a room at a time. A further ban gets `LIMIT`: an administrator can end the
+/// bans, or lock the room. Each takes about 30 of the bytes that the engine stores with a transport.
+pub const BANS_PER_ROOM_MAX: usize = 64;
 /// Users of a room whose mute is kept while they are not in it; the mute of a further one ends when it leaves.
 pub const MUTES_REMEMBERED: usize = 256;
 /// Least time for which all tokens of a removed user are revoked: longer than tokens are valid.

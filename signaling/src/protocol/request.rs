@@ -5,8 +5,8 @@ use crate::proto::{
     CloseTransport, ConnectPlainTransport, ConnectTransport, ConsumeData, ConsumeMedia, CreatePlainTransport,
     CreateTransport, DenyPeer, EndRoom, ErrorCode, GetStats, JoinRoom, Kick, MutePeer, MuteProducer, Offer,
     PauseConsumer, PauseProducer, ProduceData, ProduceMedia, RefreshToken, RestartIce, ResumeConsumer,
-    ResumeProducer, SendMessage, SetBitrates, SetMetadata, SetPreferredLayers, SetPresence, SetPriority,
-    SetRoom, SetSubscribers, signal::Payload,
+    ResumeProducer, SendMessage, SetAdmin, SetBitrates, SetMetadata, SetPreferredLayers, SetPresence,
+    SetPriority, SetRoom, SetSubscribers, signal::Payload,
 };
 use crate::request_error::RequestError;
 
@@ -47,6 +47,7 @@ pub enum Request {
     SetPresence(SetPresence),
     SendMessage(SendMessage),
     EndRoom(EndRoom),
+    SetAdmin(SetAdmin),
     ProduceData(ProduceData),
     ConsumeData(ConsumeData),
     CloseDataProducer(CloseDataProducer),
@@ -95,6 +96,7 @@ impl TryFrom<Payload> for Request {
             Payload::SetPresence(set) => Self::SetPresence(set),
             Payload::SendMessage(send) => Self::SendMessage(send),
             Payload::EndRoom(end) => Self::EndRoom(end),
+            Payload::SetAdmin(set) => Self::SetAdmin(set),
             Payload::ProduceData(produce) => Self::ProduceData(produce),
             Payload::ConsumeData(consume) => Self::ConsumeData(consume),
             Payload::CloseDataProducer(close) => Self::CloseDataProducer(close),

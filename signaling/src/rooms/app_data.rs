@@ -118,6 +118,9 @@ pub struct TransportRecord {
     /// The negotiation of a client that speaks SDP.
     #[prost(message, optional, tag = "24")]
     pub sdp: Option<SdpRecord>,
+    /// Whether the peer is an administrator, if an administrator decided that.
+    #[prost(bool, optional, tag = "25")]
+    pub role: Option<bool>,
 }
 
 /// Who may consume a producer.
@@ -163,6 +166,20 @@ pub struct PolicyRecord {
     /// Whether clients encrypt end to end.
     #[prost(bool, tag = "6")]
     pub encrypted: bool,
+    /// Who is banned.
+    #[prost(message, repeated, tag = "7")]
+    pub bans: Vec<BanRecord>,
+}
+
+/// A user or a name that may not join a room.
+#[derive(Clone, PartialEq, Message)]
+pub struct BanRecord {
+    /// Its hash.
+    #[prost(bytes = "vec", tag = "1")]
+    pub user: Vec<u8>,
+    /// The end, in seconds since 1970; 0: that of the room.
+    #[prost(uint64, tag = "2")]
+    pub until: u64,
 }
 
 /// The token of a removed peer.

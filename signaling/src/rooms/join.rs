@@ -2,7 +2,7 @@
 
 use super::lookup::{permitted, turn_user};
 use super::notification_log::NotificationLog;
-use super::restrictions::{Mute, granted};
+use super::restrictions::{Mute, UserHash, granted};
 use super::room_key::RoomKey;
 use super::session::{SessionEvent, SessionState};
 use super::state::{Peer, PeerId, RemovedPeer, State};
@@ -177,7 +177,10 @@ impl Rooms {
                 };
                 let permissions = permissions_of(session.as_ref());
                 let policy = state.rooms.get(&room).map(|room| room.policy.clone());
-                policy.iter().try_for_each(|policy| policy.check_entry(&permissions))?;
+                let banned = banned_as(session.as_ref(), &join.display_name);
+                policy
+                    .iter()
+                    .try_for_each(|policy| policy.check_entry(&permissions, banned, since_1970()))?;
                 if policy.as_ref().is_some_and(|policy| policy.lets_wait(&permissions)) {
                     let answer = self.wait(&mut state, connection, &room, join, session)?;
                     return Ok(Admitted { answer, updates: Vec::new() });
@@ -427,8 +430,11 @@ impl Rooms {
 impl State {
     /// Assigns the content of a new token to a peer, and notifies the others if it becomes visible or hidden.
     /// Returns whether something changed.
-    pub(super) fn replace_session(&mut self, id: PeerId, session: Session) -> bool {
+    pub(super) fn replace_session(&mut self, id: PeerId, mut session: Session) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else { return false };
+        // A new token does not change what an administrator decided.
+        session.permissions.admin = peer.role.unwrap_or(session.permissions.admin);
+        let is_admin_changed = peer.permissions.admin != session.permissions.admin;
         let is_changed =
             peer.permissions != session.permissions || peer.token.as_ref() != Some(&session.token);
         let was_hidden = peer.permissions.hidden;
@@ -454,6 +460,10 @@ impl State {
                 self.join_presence(id);
                 let joined = proto::PeerJoined { peer: self.peer_info(id) };
                 self.broadcast(&room, Some(id), Payload::PeerJoined(joined));
+            }
+            (false, false) if is_admin_changed => {
+                let changed = self.peer_changed(id).map(Payload::PeerChanged);
+                changed.into_iter().for_each(|changed| self.broadcast(&room, Some(id), changed));
             }
             _ => {}
         }
@@ -495,6 +505,14 @@ pub(super) fn shown_name(of_token: Option<&str>, of_client: &str, user: &str) ->
     let given = of_token.into_iter().chain([of_client]).find(|name| !name.trim().is_empty());
     let shown = given.unwrap_or(user).chars().filter(|c| !c.is_control());
     shown.take(limits::DISPLAY_NAME_LEN_MAX).collect()
+}
+
+/// As what a client can be banned: its user, or the name of one without a token.
+pub(super) fn banned_as(session: Option<&Session>, display_name: &str) -> UserHash {
+    match session {
+        Some(session) => UserHash::new(&session.user),
+        None => UserHash::of_name(display_name),
+    }
 }
 
 /// What a new client may do.
@@ -671,6 +689,7 @@ fn add_peer(
         display_name,
         secret_hash: hash(&secret),
         permissions,
+        role: None,
         token,
         metadata: String::new(),
         mute: Mute::default(),

@@ -1,24 +1,78 @@
 //! Removing peers from a room: by an administrator of the room, and by a revocation.
 
 use super::Rooms;
+use super::join::banned_as;
 use super::lookup::{not_joined, others_peer, permitted};
-use super::restrictions::Kicked;
-use super::state::{PeerId, State};
+use super::restrictions::{Kicked, UserHash};
+use super::state::{Peer, PeerId, State};
 use super::transports::room_updates;
 use crate::auth::revocations::{Revocation, Revoked};
 use crate::auth::session::Session;
 use crate::auth::since_1970;
 use crate::limits;
-use crate::proto::{self, EndRoom, Kick, signal::Payload};
+use crate::proto::{self, EndRoom, Kick, RoomChanged, signal::Payload};
 use crate::protocol::encode;
 use crate::request_error::RequestError;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 impl Rooms {
+    /// Removes a peer, and bans its user or revokes its token.
+    pub(super) fn kick(&self, peer: PeerId, kick: &Kick) -> Result<(), RequestError> {
+        if kick.ban { self.ban(peer, kick) } else { self.kick_token(peer, kick) }
+    }
+
+    /// Removes a peer and bans its user from the room: the other peers of the user are removed, and clients of the user
+    /// that wait are refused.
+    fn ban(&self, peer: PeerId, kick: &Kick) -> Result<(), RequestError> {
+        let reason = reason(&kick.reason, "an administrator banned you from the room")?;
+        let now = since_1970();
+        let mut state = self.state();
+        check_admin(&state, peer)?;
+        let target = others_peer(&state, peer, &kick.peer_id)?;
+        let banned = state.peers[&target].banned_as();
+        if state.peers[&peer].banned_as() == banned {
+            return Err(RequestError::bad(
+                "peer_id must be a peer of another user: a ban is for all peers of the user",
+            ));
+        }
+        let (room, user) = (state.peers[&target].room.clone(), state.peers[&target].user.clone());
+        let time = Some(kick.ban_seconds).filter(|seconds| *seconds != 0);
+        let time = time.map(|seconds| Duration::from_secs(seconds.into()));
+        let entry = state.rooms.get_mut(&room).ok_or_else(not_joined)?;
+        entry.policy.ban(banned, time, now)?;
+        entry.policy.revision = entry.policy.revision.wrapping_add(1);
+        let message = entry.policy.message();
+        let peers: Vec<_> = entry.peers.iter().copied().collect();
+        let waiting: Vec<_> = entry.waiting.iter().copied().collect();
+        tracing::info!(roomId = %room, userId = %user, peerId = %target, by = %peer, seconds = kick.ban_seconds, "an administrator bans a user");
+        let details = match kick.ban_seconds {
+            0 => "until the room ends".to_owned(),
+            seconds => format!("for {seconds} seconds"),
+        };
+        self.record(&state, peer, "peer.ban", Some(&user), details, Vec::new());
+        for id in peers {
+            if state.peers.get(&id).is_some_and(|peer| peer.banned_as() == banned) {
+                self.evict(&mut state, id, &reason);
+            }
+        }
+        for id in waiting {
+            let client = state.waiting.get(&id);
+            if client.is_some_and(|client| banned_as(client.session.as_ref(), &client.display_name) == banned)
+            {
+                state.deny(id, &reason);
+            }
+        }
+        for (worker, command) in room_updates(&state, &room) {
+            self.node.tell(worker, command);
+        }
+        state.broadcast(&room, None, Payload::RoomChanged(RoomChanged { policy: Some(message) }));
+        Ok(())
+    }
+
     /// Removes a peer, and revokes its token until it expires: other peers that joined with the token are
     /// removed too.
-    pub(super) fn kick(&self, peer: PeerId, kick: &Kick) -> Result<(), RequestError> {
+    fn kick_token(&self, peer: PeerId, kick: &Kick) -> Result<(), RequestError> {
         let reason = reason(&kick.reason, "an administrator removed you from the room")?;
         let now = since_1970();
         let mut state = self.state();
@@ -160,6 +214,13 @@ impl Rooms {
             outbox.end();
         }
         self.remove(state, id, "a peer was removed from its room");
+    }
+}
+
+impl Peer {
+    /// As what it can be banned.
+    fn banned_as(&self) -> UserHash {
+        if self.token.is_some() { UserHash::new(&self.user) } else { UserHash::of_name(&self.display_name) }
     }
 }
 

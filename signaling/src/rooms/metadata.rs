@@ -7,7 +7,7 @@ use super::state::PeerId;
 use super::transports::peer_updates;
 use crate::limits;
 use crate::presence::Now;
-use crate::proto::{PeerChanged, SetMetadata, signal::Payload};
+use crate::proto::{SetMetadata, signal::Payload};
 use crate::request_error::RequestError;
 
 impl Rooms {
@@ -29,14 +29,9 @@ impl Rooms {
             }
             found.metadata = set.metadata.unwrap_or_else(|| std::mem::take(&mut found.metadata));
             let (room, is_hidden) = (found.room.clone(), found.permissions.hidden);
-            let changed = PeerChanged {
-                peer_id: peer.to_string(),
-                display_name: found.display_name.clone(),
-                metadata: found.metadata.clone(),
-            };
-            let display_name = changed.display_name.clone();
+            let display_name = found.display_name.clone();
             state.presence.rename(peer.0, &display_name, Now::read());
-            if !is_hidden {
+            if let Some(changed) = state.peer_changed(peer).filter(|_| !is_hidden) {
                 state.broadcast(&room, Some(peer), Payload::PeerChanged(changed));
             }
             peer_updates(&state, peer)

@@ -35,6 +35,7 @@ mod recovery;
 mod refresh;
 mod reservation;
 mod restrictions;
+mod roles;
 mod room_key;
 mod sdp_record;
 mod session;
@@ -466,6 +467,7 @@ impl Rooms {
                 self.close_data_consumer(peer()?, &close.data_consumer_id)?
             }
             Request::EndRoom(end) => self.end_room(peer()?, &end)?,
+            Request::SetAdmin(set) => self.set_admin(peer()?, &set)?,
             Request::Leave => self.leave(peer()?),
         }
         Ok(Payload::Ack(Ack {}))

@@ -41,6 +41,7 @@ impl Rooms {
             waiting_room: set.waiting_room.unwrap_or(before.waiting_room),
             admins_publish: admins_publish.unwrap_or(before.admins_publish),
             encrypted: set.encrypted.unwrap_or(before.encrypted),
+            bans: if set.clear_bans == Some(true) { Vec::new() } else { before.bans.clone() },
             revision: before.revision,
         };
         if policy == before {
@@ -52,10 +53,10 @@ impl Rooms {
         entry.policy = Policy { revision: before.revision.wrapping_add(1), ..policy };
         let message = entry.policy.message();
         tracing::info!(roomId = %room, peerId = %peer, policy = ?entry.policy, "an administrator changed a room");
-        let proto::RoomPolicy { max_peers, locked, waiting_room, publishers, encrypted } = &message;
+        let proto::RoomPolicy { max_peers, locked, waiting_room, publishers, encrypted, bans } = &message;
         let details = format!(
             "max_peers {max_peers}; locked {locked}; waiting_room {waiting_room}; publishers {publishers}; \
-             encrypted {encrypted}"
+             encrypted {encrypted}; bans {bans}"
         );
         self.record(&state, peer, "room.set", None, details, Vec::new());
         self.close_what_policy_denies(&mut state, &room);

@@ -195,6 +195,7 @@ impl Rooms {
                 display_name: record.display_name,
                 secret_hash: record.secret_hash,
                 permissions,
+                role: record.role,
                 token: record.token.map(TokenInfo::from),
                 metadata: record.metadata,
                 mute,
@@ -220,6 +221,7 @@ impl Rooms {
             // The records differ if a process ended while it changed the permissions: the peer gets what all
             // of them permit.
             known.permissions = known.permissions.clone().and(permissions);
+            known.role = known.role.filter(|role| record.role == Some(*role));
             known.mute.audio |= mute.audio;
             known.mute.video |= mute.video;
             known.mute.producers.extend(mute.producers);

@@ -1,7 +1,7 @@
 //! What administrators and publishers restrict in a room: plain data. The requests that change it are in
 //! [`super::policy`], [`super::mute`], [`super::kick`], [`super::waiting`] and [`super::subscribers`].
 
-use super::app_data::PolicyRecord;
+use super::app_data::{BanRecord, PolicyRecord};
 use super::outbox::Outbox;
 use super::room_key::RoomKey;
 use crate::auth::session::{Session, TokenId};
@@ -12,6 +12,7 @@ use crate::request_error::RequestError;
 use aws_lc_rs::digest;
 use control::{Kind, ProducerId};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Who may enter and publish. The default restricts nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub(super) struct Policy {
     pub(super) waiting_room: bool,
     /// Whether only administrators may publish.
     pub(super) admins_publish: bool,
+    /// Who may not join.
+    pub(super) bans: Vec<Ban>,
     /// Whether clients encrypt end to end. The server only passes it on.
     pub(super) encrypted: bool,
     /// Number of changes: after a restart, the latest of several records counts.
@@ -46,14 +49,42 @@ impl Policy {
         }
     }
 
-    /// Checks that a client with these permissions may enter.
-    pub(super) fn check_entry(&self, permissions: &Permissions) -> Result<(), RequestError> {
+    /// Checks that a client with these permissions may enter at `now` (time since 1970).
+    pub(super) fn check_entry(
+        &self,
+        permissions: &Permissions,
+        client: UserHash,
+        now: Duration,
+    ) -> Result<(), RequestError> {
+        if let Some(ban) = self.bans.iter().find(|ban| ban.user == client && !ban.is_over(now)) {
+            return Err(ban.error(now));
+        }
         if self.locked && !permissions.admin {
             return Err(RequestError::new(
                 ErrorCode::RoomLocked,
                 "the room is locked; an administrator can unlock it",
             ));
         }
+        Ok(())
+    }
+
+    /// Bans a client for this time, or until the room ends. One that is banned already gets the new end.
+    pub(super) fn ban(
+        &mut self,
+        user: UserHash,
+        time: Option<Duration>,
+        now: Duration,
+    ) -> Result<(), RequestError> {
+        self.bans.retain(|ban| ban.user != user && !ban.is_over(now));
+        if self.bans.len() >= limits::BANS_PER_ROOM_MAX {
+            let text = format!(
+                "{} users are banned from this room, which is its limit; end the bans with clear_bans, or lock the room",
+                limits::BANS_PER_ROOM_MAX
+            );
+            return Err(RequestError::limit(text));
+        }
+        let until = time.map(|time| now.saturating_add(time).as_secs().saturating_add(1));
+        self.bans.push(Ban { user, until });
         Ok(())
     }
 
@@ -79,6 +110,7 @@ impl Policy {
             waiting_room: self.waiting_room,
             publishers: if self.admins_publish { ADMINS } else { EVERYONE }.into(),
             encrypted: self.encrypted,
+            bans: self.bans.len() as u32,
         }
     }
 
@@ -91,6 +123,7 @@ impl Policy {
             admins_publish: self.admins_publish,
             encrypted: self.encrypted,
             revision: self.revision,
+            bans: self.bans.iter().map(Ban::record).collect(),
         }
     }
 }
@@ -104,7 +137,43 @@ impl From<PolicyRecord> for Policy {
             admins_publish: record.admins_publish,
             encrypted: record.encrypted,
             revision: record.revision,
+            bans: record.bans.iter().filter_map(Ban::of).collect(),
         }
+    }
+}
+
+/// A client that may not join.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ban {
+    pub(super) user: UserHash,
+    /// Seconds since 1970; `None`: until the room ends.
+    pub(super) until: Option<u64>,
+}
+
+impl Ban {
+    fn is_over(&self, now: Duration) -> bool {
+        self.until.is_some_and(|until| until <= now.as_secs())
+    }
+
+    fn error(&self, now: Duration) -> RequestError {
+        let text = "an administrator banned you from this room";
+        match self.until.map(|until| Duration::from_secs(until).saturating_sub(now)) {
+            None => RequestError::new(ErrorCode::Banned, format!("{text} until the call ends")),
+            Some(left) => {
+                let text = format!("{text} for {} more seconds", left.as_secs().max(1));
+                RequestError::new(ErrorCode::Banned, text).retry_after(left)
+            }
+        }
+    }
+
+    fn record(&self) -> BanRecord {
+        BanRecord { user: self.user.0.to_vec(), until: self.until.unwrap_or(0) }
+    }
+
+    /// `None` if the record is invalid.
+    fn of(record: &BanRecord) -> Option<Self> {
+        let user = UserHash(record.user.as_slice().try_into().ok()?);
+        Some(Self { user, until: Some(record.until).filter(|until| *until != 0) })
     }
 }
 
@@ -180,6 +249,11 @@ impl UserHash {
         let mut bytes = [0; USER_HASH_BYTES];
         bytes.copy_from_slice(&hash.as_ref()[..USER_HASH_BYTES]);
         Self(bytes)
+    }
+
+    /// Of the display name of a client without a token. No user id contains a control character.
+    pub(super) fn of_name(name: &str) -> Self {
+        Self::new(&format!("\0{}", name.trim().to_lowercase()))
     }
 }
 

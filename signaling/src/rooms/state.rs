@@ -156,6 +156,8 @@ pub(super) struct Peer {
     pub(super) metadata: String,
     pub(super) secret_hash: Vec<u8>,
     pub(super) permissions: Permissions,
+    /// Whether it is an administrator, if an administrator decided that; `None`: as its token permits.
+    pub(super) role: Option<bool>,
     /// Of the token that admitted it; `None` in development mode.
     pub(super) token: Option<TokenInfo>,
     pub(super) mute: Mute,
@@ -445,6 +447,7 @@ impl State {
             presence,
             presence_since_ms,
             data_producers: self.data_producers_for_all(id),
+            admin: peer.permissions.admin,
         })
     }
 

@@ -136,6 +136,7 @@ fn transport_record(
         muted_later_video: peer.mute.later.video,
         subscribers: subscriber_records(peer),
         room: state.rooms.get(&peer.room).and_then(room_record),
+        role: peer.role,
         ..TransportRecord::default()
     };
     record.set_permissions(&peer.permissions);

@@ -110,6 +110,7 @@ fn requests() -> Vec<Request> {
         Request::ConsumeData(proto::ConsumeData::default()),
         Request::CloseDataProducer(proto::CloseDataProducer::default()),
         Request::CloseDataConsumer(proto::CloseDataConsumer::default()),
+        Request::SetAdmin(proto::SetAdmin::default()),
     ];
     let numbers: BTreeSet<_> = all.iter().map(number).collect();
     assert_eq!(numbers, (0..all.len()).collect(), "each kind once");
@@ -160,5 +161,6 @@ fn number(request: &Request) -> usize {
         Request::ConsumeData(_) => 37,
         Request::CloseDataProducer(_) => 38,
         Request::CloseDataConsumer(_) => 39,
+        Request::SetAdmin(_) => 40,
     }
 }

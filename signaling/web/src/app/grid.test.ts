@@ -31,6 +31,7 @@ const peer = (id: string, paused = false): Peer => ({
   away: false,
   presence: 'active',
   metadata: '',
+  admin: false,
   encryption: null,
   sources: [
     {

@@ -30,6 +30,8 @@ export interface RoomPolicy {
   publishers: 'everyone' | 'admins';
   /** Media is encrypted end to end. */
   encrypted: boolean;
+  /** How many users and names are banned. */
+  bans: number;
 }
 
 /** A client that waits to be admitted. Only administrators get it. */
@@ -48,6 +50,8 @@ export interface Access {
 
 export type AccessChange =
   | { on: 'permissions'; permissions: Permissions }
+  /** An administrator made this client an administrator, or ended that. */
+  | { on: 'role'; permissions: Permissions; waiting: readonly WaitingClient[] }
   | { on: 'policy'; policy: RoomPolicy }
   | { on: 'waiting'; client: WaitingClient }
   | { on: 'notWaiting'; id: string };
@@ -64,7 +68,7 @@ export const initialAccess: Access = {
     admin: false,
     hidden: false,
   },
-  policy: { maxPeers: null, locked: false, waitingRoom: false, publishers: 'everyone', encrypted: false },
+  policy: { maxPeers: null, locked: false, waitingRoom: false, publishers: 'everyone', encrypted: false, bans: 0 },
   waiting: new Map(),
 };
 
@@ -90,6 +94,7 @@ export function policyOf(policy: PolicyMessage | undefined): RoomPolicy {
     waitingRoom: policy.waitingRoom,
     publishers: policy.publishers === 'admins' ? 'admins' : 'everyone',
     encrypted: policy.encrypted,
+    bans: policy.bans,
   };
 }
 
@@ -99,12 +104,11 @@ export function waitingClientOf({ waitingId, user, displayName }: PeerWaiting): 
 
 /** Joined contains all of it, also when notifications are replayed after it: they lead to the same state. */
 export function accessOf({ permissions, policy, waiting }: Pick<Joined, 'permissions' | 'policy' | 'waiting'>): Access {
-  const clients = waiting.map(waitingClientOf);
-  return {
-    permissions: permissionsOf(permissions),
-    policy: policyOf(policy),
-    waiting: new Map(clients.map((client) => [client.id, client])),
-  };
+  return { permissions: permissionsOf(permissions), policy: policyOf(policy), waiting: byId(waiting.map(waitingClientOf)) };
+}
+
+function byId(clients: readonly WaitingClient[]): Map<string, WaitingClient> {
+  return new Map(clients.map((client) => [client.id, client]));
 }
 
 export function accessAfter(access: Access, change: AccessChange): Access {
@@ -112,6 +116,8 @@ export function accessAfter(access: Access, change: AccessChange): Access {
     case 'permissions':
       // The server reports waiting clients to administrators only, so others do not get their end.
       return { ...access, permissions: change.permissions, waiting: change.permissions.admin ? access.waiting : new Map() };
+    case 'role':
+      return { ...access, permissions: change.permissions, waiting: byId(change.waiting) };
     case 'policy':
       return { ...access, policy: change.policy };
     case 'waiting':

@@ -25,6 +25,31 @@ export class RoomAdmin {
   }
 
   /**
+   * Removes all peers of a user and bans it from the room: for `seconds`, or until the room ends. A peer without a token is
+   * banned by its name. Rejects with `LIMIT` if too many are banned; `clearBans` ends all bans.
+   */
+  async ban(peerId: string, { reason = '', seconds = 0 } = {}): Promise<void> {
+    await this.#request({ case: 'kick', value: { peerId, reason, ban: true, banSeconds: seconds } }, 'ack');
+  }
+
+  /** Ends all bans of the room. */
+  async clearBans(): Promise<void> {
+    await this.#request({ case: 'setRoom', value: { clearBans: true } }, 'ack');
+  }
+
+  /**
+   * Makes a peer an administrator until it leaves, or ends that; also of this client itself (`CallView.peerId`).
+   */
+  async setAdmin(peerId: string, admin: boolean): Promise<void> {
+    await this.#request({ case: 'setAdmin', value: { peerId, admin } }, 'ack');
+  }
+
+  /** Ends the call for all, this client too. `reason` is for them, at most 256 characters. */
+  async endRoom(reason = ''): Promise<void> {
+    await this.#request({ case: 'endRoom', value: { reason } }, 'ack');
+  }
+
+  /**
    * Mutes all that a peer sends, also later, or all of one kind; or ends the mute. The peer cannot end it. After
    * the end, the user decides whether to unmute.
    */
@@ -38,7 +63,7 @@ export class RoomAdmin {
   }
 
   /** Changes the policy of the room; what is absent stays as it is. All peers get the new one (`CallView.policy`). */
-  async setRoom({ maxPeers, ...change }: Partial<RoomPolicy>): Promise<void> {
+  async setRoom({ maxPeers, ...change }: Partial<Omit<RoomPolicy, 'bans'>>): Promise<void> {
     // The message has 0 for the maximum of the server.
     const value = maxPeers === undefined ? change : { ...change, maxPeers: maxPeers ?? 0 };
     await this.#request({ case: 'setRoom', value }, 'ack');

@@ -2,6 +2,7 @@
 // class that applications use; `core.ts` does the work.
 
 import { RoomAdmin } from './admin';
+import { CallChat } from './call_chat';
 import { CallFiles } from './call_files';
 import { type CallStore, CallStoreFeed, createCallStore } from './call_store';
 import { CallCore, type OwnMetadata } from './core';
@@ -26,6 +27,8 @@ const DISPLAY_DEBOUNCE_MS = 250;
 export class Call {
   /** The requests of an administrator of the room. */
   readonly admin: RoomAdmin;
+  /** Text messages. */
+  readonly chat: CallChat;
   /** Sends and receives files. */
   readonly files: CallFiles;
   /** For tests. */
@@ -48,7 +51,10 @@ export class Call {
       onNotice: (message, notice) => events.onNotice(message, notice),
       onData: (from, label, data) => events.onData?.(from, label, data),
       onSourceStopped: async (source) => (await events.onSourceStopped?.(source)) ?? null,
+      onChatMessage: (message) => events.onChatMessage?.(message),
+      onReaction: (reaction) => events.onReaction?.(reaction),
     });
+    this.chat = new CallChat(this.#core.conversation);
     this.files = new CallFiles(this.#core.data);
     this.faults = new Faults(this.#core.channel, this.#core.lifecycle);
     this.admin = new RoomAdmin(this.#core.channel.request);
@@ -163,8 +169,28 @@ export class Call {
   }
 
   /**
+   * Raises the hand of this client: it is in `CallView.hands` of all, also of those who join later. Throws a `WebRTCError`:
+   * `PERMISSION_DENIED` without the permission `canPublishData`.
+   */
+  raiseHand(): void {
+    this.#core.conversation.setHand(true);
+  }
+
+  lowerHand(): void {
+    this.#core.conversation.setHand(false);
+  }
+
+  /**
+   * Shows an emoji to all for some seconds (`CallView.reactions`, `CallEvents.onReaction`). Throws a `WebRTCError`:
+   * `BAD_REQUEST` if it is not one emoji, `PERMISSION_DENIED` without the permission `canPublishData`.
+   */
+  react(emoji: string): void {
+    this.#core.conversation.react(emoji);
+  }
+
+  /**
    * The height in device pixels at which a source of another peer is shown. This client requests no more than
-   * that needs.
+   * that needs. 0: it is not shown, and its video is not sent to this client until it is.
    */
   setDisplayHeight(sourceId: string, lines: number): void {
     this.#core.room.lines.set(sourceId, lines);

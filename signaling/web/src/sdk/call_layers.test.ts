@@ -218,6 +218,37 @@ describe('what this client receives', () => {
     expect(asked()).toEqual([0]);
   });
 
+  test('is paused while it is not shown, and sound is not', async () => {
+    await inCall();
+    const paused = () => server.asked.flatMap((payload) => (payload.case === 'pauseConsumer' ? [payload.value.consumerId] : []));
+    const resumes = () => server.count('resumeConsumer');
+    call.setDisplayHeight('video-1', 0);
+    call.setDisplayHeight('audio-1', 0);
+    await vi.waitFor(() => expect(paused()).toEqual([consumerOf('video-1')]), SOON);
+    const before = resumes();
+    call.setDisplayHeight('video-1', 100);
+    await vi.waitFor(() => expect(resumes()).toBe(before + 1), SOON);
+    // The size comes first, so that the keyframe has it.
+    expect(asked()).toEqual([0]);
+    // Layers that are requested by hand are received in any case.
+    call.pinLayers('video-1', { spatialLayer: 1 });
+    await vi.waitFor(() => expect(asked()).toEqual([0, 1]), SOON);
+    call.setDisplayHeight('video-1', 0);
+    await new Promise((done) => setTimeout(done, 400));
+    expect(paused()).toHaveLength(1);
+  });
+
+  test('that is not shown from the start is not sent at all', async () => {
+    server.joined = { peers: [bob] };
+    call.setDisplayHeight('video-1', 0);
+    call.join();
+    await vi.waitFor(() => expect(server.count('consumeMedia')).toBe(2), SOON);
+    await vi.waitFor(() => expect(server.count('resumeConsumer')).toBe(1), SOON);
+    await new Promise((done) => setTimeout(done, 100));
+    expect(server.last('resumeConsumer').consumerId).toBe(consumerOf('audio-1'));
+    expect(server.count('pauseConsumer')).toBe(0);
+  });
+
   test('pinned layers stay until they are released', async () => {
     await inCall();
     call.setDisplayHeight('video-1', 2_000);

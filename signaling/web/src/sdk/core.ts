@@ -6,6 +6,8 @@ import { type Joined, PresenceState } from '../gen/signal_pb';
 import { accessAfter, accessOf, initialAccess, permissionsOf, policyOf } from './access';
 import { Activity } from './activity';
 import { type Payload, SignalChannel } from './channel';
+import { Conversation } from './conversation/conversation';
+import { ROOM_TOPIC } from './conversation/message_link';
 import { CallData, READY_TOPIC } from './data';
 import { CallEncryption } from './e2ee/call_encryption';
 import { type CallOptions, Entry, type Notification } from './entry';
@@ -43,6 +45,7 @@ export class CallCore {
   readonly room = new Room();
   readonly encryption: CallEncryption;
   readonly data: CallData;
+  readonly conversation: Conversation;
   readonly #options: CallOptions;
   readonly #events: CallEvents;
   readonly lifecycle: MediaLifecycle;
@@ -79,9 +82,12 @@ export class CallCore {
       onMalformed: (error: unknown) => note(`skipped a malformed notification: ${error}`, 'warn', error),
     };
     this.channel = new SignalChannel(options.url, channelEvents, options.requestTimeoutMs);
+    const send = (to: readonly string[], topic: string, body: Uint8Array) =>
+      this.channel.request({ case: 'sendMessage', value: { to: [...to], topic, body } }, 'ack');
     this.encryption = new CallEncryption(options, {
-      send: (to, topic, body) => this.channel.request({ case: 'sendMessage', value: { to: [...to], topic, body } }, 'ack'),
+      send,
       onChange: () => this.#publish(),
+      onKey: (peerId) => this.conversation.onKey(peerId),
       onNotice: (notice) => this.#notify(notice),
       note,
     });
@@ -101,6 +107,16 @@ export class CallCore {
       note,
     };
     this.data = new CallData(dataEvents, options.fileStorage);
+    this.conversation = new Conversation({
+      send,
+      cipher: () => this.encryption.dataCipher,
+      mayPublishData: () => this.room.access.permissions.publishData,
+      self: () => ({ peerId: this.entry.identity?.peerId ?? '', name: this.#displayName }),
+      onChange: () => this.#publish(),
+      onMessage: (message) => events.onChatMessage?.(message),
+      onReaction: (reaction) => events.onReaction?.(reaction),
+      note,
+    });
     this.token = new CallToken(options.token, { refresh: (token) => this.#refreshToken(token), note });
     this.entry = new Entry(options, this.channel, this.token, {
       onSocket: () => this.lifecycle.onSocket(),
@@ -114,6 +130,10 @@ export class CallCore {
       onRefused: (error) => this.#fail(error),
       note,
     });
+  }
+
+  get #displayName(): string {
+    return this.entry.identity?.displayName || this.#options.displayName || '';
   }
 
   /** What is known so far. */
@@ -211,6 +231,7 @@ export class CallCore {
         this.history.note(`metadata was not set again: ${messageOf(error)}`, 'warn', error),
       );
     }
+    this.conversation.onJoined(joined.replayed);
     this.dispatch('AUTH_VALID');
     for (const notification of early) if (this.entry.isNext(notification)) this.#apply(notification.payload);
     for (const producerId of joined.mutedProducers) this.#onMuted(producerId, true);
@@ -269,7 +290,9 @@ export class CallCore {
         break;
       case 'message':
         this.encryption.setRoster(this.room.roster);
+        this.conversation.setRoster(this.room.roster);
         if (effect.topic === READY_TOPIC) this.data.onReady(effect.from, effect.body);
+        else if (effect.topic === ROOM_TOPIC) this.conversation.receive(effect.from, effect.body);
         else if (!this.encryption.onMessage(effect.from, effect.topic, effect.body)) {
           this.history.note(`skipped a message of the topic ${effect.topic}`);
         }
@@ -322,6 +345,7 @@ export class CallCore {
   /** The state has changed: act on the differences, update the session state, show the result. */
   changed(): void {
     this.encryption.setRoster(this.room.roster);
+    this.conversation.setRoster(this.room.roster);
     this.#sync();
     const { media } = this;
     this.data.follow(media, this.room.roster);
@@ -367,6 +391,7 @@ export class CallCore {
       this.entry.end();
       this.data.end();
       this.encryption.end();
+      this.conversation.end();
       this.lifecycle.end();
       this.#speaking.stop();
       this.#quality.stop();
@@ -392,7 +417,7 @@ export class CallCore {
       waiting: this.entry.waiting,
       room: this.#options.room,
       peerId: identity?.peerId ?? '',
-      displayName: identity?.displayName || this.#options.displayName || '',
+      displayName: this.#displayName,
       access,
       roster,
       local,
@@ -403,6 +428,7 @@ export class CallCore {
       recovery: this.lifecycle.recovery.now,
       quality: this.#quality.now,
       fileTransfers: this.fileTransfers,
+      ...this.conversation.view,
       encrypted: this.encryption.isOn,
       encryptionOf: (peerId: string) => this.encryption.stateOf(peerId),
       failure: this.#failure,

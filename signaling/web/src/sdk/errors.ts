@@ -92,6 +92,9 @@ export function isFinal(error: unknown): boolean {
     case ErrorCode.ENGINE_UNAVAILABLE:
     case ErrorCode.ENGINE_REFUSED:
       return false;
+    case ErrorCode.BANNED:
+      // A ban may end at a time: the user decides whether to try again.
+      return true;
     default:
       return error.retryAfterMs === 0;
   }

@@ -4,6 +4,7 @@
 export type { Permissions, RoomPolicy, WaitingClient } from './access';
 export type { RoomAdmin } from './admin';
 export { Call } from './call';
+export type { CallChat } from './call_chat';
 export type { CallFiles } from './call_files';
 export {
   type CallFields,
@@ -35,6 +36,8 @@ export {
   type CheckVerdict,
   checkNames,
 } from './check/report';
+export type { ChatMessage, ConversationView, Reaction } from './conversation/conversation';
+export { CHAT_LENGTH_MAX } from './conversation/wire';
 export type { OwnMetadata } from './core';
 export type { DataChannelOptions } from './data';
 export type { DataChannelEvents, DataChannelState, DataSender } from './data_sender';

@@ -81,10 +81,13 @@ test.each<[PayloadInit, Effect | null]>([
     { on: 'producerClosed', producerId: 'p1' },
   ],
   [
-    { case: 'roomChanged', value: { policy: { maxPeers: 8, locked: true, publishers: 'admins' } } },
+    { case: 'roomChanged', value: { policy: { maxPeers: 8, locked: true, publishers: 'admins', bans: 2 } } },
     {
       on: 'access',
-      change: { on: 'policy', policy: { maxPeers: 8, locked: true, waitingRoom: false, publishers: 'admins', encrypted: false } },
+      change: {
+        on: 'policy',
+        policy: { maxPeers: 8, locked: true, waitingRoom: false, publishers: 'admins', encrypted: false, bans: 2 },
+      },
     },
   ],
   [
@@ -94,6 +97,17 @@ test.each<[PayloadInit, Effect | null]>([
   [
     { case: 'peerWaiting', value: { waitingId: 'w1', gone: true } },
     { on: 'access', change: { on: 'notWaiting', id: 'w1' } },
+  ],
+  [
+    { case: 'permissionsChanged', value: { permissions: { admin: true }, waiting: [{ waitingId: 'w1', user: 'grace' }] } },
+    {
+      on: 'access',
+      change: {
+        on: 'role',
+        permissions: expect.objectContaining({ admin: true, publish: false }),
+        waiting: [{ id: 'w1', user: 'grace', name: 'grace' }],
+      },
+    },
   ],
   [
     { case: 'muted', value: { producerId: 'p1', muted: true } },

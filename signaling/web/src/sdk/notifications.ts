@@ -1,7 +1,7 @@
 // The changes that a notification causes: in the roster, and at most one effect. Pure.
 
 import type { ScoreChanged } from '../gen/signal_pb';
-import { type AccessChange, policyOf, waitingClientOf } from './access';
+import { type AccessChange, permissionsOf, policyOf, waitingClientOf } from './access';
 import type { Payload } from './channel';
 import type { Layers } from './layers';
 import * as roster from './roster';
@@ -58,7 +58,7 @@ function rosterAfter(before: roster.Roster, payload: Payload): roster.Roster {
     case 'peerAway':
       return roster.setAway(before, payload.value.peerId, payload.value.away);
     case 'peerChanged':
-      return roster.describe(before, payload.value.peerId, payload.value.displayName, payload.value.metadata);
+      return roster.describe(before, payload.value);
     case 'presenceChanged': {
       const presence = roster.presenceOf(payload.value.state);
       return presence ? roster.setPresence(before, payload.value.user, presence) : before;
@@ -108,6 +108,11 @@ function effectOf(payload: Payload): Effect | null {
       return { on: 'muted', producerId: payload.value.producerId, muted: payload.value.muted };
     case 'roomChanged':
       return { on: 'access', change: { on: 'policy', policy: policyOf(payload.value.policy) } };
+    case 'permissionsChanged': {
+      const { permissions, waiting } = payload.value;
+      const change = { on: 'role', permissions: permissionsOf(permissions), waiting: waiting.map(waitingClientOf) } as const;
+      return { on: 'access', change };
+    }
     case 'peerWaiting': {
       const client = waitingClientOf(payload.value);
       const change: AccessChange = payload.value.gone ? { on: 'notWaiting', id: client.id } : { on: 'waiting', client };

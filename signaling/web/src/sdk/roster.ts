@@ -1,7 +1,14 @@
 // Who is in the room and what they send, as the server reports it: plain values and pure functions. A
 // notification may arrive twice, or after a resume that contains it already, so each function is idempotent.
 
-import { type DataProducerInfo, type Joined, type Peer, PresenceState, type ProducerInfo } from '../gen/signal_pb';
+import {
+  type DataProducerInfo,
+  type Joined,
+  type Peer,
+  type PeerChanged,
+  PresenceState,
+  type ProducerInfo,
+} from '../gen/signal_pb';
 
 export type MediaKind = 'audio' | 'video';
 
@@ -35,6 +42,8 @@ export interface RemotePeer {
   presence: Presence;
   /** Set by the peer (`Call.setMetadata`); the application defines its meaning. */
   metadata: string;
+  /** It is an administrator of the room. */
+  admin: boolean;
   sources: ReadonlyMap<string, RemoteSource>;
   /** By data producer id. */
   channels: ReadonlyMap<string, RemoteChannel>;
@@ -76,6 +85,7 @@ export function peerOf(peer: Peer): RemotePeer {
     user: peer.user,
     name: peer.displayName || peer.user || 'Guest',
     metadata: peer.metadata,
+    admin: peer.admin,
     away: peer.away,
     presence: presenceOf(peer.presence) ?? 'active',
     sources: new Map(sources.map((source) => [source.id, source])),
@@ -143,12 +153,14 @@ export function leave(roster: Roster, peerId: string): Roster {
   return after;
 }
 
+type Described = Pick<PeerChanged, 'peerId' | 'displayName' | 'metadata' | 'admin'>;
+
 export function setAway(roster: Roster, peerId: string, away: boolean): Roster {
   return withPeer(roster, peerId, (peer) => ({ ...peer, away }));
 }
 
-export function describe(roster: Roster, peerId: string, name: string, metadata: string): Roster {
-  return withPeer(roster, peerId, (peer) => ({ ...peer, name: name || peer.user || 'Guest', metadata }));
+export function describe(roster: Roster, { peerId, displayName, metadata, admin }: Described): Roster {
+  return withPeer(roster, peerId, (peer) => ({ ...peer, name: displayName || peer.user || 'Guest', metadata, admin }));
 }
 
 /** The protocol's value. */

@@ -10,6 +10,7 @@ const peer = (id: string, volume = 10): PeerView => ({
   away: false,
   presence: 'active',
   metadata: '',
+  admin: false,
   encryption: null,
   sources: ['microphone', 'camera'].map((source) => ({
     id: `${id}-${source}`,
@@ -43,6 +44,9 @@ const view = (rest: Partial<CallView> = {}): CallView => ({
   speaking: new Set(['bob']),
   quality: new Map(),
   fileTransfers: new Map(),
+  chat: [],
+  hands: [],
+  reactions: [],
   failure: null,
   ...rest,
 });

@@ -17,6 +17,9 @@ export function shared(before: CallView | null, after: CallView): CallView {
     quality: sharedMap(before.quality, after.quality),
     fileTransfers: sharedMap(before.fileTransfers, after.fileTransfers),
     speaking: sharedSet(before.speaking, after.speaking),
+    chat: sharedList(before.chat, after.chat),
+    hands: sharedList(before.hands, after.hands),
+    reactions: sharedList(before.reactions, after.reactions),
   };
   return isEqual(before, view) ? before : view;
 }

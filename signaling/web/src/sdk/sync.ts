@@ -17,7 +17,7 @@ export interface Wanted {
   readonly roster: Roster;
   /** Producers and data producers that this client does not request again. */
   readonly unplayable: ReadonlySet<string>;
-  /** By producer id, the height on screen in device pixels. */
+  /** By producer id, the height on screen in device pixels; 0: it is not shown. */
   readonly lines: ReadonlyMap<string, number>;
   /** By producer id, layers that are requested whatever the height on screen is. */
   readonly pinned: ReadonlyMap<string, Layers>;
@@ -165,9 +165,12 @@ function differencesOfRoster(wanted: Wanted, { incoming }: Existing): Action[] {
         if (isDue) actions.push({ do: 'consume', producerId: id, peerId, source });
         continue;
       }
-      if (reception !== 'on') {
-        if (reception === 'off') actions.push({ do: 'closeConsumer', producerId: id });
-        else if (!found.serverPaused) actions.push({ do: 'pauseConsumer', producerId: id });
+      if (reception === 'off') {
+        actions.push({ do: 'closeConsumer', producerId: id });
+        continue;
+      }
+      if (reception === 'paused' || (kind === 'video' && isHidden(wanted, id))) {
+        if (!found.serverPaused) actions.push({ do: 'pauseConsumer', producerId: id });
         continue;
       }
       // Before the consumer is resumed, so that its first keyframe has the right size.
@@ -194,6 +197,11 @@ function differencesOfChannels(wanted: Wanted, { incomingChannels }: Existing): 
     if (!ownerOfChannel(wanted.roster, dataProducerId)) actions.push({ do: 'forgetData', dataProducerId });
   }
   return actions;
+}
+
+/** Video that is not shown is not sent to this client. */
+function isHidden({ lines, pinned }: Wanted, id: string): boolean {
+  return lines.get(id) === 0 && !pinned.has(id);
 }
 
 /** The layers to request; null keeps the server's default, which is the highest. */

@@ -1,6 +1,7 @@
 // The state of a call that a user interface needs, as one immutable value. Pure.
 
 import type { Access, Permissions, RoomPolicy, WaitingClient } from './access';
+import type { ChatMessage, ConversationView, Reaction } from './conversation/conversation';
 import type { PeerEncryption } from './e2ee/encryption';
 import type { FileTransfer } from './files/types';
 import type { CallNotice } from './notice';
@@ -33,7 +34,7 @@ export interface PeerView extends Omit<RemotePeer, 'sources' | 'channels'> {
   encryption: PeerEncryption | null;
 }
 
-export interface CallView {
+export interface CallView extends ConversationView {
   session: SessionState;
   /** What is done to get the media path back; null while it is not lost. */
   recovery: RecoveryView | null;
@@ -82,6 +83,10 @@ export interface CallEvents {
   onSourceStopped?(source: string): Promise<MediaStreamTrack | null>;
   /** A message on a channel that another peer has opened with `Call.openChannel`. */
   onData?(from: string, label: string, data: string | ArrayBuffer): void;
+  /** Another peer sent a message of the chat. */
+  onChatMessage?(message: ChatMessage): void;
+  /** A peer, or this client, sent a reaction. */
+  onReaction?(reaction: Reaction): void;
 }
 
 /** The part of `Media` that is shown. */

@@ -23,6 +23,8 @@ export interface CallEncryptionEvents {
   send(to: readonly string[], topic: string, body: Uint8Array): Promise<unknown>;
   onChange(): void;
   onNotice(notice: CallNotice): void;
+  /** As in `EncryptionEvents`. */
+  onKey(peerId: string | null): void;
   note(what: string): void;
 }
 
@@ -67,12 +69,13 @@ export class CallEncryption {
     const { identityStore: store, makeEncryptionWorker: makeWorker } = this.#options;
     const missing = makeWorker ? null : missingForEncryption();
     if (missing !== null) throw new EncryptionUnavailable(missing);
-    const { send, onChange, onNotice, note } = this.#events;
+    const { send, onChange, onNotice, onKey, note } = this.#events;
     this.#encryption = new Encryption(
       { store, makeWorker, send },
       {
         onChange,
-        onIdentityChanged: (user) => onNotice({ code: 'KEY_CHANGED', name: user }),
+          onKey,
+          onIdentityChanged: (user) => onNotice({ code: 'KEY_CHANGED', name: user }),
         note,
       },
     );

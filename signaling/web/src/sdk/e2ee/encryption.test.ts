@@ -64,6 +64,7 @@ class Room {
 class Client {
   readonly worker = new DirectWorker();
   readonly changed: string[] = [];
+  readonly keys: (string | null)[] = [];
   readonly encryption: Encryption;
 
   constructor(
@@ -79,7 +80,12 @@ class Client {
     };
     this.encryption = new Encryption(
       { store, send, makeWorker: () => this.worker as unknown as Worker },
-      { onChange: () => undefined, onIdentityChanged: (user) => this.changed.push(user), note: () => undefined },
+      {
+        onChange: () => undefined,
+        onKey: (peerId) => this.keys.push(peerId),
+        onIdentityChanged: (user) => this.changed.push(user),
+        note: () => undefined,
+      },
     );
     this.encryption.enter('lobby', id, user);
   }

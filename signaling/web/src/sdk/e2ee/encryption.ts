@@ -36,6 +36,8 @@ export interface PeerEncryption {
 export interface EncryptionEvents {
   /** A state or a safety number has changed. */
   onChange(): void;
+  /** A key for messages can be used from now on: of this peer, or with null of this client. */
+  onKey(peerId: string | null): void;
   /** The user of a peer has another identity than before: a person should compare the safety number. */
   onIdentityChanged(user: string, peerId: string): void;
   note(what: string): void;
@@ -247,6 +249,8 @@ export class Encryption {
   #tell(command: Command): void {
     this.#messages.handle('key' in command ? { ...command, key: messageKeyOf(command.key) } : command);
     this.#worker.postMessage(command);
+    if (command.do === 'setSendKey') this.#events.onKey(null);
+    if (command.do === 'setReceiveKey') this.#events.onKey(command.peerId);
   }
 
   #show(peerId: string, change: Partial<PeerEncryption>): void {

@@ -20,14 +20,16 @@ export interface Measured {
 }
 
 interface MeasuredMedia {
-  readonly incoming: ReadonlyMap<string, Pick<Incoming, 'consumer'>>;
+  readonly incoming: ReadonlyMap<string, Pick<Incoming, 'consumer' | 'serverPaused'>>;
   readonly outgoing: ReadonlyMap<string, Pick<Outgoing, 'producer'>>;
   getStats(direction: Direction): Promise<Report>;
 }
 
 export function measuredOf(media: MeasuredMedia): Measured {
   const received = new Map<string, number>();
-  for (const [id, { consumer }] of media.incoming) {
+  for (const [id, { consumer, serverPaused }] of media.incoming) {
+    // Nothing is sent of it.
+    if (serverPaused) continue;
     const ssrc = consumer.rtpParameters.encodings?.[0]?.ssrc;
     if (ssrc !== undefined) received.set(id, ssrc);
   }
