@@ -74,8 +74,8 @@ export class CallEncryption {
       { store, makeWorker, send },
       {
         onChange,
-          onKey,
-          onIdentityChanged: (user) => onNotice({ code: 'KEY_CHANGED', name: user }),
+        onKey,
+        onIdentityChanged: (user) => onNotice({ code: 'KEY_CHANGED', name: user }),
         note,
       },
     );
