@@ -1,6 +1,7 @@
 // The tiles of a participant: one for each screen, and one for the camera or the person without one. Pure.
 
 import { type CallView, type PeerView, type QualityLevel, type SourceView, worstOf } from '../sdk';
+import type { TileRef } from './arrange';
 import type { TileProps } from './components/Tile';
 
 /** At this score (0 to 10) or below, loss is visible. */
@@ -65,7 +66,7 @@ export function ownTiles(
   const shared = { peerId, name: displayName || you, away: false, waiting: false, starved: false, sourceId: null, self: true };
   const own: TileProps = {
     ...shared,
-    id: 'self',
+    id: OWN_ID,
     source: 'camera',
     weak: Boolean(camera && !camera.paused) && isWeak(sendScores.get('camera')),
     track: camera && !camera.paused ? camera.track : null,
@@ -77,7 +78,7 @@ export function ownTiles(
   return [
     {
       ...shared,
-      id: 'self-screen',
+      id: OWN_SCREEN_ID,
       source: 'screen',
       weak: isWeak(sendScores.get('screen')),
       track: screen.track,
@@ -89,10 +90,18 @@ export function ownTiles(
   ];
 }
 
-/** How many tiles `tilesOf` and `ownTiles` give. */
-export function tileCount({ peers, local }: Pick<CallView, 'peers' | 'local'>): number {
-  const screens = peers.flatMap(({ sources }) => sources.filter(isExtra)).length;
-  return peers.length + screens + (local.has('screen') ? 2 : 1);
+const OWN_ID = 'self';
+const OWN_SCREEN_ID = 'self-screen';
+
+/** The tiles that `tilesOf` and `ownTiles` give, in their order. */
+export function tileRefs({ peers, local, peerId }: Pick<CallView, 'peers' | 'local' | 'peerId'>): TileRef[] {
+  const refsOf = ({ id, sources }: PeerView): TileRef[] => [
+    ...sources.filter(isExtra).map((source) => ({ id: source.id, peerId: id, isScreen: true, isSelf: false })),
+    { id, peerId: id, isScreen: false, isSelf: false },
+  ];
+  const own = { peerId, isSelf: true };
+  const screen = local.has('screen') ? [{ ...own, id: OWN_SCREEN_ID, isScreen: true }] : [];
+  return [...peers.flatMap(refsOf), ...screen, { ...own, id: OWN_ID, isScreen: false }];
 }
 
 function isExtra({ kind, source }: Pick<SourceView, 'kind' | 'source'>): boolean {

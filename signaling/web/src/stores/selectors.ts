@@ -1,7 +1,7 @@
 // What a component reads of the call: each hook draws its component again only when its value has changed.
 
 import { useShallow } from 'zustand/shallow';
-import type { Peer, PeerEncryption } from '../sdk';
+import type { Peer, PeerEncryption, Reaction } from '../sdk';
 import { type CallState, useCallStore } from './useCallStore';
 
 export function usePeerIds(): readonly string[] {
@@ -14,6 +14,21 @@ export function usePeer(peerId: string): Peer | undefined {
 
 export function useIsSpeaking(peerId: string): boolean {
   return useCallStore((state) => state.call?.speaking.has(peerId) ?? false);
+}
+
+/** The other peers that speak now, in the order of the server's report. */
+export function useVoices(): readonly string[] {
+  return useCallStore(useShallow(({ call }) => [...(call?.speaking ?? [])].filter((id) => id !== call?.peerId)));
+}
+
+/** The place in the order of raised hands, from 1; 0: the hand is down. */
+export function useHand(peerId: string): number {
+  return useCallStore((state) => (state.call?.hands.indexOf(peerId) ?? -1) + 1);
+}
+
+/** Those of a peer that are shown now. */
+export function useReactions(peerId: string): readonly Reaction[] {
+  return useCallStore(useShallow((state) => state.call?.reactions.filter(({ from }) => from === peerId) ?? []));
 }
 
 /** Null while the call is not encrypted end to end. */

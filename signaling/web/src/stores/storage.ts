@@ -1,16 +1,23 @@
-// The storage of the page's origin. It throws where the user has switched it off: then nothing is kept.
+// The storage of the page's origin: of the browser, or of this tab. It throws where the user has switched it off: then
+// nothing is kept.
 
-export function saved(key: string): string | null {
+type Storage = 'local' | 'session';
+
+function storageOf(storage: Storage) {
+  return storage === 'local' ? globalThis.localStorage : globalThis.sessionStorage;
+}
+
+export function saved(key: string, storage: Storage = 'local'): string | null {
   try {
-    return globalThis.localStorage?.getItem(key) ?? null;
+    return storageOf(storage)?.getItem(key) ?? null;
   } catch {
     return null;
   }
 }
 
-export function save(key: string, value: string): void {
+export function save(key: string, value: string, storage: Storage = 'local'): void {
   try {
-    globalThis.localStorage?.setItem(key, value);
+    storageOf(storage)?.setItem(key, value);
   } catch {
     // As in `saved`; or it is full.
   }

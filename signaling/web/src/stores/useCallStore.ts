@@ -36,6 +36,10 @@ export interface CallState extends CallModel, DeviceSlice {
   filesOpen: boolean;
   /** The panel takes the place of the participants. */
   devicesOpen: boolean;
+  /** The panel takes the place of the participants. */
+  chatOpen: boolean;
+  /** Messages of the chat that came while it was not open. */
+  unread: number;
   /** Peer ids: the peers that this administrator has muted. Those of other administrators are not known. */
   mutedPeers: ReadonlySet<string>;
   /** The browser does not play sound before the user interacts with the page. */
@@ -53,10 +57,18 @@ export interface CallState extends CallModel, DeviceSlice {
   toggleStatistics(): void;
   toggleFiles(): void;
   toggleDevices(): void;
+  toggleChat(): void;
   /** For administrators. The microphone of a peer is muted, or the peer may unmute it again. */
   mutePeer(peerId: string, muted: boolean): Promise<void>;
   kickPeer(peerId: string): Promise<void>;
-  setRoom(change: Partial<RoomPolicy>): Promise<void>;
+  /** The user may not return for this time; 0: until the call ends. */
+  banPeer(peerId: string, seconds: number): Promise<void>;
+  clearBans(): Promise<void>;
+  /** Makes a peer a host, or ends that. `handOver`: this user is none any more. */
+  setHost(peerId: string, isHost: boolean, handOver?: boolean): Promise<void>;
+  /** Ends the call for all. */
+  endCall(): Promise<void>;
+  setRoom(change: Partial<Omit<RoomPolicy, 'bans'>>): Promise<void>;
   admit(waitingId: string): Promise<void>;
   deny(waitingId: string): Promise<void>;
   /** The user has compared the safety number with this participant. */
@@ -78,7 +90,7 @@ export function currentCall(): Call | null {
 const link = readLink();
 
 /** One panel is open at a time. */
-const noPanel = { peopleOpen: false, statisticsOpen: false, filesOpen: false, devicesOpen: false };
+const noPanel = { peopleOpen: false, statisticsOpen: false, filesOpen: false, devicesOpen: false, chatOpen: false };
 
 export const useCallStore = create<CallState>()((set, get) => {
   const devices = deviceControl({ get, set, call: () => call });
@@ -139,10 +151,8 @@ export const useCallStore = create<CallState>()((set, get) => {
     call: null,
     failure: null,
     notices: [],
-    peopleOpen: false,
-    statisticsOpen: false,
-    filesOpen: false,
-    devicesOpen: false,
+    ...noPanel,
+    unread: 0,
     mutedPeers: new Set(),
     soundBlocked: false,
 
@@ -192,10 +202,11 @@ export const useCallStore = create<CallState>()((set, get) => {
           },
           onNotice: (_, notice) => get().notify({ about: 'call', notice }),
           onSourceStopped: devices.onSourceStopped,
+          onChatMessage: () => set(({ unread, chatOpen }) => ({ unread: chatOpen ? 0 : unread + 1 })),
         },
       );
       call = joining;
-      set({ failure: null, soundBlocked: false, mutedPeers: new Set() });
+      set({ failure: null, soundBlocked: false, mutedPeers: new Set(), unread: 0 });
       const offerDevices = () => {
         if (call !== joining) return;
         devices.offer(joining);
@@ -235,6 +246,7 @@ export const useCallStore = create<CallState>()((set, get) => {
     showAt: (sourceId, lines) => call?.setDisplayHeight(sourceId, lines),
     togglePeople: () => set(({ peopleOpen }) => ({ ...noPanel, peopleOpen: !peopleOpen })),
     toggleStatistics: () => set(({ statisticsOpen }) => ({ ...noPanel, statisticsOpen: !statisticsOpen })),
+    toggleChat: () => set(({ chatOpen }) => ({ ...noPanel, chatOpen: !chatOpen, unread: 0 })),
     toggleFiles: () => set(({ filesOpen }) => ({ ...noPanel, filesOpen: !filesOpen })),
     toggleDevices: () => set(({ devicesOpen }) => ({ ...noPanel, devicesOpen: !devicesOpen })),
 
@@ -246,6 +258,15 @@ export const useCallStore = create<CallState>()((set, get) => {
       set({ mutedPeers });
     },
     kickPeer: async (peerId) => void (await administrate((admin) => admin.kick(peerId))),
+    banPeer: async (peerId, seconds) => void (await administrate((admin) => admin.ban(peerId, { seconds }))),
+    clearBans: async () => void (await administrate((admin) => admin.clearBans())),
+    setHost: async (peerId, isHost, handOver = false) => {
+      const own = get().call?.peerId;
+      if (!(await administrate((admin) => admin.setAdmin(peerId, isHost)))) return;
+      // Only after the other has the role: the room must not be without a host.
+      if (handOver && own) await administrate((admin) => admin.setAdmin(own, false));
+    },
+    endCall: async () => void (await administrate((admin) => admin.endRoom())),
     setRoom: async (change) => void (await administrate((admin) => admin.setRoom(change))),
     admit: async (waitingId) => void (await administrate((admin) => admin.admit(waitingId))),
     deny: async (waitingId) => void (await administrate((admin) => admin.deny(waitingId))),

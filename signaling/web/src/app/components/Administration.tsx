@@ -22,21 +22,68 @@ function Action({ text, label, tone, onClick }: ActionProps) {
   );
 }
 
-/** Mutes or removes another person. A removal has a second step, because the person cannot join again. */
-export function PeerActions({ peer: { id, name } }: { peer: PeerView }) {
-  const t = useT();
-  const { mutePeer, kickPeer } = useCallStore.getState();
-  const muted = useCallStore((state) => state.mutedPeers.has(id));
-  const [removing, setRemoving] = useState(false);
-  if (removing) {
-    return (
-      <span className="actions">
-        <span className="note">{t.admin.removeQuestion(name)}</span>
-        <Action text={t.admin.remove} label={t.admin.removeConfirmed(name)} tone="danger" onClick={() => void kickPeer(id)} />
-        <Action text={t.admin.keep} label={t.admin.keepPerson(name)} onClick={() => setRemoving(false)} />
-      </span>
-    );
+/** How long a person is banned, in seconds; 0: until the call ends. */
+const BAN_TIMES = { call: 0, hour: 3_600 } as const;
+
+type Question = 'remove' | 'ban' | 'host';
+
+interface QuestionProps {
+  peer: PeerView;
+  question: Question;
+  onEnd(): void;
+}
+
+/** The second step of what cannot be undone at once. */
+function Confirm({ peer: { id, name }, question, onEnd }: QuestionProps) {
+  const { admin: t } = useT();
+  const { kickPeer, banPeer, setHost } = useCallStore.getState();
+  const keep = <Action text={t.keep} label={t.keepPerson(name)} onClick={onEnd} />;
+  const run = (done: Promise<void>) => void done.then(onEnd);
+  switch (question) {
+    case 'remove':
+      return (
+        <span className="actions">
+          <span className="note">{t.removeQuestion(name)}</span>
+          <Action text={t.remove} label={t.removeConfirmed(name)} tone="danger" onClick={() => run(kickPeer(id))} />
+          {keep}
+        </span>
+      );
+    case 'ban':
+      return (
+        <span className="actions">
+          <span className="note">{t.banQuestion(name)}</span>
+          {(['call', 'hour'] as const).map((time) => (
+            <Action
+              key={time}
+              text={t.banTimes[time]}
+              label={t.banConfirmed(name, t.banTimes[time])}
+              tone="danger"
+              onClick={() => run(banPeer(id, BAN_TIMES[time]))}
+            />
+          ))}
+          {keep}
+        </span>
+      );
+    case 'host':
+      return (
+        <span className="actions">
+          <span className="note">{t.hostQuestion(name)}</span>
+          <Action text={t.hostToo} label={t.hostTooPerson(name)} tone="good" onClick={() => run(setHost(id, true))} />
+          <Action text={t.handOver} label={t.handOverTo(name)} onClick={() => run(setHost(id, true, true))} />
+          <Action text={t.cancel} label={t.cancel} onClick={onEnd} />
+        </span>
+      );
   }
+}
+
+/** Mutes, removes or bans another person, or makes it a host. */
+export function PeerActions({ peer }: { peer: PeerView }) {
+  const { id, name, admin } = peer;
+  const t = useT();
+  const { mutePeer, setHost } = useCallStore.getState();
+  const muted = useCallStore((state) => state.mutedPeers.has(id));
+  const [question, setQuestion] = useState<Question | null>(null);
+  if (question) return <Confirm peer={peer} question={question} onEnd={() => setQuestion(null)} />;
   return (
     <span className="actions">
       {muted ? (
@@ -44,7 +91,13 @@ export function PeerActions({ peer: { id, name } }: { peer: PeerView }) {
       ) : (
         <Action text={t.admin.mute} label={t.admin.mutePerson(name)} onClick={() => void mutePeer(id, true)} />
       )}
-      <Action text={t.admin.remove} label={t.admin.removePerson(name)} onClick={() => setRemoving(true)} />
+      {admin ? (
+        <Action text={t.admin.endHost} label={t.admin.endHostOf(name)} onClick={() => void setHost(id, false)} />
+      ) : (
+        <Action text={t.admin.makeHost} label={t.admin.makeHostPerson(name)} onClick={() => setQuestion('host')} />
+      )}
+      <Action text={t.admin.remove} label={t.admin.removePerson(name)} onClick={() => setQuestion('remove')} />
+      <Action text={t.admin.ban} label={t.admin.banPerson(name)} onClick={() => setQuestion('ban')} />
     </span>
   );
 }
@@ -92,16 +145,32 @@ function Switch({ label, on, onChange }: SwitchProps) {
   );
 }
 
-/** Who may join the room. */
+/** Who may join the room, and its end. */
 export function RoomSettings({ policy }: { policy: RoomPolicy }) {
   const t = useT();
-  const { setRoom } = useCallStore.getState();
+  const { setRoom, clearBans, endCall } = useCallStore.getState();
+  const [ending, setEnding] = useState(false);
   return (
     <section className="settings" aria-label={t.admin.settings}>
       <Switch label={t.admin.lock} on={policy.locked} onChange={(locked) => void setRoom({ locked })} />
       <Switch label={t.admin.waitingRoom} on={policy.waitingRoom} onChange={(waitingRoom) => void setRoom({ waitingRoom })} />
       {/* Clients that encrypt do not stop before their call ends, so this is only switched on. */}
       <Switch label={t.admin.encrypt} on={policy.encrypted} onChange={(encrypted) => encrypted && void setRoom({ encrypted })} />
+      {policy.bans > 0 && (
+        <span className="actions">
+          <span className="note">{t.admin.bans(policy.bans)}</span>
+          <Action text={t.admin.clearBans} label={t.admin.clearBans} onClick={() => void clearBans()} />
+        </span>
+      )}
+      {ending ? (
+        <span className="actions">
+          <span className="note">{t.admin.endQuestion}</span>
+          <Action text={t.admin.end} label={t.admin.endConfirmed} tone="danger" onClick={() => void endCall()} />
+          <Action text={t.admin.cancel} label={t.admin.cancel} onClick={() => setEnding(false)} />
+        </span>
+      ) : (
+        <Action text={t.admin.endForAll} label={t.admin.endForAll} onClick={() => setEnding(true)} />
+      )}
     </section>
   );
 }

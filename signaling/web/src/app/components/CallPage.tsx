@@ -1,12 +1,15 @@
 import { useCallStore } from '../../stores/useCallStore';
+import { conversationActions } from '../conversation_actions';
 import { fileActions } from '../file_actions';
 import { useT } from '../i18n';
 import { NARROW, useMediaQuery } from '../media_query';
+import { Chat } from './Chat';
 import { Controls } from './Controls';
 import { DevicePanel } from './DevicePanel';
 import { Files } from './Files';
 import { copyInvitation, Grid, invitation } from './Grid';
 import { Icon, Mark } from './Icon';
+import { LayoutSwitch } from './LayoutSwitch';
 import { People } from './People';
 import { Preferences } from './Preferences';
 import { Sounds } from './Sound';
@@ -26,13 +29,15 @@ export function CallPage() {
   const statisticsOpen = useCallStore((state) => state.statisticsOpen);
   const filesOpen = useCallStore((state) => state.filesOpen);
   const devicesOpen = useCallStore((state) => state.devicesOpen);
+  const chatOpen = useCallStore((state) => state.chatOpen);
+  const toggleChat = useCallStore((state) => state.toggleChat);
   const toggleFiles = useCallStore((state) => state.toggleFiles);
   const soundBlocked = useCallStore((state) => state.soundBlocked);
   const setSoundBlocked = useCallStore((state) => state.setSoundBlocked);
   const notify = useCallStore((state) => state.notify);
   const narrow = useMediaQuery(NARROW);
   if (!call) return null;
-  const panelOpen = peopleOpen || statisticsOpen || filesOpen || devicesOpen;
+  const panelOpen = peopleOpen || statisticsOpen || filesOpen || devicesOpen || chatOpen;
 
   const copy = () => {
     copyInvitation(call.room).then(
@@ -62,6 +67,7 @@ export function CallPage() {
         <button type="button" className="plain" aria-label={t.call.copyLinkToRoom} title={t.call.copyLink} onClick={copy}>
           <Icon name="link" />
         </button>
+        <LayoutSwitch />
         <StateChip />
         <Preferences />
       </header>
@@ -77,6 +83,7 @@ export function CallPage() {
         </div>
       </main>
       {peopleOpen && <People call={call} />}
+      {chatOpen && <Chat actions={conversationActions} onClose={toggleChat} />}
       {statisticsOpen && <Statistics />}
       {filesOpen && <Files actions={fileActions} onClose={toggleFiles} />}
       {devicesOpen && <DevicePanel />}

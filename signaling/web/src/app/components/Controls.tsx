@@ -2,8 +2,11 @@ import { useEffect } from 'react';
 import type { CallView, FileTransfer } from '../../sdk';
 import { useCallStore } from '../../stores/useCallStore';
 import { useSettings } from '../../stores/useSettings';
+import { useLayout } from '../../stores/useLayout';
+import { conversationActions } from '../conversation_actions';
 import { useT } from '../i18n';
 import { Icon, type IconName } from './Icon';
+import { Reactions } from './Reactions';
 
 interface ControlProps {
   icon: IconName;
@@ -55,12 +58,15 @@ function useShortcuts(keys: Record<string, () => void>) {
 /** The bar at the bottom. */
 export function Controls({ call }: { call: CallView }) {
   const t = useT();
-  const { toggleMicrophone, toggleCamera, toggleScreen, togglePeople, toggleStatistics, toggleFiles, toggleDevices, leave } =
-    useCallStore.getState();
+  const { toggleMicrophone, toggleCamera, toggleScreen, togglePeople, toggleStatistics } = useCallStore.getState();
+  const { toggleFiles, toggleDevices, toggleChat, leave } = useCallStore.getState();
   const peopleOpen = useCallStore((state) => state.peopleOpen);
   const statisticsOpen = useCallStore((state) => state.statisticsOpen);
   const filesOpen = useCallStore((state) => state.filesOpen);
   const devicesOpen = useCallStore((state) => state.devicesOpen);
+  const chatOpen = useCallStore((state) => state.chatOpen);
+  const unread = useCallStore((state) => state.unread);
+  const setLayout = useLayout((state) => state.setMode);
   const microphone = call.local.get('microphone');
   const camera = call.local.get('camera');
   const audible = Boolean(microphone && !microphone.paused);
@@ -78,11 +84,15 @@ export function Controls({ call }: { call: CallView }) {
     s: toggleStatistics,
     f: toggleFiles,
     d: toggleDevices,
+    c: toggleChat,
+    h: () => conversationActions.setHand(!call.hands.includes(call.peerId)),
+    l: () => setLayout(useLayout.getState().mode === 'grid' ? 'speaker' : 'grid'),
     escape: () => {
       if (peopleOpen) togglePeople();
       else if (statisticsOpen) toggleStatistics();
       else if (filesOpen) toggleFiles();
       else if (devicesOpen) toggleDevices();
+      else if (chatOpen) toggleChat();
     },
   });
 
@@ -110,6 +120,17 @@ export function Controls({ call }: { call: CallView }) {
           onClick={() => void toggleScreen()}
         />
       )}
+      <Reactions />
+      <Control
+        icon="chat"
+        label={unread > 0 ? t.chat.unread(unread) : t.chat.title}
+        shortcut="C"
+        tone={chatOpen ? 'on' : undefined}
+        pressed={chatOpen}
+        badge={unread > 0 ? unread : undefined}
+        alert
+        onClick={toggleChat}
+      />
       <Control
         icon="people"
         label={waiting > 0 ? t.controls.peopleWaiting(waiting) : t.controls.people}

@@ -42,6 +42,18 @@ function Person({ id, name, note, audible, visible, speaking, children }: Person
   );
 }
 
+/** The raised hand, the role, and what else there is to know. */
+function notesOf(t: Messages, hand: number, isAdmin: boolean, rest: string): string {
+  const notes = [hand > 0 ? t.conversation.handRaised(hand) : '', isAdmin ? t.people.host : '', rest];
+  return notes.filter((note) => note !== '').join(' · ');
+}
+
+/** Raised hands first, in their order. */
+function inOrderOfHands(peers: readonly PeerView[], hands: readonly string[]): readonly PeerView[] {
+  const placeOf = ({ id }: PeerView) => (hands.includes(id) ? hands.indexOf(id) : hands.length);
+  return peers.toSorted((a, b) => placeOf(a) - placeOf(b));
+}
+
 function noteOf({ people: t }: Messages, peer: PeerView): string {
   if (peer.away) return t.reconnecting;
   if (peer.sources.some(({ source, paused }) => source === 'screen' && !paused)) return t.sharing;
@@ -55,6 +67,7 @@ export function People({ call }: { call: CallView }) {
   const sends = (sources: Iterable<{ source: string; paused: boolean }>, wanted: string) =>
     [...sources].some(({ source, paused }) => source === wanted && !paused);
   const { admin } = call.permissions;
+  const handOf = (peerId: string) => call.hands.indexOf(peerId) + 1;
   return (
     <Panel label={t.people.panel} title={t.people.title} onClose={togglePeople}>
       {admin && <RoomSettings policy={call.policy} />}
@@ -63,17 +76,17 @@ export function People({ call }: { call: CallView }) {
         <Person
           id={call.peerId}
           name={call.displayName || t.common.you}
-          note={t.people.you}
+          note={notesOf(t, handOf(call.peerId), admin, t.people.you)}
           audible={sends(call.local.values(), 'microphone')}
           visible={sends(call.local.values(), 'camera')}
           speaking={call.speaking.has(call.peerId)}
         />
-        {call.peers.map((peer) => (
+        {inOrderOfHands(call.peers, call.hands).map((peer) => (
           <Person
             key={peer.id}
             id={peer.id}
             name={peer.name}
-            note={noteOf(t, peer)}
+            note={notesOf(t, handOf(peer.id), peer.admin, noteOf(t, peer))}
             audible={sends(peer.sources, 'microphone')}
             visible={sends(peer.sources, 'camera')}
             speaking={call.speaking.has(peer.id)}

@@ -5,7 +5,9 @@ import { useT } from '../i18n';
 import { hue, initials } from '../names';
 import { Icon } from './Icon';
 import { Padlock } from './Padlock';
+import { PinButton } from './PinButton';
 import { Quality } from './Quality';
+import { TileSigns } from './TileSigns';
 import { Video } from './Video';
 
 export interface TileProps {
@@ -33,24 +35,46 @@ export interface TileProps {
   self: boolean;
 }
 
-/** Passes the size on screen to the call, so that no larger picture is requested. */
+/**
+ * Passes the size on screen to the call, so that no larger picture is requested: 0 for a tile that is on another page, is
+ * scrolled away, or is in a page that the user does not see.
+ */
 function useDisplayHeight(sourceId: string | null) {
   const element = useRef<HTMLElement>(null);
   const showAt = useCallStore((state) => state.showAt);
   useEffect(() => {
     const tile = element.current;
     if (!tile || sourceId === null) return;
-    const observer = new ResizeObserver(([entry]) => {
-      if (entry) showAt(sourceId, Math.round(entry.contentRect.height * window.devicePixelRatio));
+    let height: number | null = null;
+    let isInView = true;
+    const tell = () => {
+      if (height === null) return;
+      const isShown = isInView && height > 0 && document.visibilityState === 'visible';
+      showAt(sourceId, isShown ? Math.max(1, Math.round(height * window.devicePixelRatio)) : 0);
+    };
+    const sizes = new ResizeObserver(([entry]) => {
+      height = entry?.contentRect.height ?? height;
+      tell();
     });
-    observer.observe(tile);
-    return () => observer.disconnect();
+    const views = new IntersectionObserver((entries) => {
+      isInView = entries.at(-1)?.isIntersecting ?? isInView;
+      tell();
+    });
+    sizes.observe(tile);
+    views.observe(tile);
+    document.addEventListener('visibilitychange', tell);
+    return () => {
+      sizes.disconnect();
+      views.disconnect();
+      document.removeEventListener('visibilitychange', tell);
+    };
   }, [sourceId, showAt]);
   return element;
 }
 
 /** One person, or one screen. */
 export function Tile({
+  id,
   peerId,
   name,
   source,
@@ -84,6 +108,8 @@ export function Tile({
         {initials(name)}
       </div>
       {track && <Video track={track} mirrored={self && !screen} contain={screen} />}
+      {!screen && <TileSigns peerId={peerId} />}
+      <PinButton tileId={id} label={label} />
       <figcaption>
         {muted && (
           <span className="mutesign" role="img" aria-label={t.tile.muted}>
