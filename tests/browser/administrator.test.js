@@ -1,5 +1,5 @@
-// An administrator of a room in the web app: mutes and removes a person, locks the room, and admits from the waiting
-// room. The others read what happened.
+// An administrator of a room in the web app: mutes, removes and bans a person, locks the room, admits from the waiting
+// room, passes its role on, and ends the call. The others read what happened.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -60,7 +60,7 @@ test('an administrator mutes and removes a person, locks the room, and admits', 
 
     await step('only an administrator has the controls', async () => {
       await ada.page.getByRole('button', { name: 'Mute Grace' }).waitFor();
-      assert.equal(await grace.page.getByRole('button', { name: /Ada/ }).count(), 0);
+      assert.equal(await grace.page.getByRole('button', { name: /^(Mute|Remove|Ban|Make) Ada/ }).count(), 0);
       assert.equal(await grace.page.getByRole('switch').count(), 0);
     });
 
@@ -128,6 +128,48 @@ test('an administrator mutes and removes a person, locks the room, and admits', 
       const eve = await enter('Eve');
       others.push(eve);
       await failed(eve, 'ROOM_FULL', 'This room is full. Try again when a person has left.');
+    });
+
+    await step('a banned person reads that, and is not admitted with another token either', async () => {
+      await ada.page.evaluate(() => window.__leat.call.admin.setRoom({ maxPeers: null }));
+      const mallory = await enter('Mallory');
+      others.push(mallory);
+      await mallory.connected();
+      await ada.press('Ban Mallory');
+      await ada.press('Yes, ban Mallory: Until the call ends');
+      await failed(mallory, 'EVICTED', 'You are no longer in the call: an administrator banned you from the room.');
+      const again = await enter('Mallory', { admin: true });
+      others.push(again);
+      await failed(
+        again,
+        'BANNED',
+        'You may not join this room: an administrator banned you from this room until the call ends.',
+      );
+      await reads(ada, '1 person is banned');
+      await ada.press('End all bans');
+      await again.press('Join');
+      await again.connected();
+      await again.press('Leave the call');
+    });
+
+    await step('an administrator hands its role over, and the new one ends the call for all', async () => {
+      const linus = await enter('Linus');
+      others.push(linus);
+      await linus.connected();
+      await linus.press('Who is here');
+      await ada.press('Make Linus a host');
+      await ada.press('Hand your role over to Linus');
+      await ada.page.getByRole('switch').first().waitFor({ state: 'detached' });
+      await linus.page.getByRole('button', { name: 'Mute Ada' }).waitFor();
+      assert.equal(await ada.page.getByRole('button', { name: 'Mute Linus' }).count(), 0);
+      // The server refuses what the page does not offer.
+      const refused = await ada.page.evaluate(() => window.__leat.call.admin.endRoom().catch((error) => error.codeName));
+      assert.equal(refused, 'TOKEN_PERMISSION');
+      await linus.press('End the call for all');
+      await linus.press('Yes, end the call for all');
+      for (const peer of [ada, linus]) {
+        await failed(peer, 'EVICTED', 'You are no longer in the call: an administrator ended the call.');
+      }
     });
 
     for (const { name, errors } of [ada, grace, ...others]) assert.deepEqual(errors, [], `uncaught in the page of ${name}`);

@@ -9,6 +9,7 @@ import { WhipPage } from './components/WhipPage';
 import { followSettings } from './page_settings';
 import './theme.css';
 import './style.css';
+import './conversation.css';
 
 declare global {
   interface Window {

@@ -6,7 +6,7 @@ import { useCallStore } from '../../stores/useCallStore';
 import type { ConversationActions } from '../conversation_actions';
 import { useLanguage, useT } from '../i18n';
 import { partsOf } from '../links';
-import { Icon } from './Icon';
+import { Panel } from './Panel';
 
 /** From this length on, the number of characters is shown. */
 const COUNT_FROM = CHAT_LENGTH_MAX - 500;
@@ -125,15 +125,12 @@ export function Chat({ actions, onClose }: { actions: ConversationActions; onClo
   const end = useRef<HTMLLIElement>(null);
   const last = messages?.at(-1)?.id;
   // biome-ignore lint/correctness/useExhaustiveDependencies: the list follows its last message
-  useEffect(() => end.current?.scrollIntoView?.({ block: 'nearest' }), [last]);
+  useEffect(() => {
+    // Some browsers return a promise, which is no cleanup of an effect.
+    void end.current?.scrollIntoView?.({ block: 'nearest' });
+  }, [last]);
   return (
-    <aside className="people chat" aria-label={t.chat.title}>
-      <header>
-        <h2>{t.chat.title}</h2>
-        <button type="button" className="plain" aria-label={t.common.close} onClick={onClose}>
-          <Icon name="close" />
-        </button>
-      </header>
+    <Panel title={t.chat.title} className="chat" onClose={onClose}>
       {messages?.length === 0 && <p className="note">{t.chat.empty}</p>}
       <ol className="messages" role="log" aria-label={t.chat.messages}>
         {messages?.map((message) => (
@@ -142,6 +139,6 @@ export function Chat({ actions, onClose }: { actions: ConversationActions; onClo
         <li ref={end} aria-hidden="true" className="end" />
       </ol>
       <ChatForm onSend={actions.sendChat} />
-    </aside>
+    </Panel>
   );
 }
