@@ -1,8 +1,8 @@
 import { useEffect } from 'react';
 import type { CallView, FileTransfer } from '../../sdk';
 import { useCallStore } from '../../stores/useCallStore';
-import { useSettings } from '../../stores/useSettings';
 import { useLayout } from '../../stores/useLayout';
+import { useSettings } from '../../stores/useSettings';
 import { conversationActions } from '../conversation_actions';
 import { useT } from '../i18n';
 import { Icon, type IconName } from './Icon';
