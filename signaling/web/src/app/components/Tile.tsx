@@ -36,8 +36,8 @@ export interface TileProps {
 }
 
 /**
- * Passes the size on screen to the call, so that no larger picture is requested: 0 for a tile that is on another page, is
- * scrolled away, or is in a page that the user does not see.
+ * Passes the size on screen to the call, so that no larger picture is requested: 0 for a tile that is on another page of
+ * tiles, or scrolled away.
  */
 function useDisplayHeight(sourceId: string | null) {
   const element = useRef<HTMLElement>(null);
@@ -49,7 +49,7 @@ function useDisplayHeight(sourceId: string | null) {
     let isInView = true;
     const tell = () => {
       if (height === null) return;
-      const isShown = isInView && height > 0 && document.visibilityState === 'visible';
+      const isShown = isInView && height > 0;
       showAt(sourceId, isShown ? Math.max(1, Math.round(height * window.devicePixelRatio)) : 0);
     };
     const sizes = new ResizeObserver(([entry]) => {
@@ -62,11 +62,9 @@ function useDisplayHeight(sourceId: string | null) {
     });
     sizes.observe(tile);
     views.observe(tile);
-    document.addEventListener('visibilitychange', tell);
     return () => {
       sizes.disconnect();
       views.disconnect();
-      document.removeEventListener('visibilitychange', tell);
     };
   }, [sourceId, showAt]);
   return element;
