@@ -5,41 +5,8 @@ import { useLayout } from '../../stores/useLayout';
 import { useSettings } from '../../stores/useSettings';
 import { conversationActions } from '../conversation_actions';
 import { useT } from '../i18n';
-import { Icon, type IconName } from './Icon';
+import { Control } from './Control';
 import { Reactions } from './Reactions';
-
-interface ControlProps {
-  icon: IconName;
-  label: string;
-  shortcut?: string;
-  tone?: 'off' | 'on' | 'danger';
-  pressed?: boolean;
-  badge?: number;
-  /** The badge has a colour that draws attention. */
-  alert?: boolean;
-  onClick(): void;
-}
-
-function Control({ icon, label, shortcut: letter, tone, pressed, badge, alert, onClick }: ControlProps) {
-  const shortcut = useSettings((state) => (state.shortcuts ? letter : undefined));
-  return (
-    <button
-      type="button"
-      className={`control ${tone ?? ''}`}
-      aria-label={label}
-      aria-pressed={pressed}
-      aria-keyshortcuts={shortcut}
-      title={shortcut ? `${label} (${shortcut})` : label}
-      onClick={onClick}
-    >
-      <Icon name={icon} />
-      {badge !== undefined && (
-        // Drawn by the style sheet: as a text it would be a part of the label that the accessible name does not have.
-        <span className={`badge ${alert ? 'alert' : ''}`} data-count={badge} aria-hidden="true" />
-      )}
-    </button>
-  );
-}
 
 /** Keyboard shortcuts, except while the focus is in a field or in a dialog. The user can switch letters off. */
 function useShortcuts(keys: Record<string, () => void>) {

@@ -1,4 +1,5 @@
 import { useLayout } from '../../stores/useLayout';
+import { useSettings } from '../../stores/useSettings';
 import { useT } from '../i18n';
 import { Icon } from './Icon';
 
@@ -7,6 +8,7 @@ export function LayoutSwitch() {
   const t = useT();
   const mode = useLayout((state) => state.mode);
   const setMode = useLayout((state) => state.setMode);
+  const shortcut = useSettings(({ shortcuts }) => (shortcuts ? 'L' : undefined));
   const isGrid = mode === 'grid';
   const text = isGrid ? t.layout.toSpeaker : t.layout.toGrid;
   return (
@@ -14,8 +16,8 @@ export function LayoutSwitch() {
       type="button"
       className="plain"
       aria-label={text}
-      aria-keyshortcuts="L"
-      title={`${text} (L)`}
+      aria-keyshortcuts={shortcut}
+      title={shortcut ? `${text} (${shortcut})` : text}
       onClick={() => setMode(isGrid ? 'speaker' : 'grid')}
     >
       <Icon name={isGrid ? 'speakerLayout' : 'gridLayout'} />

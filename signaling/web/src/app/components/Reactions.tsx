@@ -2,6 +2,7 @@ import { useState } from 'react';
 import { useCallStore } from '../../stores/useCallStore';
 import { conversationActions, REACTIONS } from '../conversation_actions';
 import { useT } from '../i18n';
+import { Control } from './Control';
 import { Icon } from './Icon';
 
 /** Raises the hand of the user, and shows an emoji to all. */
@@ -12,17 +13,14 @@ export function Reactions() {
   const hand = isRaised ? t.conversation.lowerHand : t.conversation.raiseHand;
   return (
     <>
-      <button
-        type="button"
-        className={`control ${isRaised ? 'on' : ''}`}
-        aria-label={hand}
-        aria-pressed={isRaised}
-        aria-keyshortcuts="H"
-        title={`${hand} (H)`}
+      <Control
+        icon="hand"
+        label={hand}
+        shortcut="H"
+        tone={isRaised ? 'on' : undefined}
+        pressed={isRaised}
         onClick={() => conversationActions.setHand(!isRaised)}
-      >
-        <Icon name="hand" />
-      </button>
+      />
       {/* biome-ignore lint/a11y/noStaticElementInteractions: Escape closes the menu from each of its buttons */}
       <span
         className="reactionmenu"
