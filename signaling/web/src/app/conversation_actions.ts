@@ -1,5 +1,6 @@
 // What the chat and the buttons for hands and reactions do in the running call.
 
+import { failureOf } from '../stores/failure';
 import { currentCall, useCallStore } from '../stores/useCallStore';
 
 /** Of the menu. */
@@ -12,7 +13,7 @@ function run(act: (call: NonNullable<ReturnType<typeof currentCall>>) => unknown
     act(call);
     return true;
   } catch (error) {
-    useCallStore.getState().notify({ about: 'notDone', reason: error instanceof Error ? error.message : String(error) });
+    useCallStore.getState().notify({ about: 'failure', failure: failureOf(error) });
     return false;
   }
 }
