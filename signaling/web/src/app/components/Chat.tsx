@@ -122,7 +122,7 @@ function ChatForm({ onSend }: { onSend: ConversationActions['sendChat'] }) {
 export function Chat({ actions, onClose }: { actions: ConversationActions; onClose(): void }) {
   const t = useT();
   const messages = useCallStore((state) => state.call?.chat);
-  const end = useRef<HTMLLIElement>(null);
+  const end = useRef<HTMLDivElement>(null);
   const last = messages?.at(-1)?.id;
   // biome-ignore lint/correctness/useExhaustiveDependencies: the list follows its last message
   useEffect(() => {
@@ -132,12 +132,16 @@ export function Chat({ actions, onClose }: { actions: ConversationActions; onClo
   return (
     <Panel title={t.chat.title} className="chat" onClose={onClose}>
       {messages?.length === 0 && <p className="note">{t.chat.empty}</p>}
-      <ol className="messages" role="log" aria-label={t.chat.messages}>
-        {messages?.map((message) => (
-          <Message key={message.id} message={message} onRetry={actions.retryChat} />
-        ))}
-        <li ref={end} aria-hidden="true" className="end" />
-      </ol>
+      {/* The keyboard scrolls what has the focus. */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: see above */}
+      <div className="messages" role="log" aria-label={t.chat.messages} tabIndex={0}>
+        <ol>
+          {messages?.map((message) => (
+            <Message key={message.id} message={message} onRetry={actions.retryChat} />
+          ))}
+        </ol>
+        <div ref={end} />
+      </div>
       <ChatForm onSend={actions.sendChat} />
     </Panel>
   );

@@ -22,7 +22,7 @@ export function Reactions() {
         onClick={() => conversationActions.setHand(!isRaised)}
       />
       {/* biome-ignore lint/a11y/noStaticElementInteractions: Escape closes the menu from each of its buttons */}
-      <span
+      <div
         className="reactionmenu"
         onKeyDown={(event) => {
           if (event.key !== 'Escape' || !isOpen) return;
@@ -58,7 +58,7 @@ export function Reactions() {
             ))}
           </fieldset>
         )}
-      </span>
+      </div>
     </>
   );
 }
