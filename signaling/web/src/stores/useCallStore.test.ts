@@ -3,6 +3,7 @@ import {
   type CallEvents,
   type CallView,
   type Captured,
+  type ChatMessage,
   DeviceError,
   type FileTransfer,
   type LocalSource,
@@ -27,7 +28,7 @@ const { FakeCall, calls } = await vi.hoisted(async () => {
     readonly asked: unknown[][] = [];
     refusal: Error | null = null;
     readonly admin = Object.fromEntries(
-      ['kick', 'mutePeer', 'setRoom', 'admit', 'deny'].map((name) => [
+      ['kick', 'ban', 'clearBans', 'setAdmin', 'endRoom', 'mutePeer', 'setRoom', 'admit', 'deny'].map((name) => [
         name,
         async (...args: unknown[]) => {
           this.asked.push([name, ...args]);
@@ -51,6 +52,11 @@ const { FakeCall, calls } = await vi.hoisted(async () => {
 
     join(): void {
       this.show();
+    }
+
+    /** A message of the chat arrives. */
+    hear(): void {
+      this.#events.onChatMessage?.({} as ChatMessage);
     }
 
     setSource(source: string, track: MediaStreamTrack | null, paused = false): void {
@@ -222,6 +228,33 @@ test('a refused request of an administrator has a notice, and changes nothing', 
     about: 'notDone',
     reason: 'no other peer with this id is in the room (any more)',
   });
+});
+
+test('a host hands the role over only after the other has it', async () => {
+  running().show({ peerId: 'me' });
+  await state().setHost('bob', true, true);
+  expect(running().asked).toEqual([
+    ['setAdmin', 'bob', true],
+    ['setAdmin', 'me', false],
+  ]);
+  running().asked.length = 0;
+  running().refusal = new Error('gone');
+  await state().setHost('bob', true, true);
+  expect(running().asked).toEqual([['setAdmin', 'bob', true]]);
+});
+
+test('messages that come while the chat is closed are counted, and the next panel closes the chat', () => {
+  const message = () => running().hear();
+  message();
+  message();
+  expect(state().unread).toBe(2);
+  state().togglePeople();
+  state().toggleChat();
+  expect(state()).toMatchObject({ unread: 0, chatOpen: true, peopleOpen: false });
+  message();
+  expect(state().unread).toBe(0);
+  state().toggleFiles();
+  expect(state()).toMatchObject({ chatOpen: false, filesOpen: true });
 });
 
 test('the other requests of an administrator reach the call', async () => {
