@@ -132,6 +132,16 @@ describe('an administrator', () => {
       'kick',
       { peerId: 'bob', reason: 'spam', wholeUser: true },
     ],
+    [
+      'bans a user for a time',
+      ({ admin }) => admin.ban('bob', { reason: 'spam', seconds: 60 }),
+      'kick',
+      { peerId: 'bob', reason: 'spam', ban: true, banSeconds: 60, wholeUser: false },
+    ],
+    ['bans a user until the room ends', ({ admin }) => admin.ban('bob'), 'kick', { peerId: 'bob', ban: true, banSeconds: 0 }],
+    ['ends all bans', ({ admin }) => admin.clearBans(), 'setRoom', { clearBans: true }],
+    ['makes a peer an administrator', ({ admin }) => admin.setAdmin('bob', true), 'setAdmin', { peerId: 'bob', admin: true }],
+    ['ends the call', ({ admin }) => admin.endRoom('late'), 'endRoom', { reason: 'late' }],
     ['mutes a peer', ({ admin }) => admin.mutePeer('bob', true), 'mutePeer', { peerId: 'bob', muted: true, kind: '' }],
     [
       'unmutes the audio of a peer',
@@ -158,6 +168,17 @@ describe('an administrator', () => {
     });
     await call.admin.setRoom({ maxPeers: null, publishers: 'admins' });
     expect(server.last('setRoom')).toMatchObject({ maxPeers: 0, publishers: 'admins' });
+  });
+
+  test('is one no more when another ends its role, and becomes one again with those who wait', async () => {
+    const granted = (admin: boolean) => create(GrantedPermissionsSchema, { canPublish: true, canSubscribe: true, admin });
+    server.tell({ case: 'permissionsChanged', value: { permissions: granted(false) } });
+    await vi.waitFor(() => expect(view.permissions.admin).toBe(false), SOON);
+    expect(view.waitingClients).toEqual([]);
+    const waiting = [create(PeerWaitingSchema, { waitingId: 'w9', user: 'eve' })];
+    server.tell({ case: 'permissionsChanged', value: { permissions: granted(true), waiting } });
+    await vi.waitFor(() => expect(view.permissions.admin).toBe(true), SOON);
+    expect(view.waitingClients).toEqual([{ id: 'w9', user: 'eve', name: 'eve' }]);
   });
 
   test('gets the reason of a refusal', async () => {

@@ -15,6 +15,7 @@ test.each<[string, unknown, Partial<FailedJoin>, AfterFailure]>([
   ['a token of a key that was removed', refused(ErrorCode.TOKEN_KEY), { isResume: true }, { do: 'replaceToken' }],
   ['a new token that has expired', refused(ErrorCode.TOKEN_EXPIRED), { isTokenNew: true }, { do: 'end' }],
   ['a revoked token', refused(ErrorCode.TOKEN_REVOKED), {}, { do: 'end' }],
+  ['a ban that ends in an hour', refused(ErrorCode.BANNED, 3_600_000), {}, { do: 'end' }],
   ['no token for the first join', new TokenUnavailable('none', 500), {}, { do: 'end' }],
   ['no token for a later join', new TokenUnavailable('none', 500), { wasJoined: true }, { do: 'retry', afterMs: 500 }],
   ['a broken answer', new Error('no capabilities'), {}, { do: 'end' }],
