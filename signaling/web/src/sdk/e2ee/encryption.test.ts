@@ -2,37 +2,11 @@
 
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { Encryption, KEY_TOPIC } from './encryption';
-import { type Command, type EncodedFrame, FrameCrypto, type Report } from './frame_crypto';
+import type { EncodedFrame } from './frame_crypto';
 import { type IdentityStore, MemoryIdentityStore } from './identity_store';
+import { DirectWorker, frame } from './testing';
 
 const CAMERA = { source: 'camera', mimeType: 'video/VP9' };
-const frame = (): EncodedFrame => ({
-  data: new TextEncoder().encode('a picture').buffer,
-  type: 'delta',
-  getMetadata: () => ({}),
-});
-
-class DirectWorker {
-  onmessage: ((event: { data: Report }) => void) | null = null;
-  onerror: unknown = null;
-  terminated = false;
-  /** The latest epoch with which this client sends. */
-  epoch = 0;
-  readonly crypto = new FrameCrypto(
-    () => this.onmessage?.({ data: { on: 'usedUp' } }),
-    () => this.onmessage?.({ data: this.crypto.report }),
-  );
-
-  postMessage(command: Command): void {
-    if (command.do === 'setSendKey') this.epoch = command.epoch;
-    this.crypto.handle(structuredClone(command));
-  }
-
-  terminate(): void {
-    this.terminated = true;
-  }
-}
-
 /** Signaling that passes messages on. */
 class Room {
   readonly clients = new Map<string, Client>();
