@@ -23,11 +23,14 @@ for (const [codec, mode] of [
   });
 }
 
-/** Two participants with encryption, and their pictures. `media` is the text of a `media.yml`. */
-const encryptedRoom = (t, media, body) =>
+/**
+ * Two participants with encryption, and their pictures. `media` is the text of a `media.yml`; `ofAda` and `ofGrace` are
+ * options of their pages.
+ */
+const encryptedRoom = (t, media, body, { ofAda = encrypted, ofGrace = encrypted } = {}) =>
   inRoom(t, { names: [], media }, async (room) => {
-    const ada = await room.enter('Ada', encrypted);
-    const grace = await room.enter('Grace', encrypted);
+    const ada = await room.enter('Ada', ofAda);
+    const grace = await room.enter('Grace', ofGrace);
     await haveKeys(ada, grace);
     await grace.receives(['Ada']);
     await ada.receives(['Grace']);
@@ -67,5 +70,48 @@ for (const codec of ['VP8', 'H264', 'VP9', 'AV1']) {
       const { opened, wrongKey } = await framesOf(grace, 'Ada');
       assert.equal(wrongKey, 0, `${opened} frames were decrypted`);
     });
+  });
+}
+
+/** Runs in the page, before the app: an older Chromium. Counts the calls of what it has instead. */
+function withoutScriptTransform() {
+  delete window.RTCRtpScriptTransform;
+  delete RTCRtpSender.prototype.transform;
+  delete RTCRtpReceiver.prototype.transform;
+  window.encodedStreams = { sender: 0, receiver: 0 };
+  for (const [end, { prototype }] of Object.entries({ sender: RTCRtpSender, receiver: RTCRtpReceiver })) {
+    const { createEncodedStreams } = prototype;
+    prototype.createEncodedStreams = function () {
+      window.encodedStreams[end] += 1;
+      return createEncodedStreams.call(this);
+    };
+  }
+}
+
+const older = { ...encrypted, before: [[withoutScriptTransform]] };
+const encodedStreamsOf = ({ page }) => page.evaluate(() => window.encodedStreams);
+
+for (const codec of ['VP8', 'H264', 'VP9', 'AV1']) {
+  test(`${codec} and Opus encrypted by createEncodedStreams, in a call with a newer browser`, TEST_LIMIT, async (t) => {
+    const media = `video:\n  codecs:\n    - name: ${codec}\n      priority: 100\n`;
+    const both = async ({ ada, grace, enter }) => {
+      // Microphone and camera, in both directions.
+      assert.deepEqual(await encodedStreamsOf(ada), { sender: 2, receiver: 2 });
+      assert.equal(await encodedStreamsOf(grace), undefined);
+      for (const [one, other] of [
+        [ada, grace],
+        [grace, ada],
+      ]) {
+        assert.equal((await one.stream(other.name, 'video')).codec, `video/${codec}`);
+        const { opened, wrongKey } = await framesOf(one, other.name);
+        assert.ok(opened > 0, `${one.name} decrypts`);
+        assert.equal(wrongKey, 0);
+      }
+      // A client without the keys decodes no picture of the older browser.
+      const eve = await enter('Eve');
+      const decoded = await framesWithoutKey(eve, 'Ada');
+      if (codec !== 'H264') assert.equal(decoded, 0, 'pictures without the key');
+    };
+    await encryptedRoom(t, media, both, { ofAda: older });
   });
 }

@@ -3,7 +3,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { types } from 'mediasoup-client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { PeerSchema } from '../gen/signal_pb';
+import { type JoinRoom, PeerSchema } from '../gen/signal_pb';
 import { Call } from './call';
 import { FakeServer, fakeDevice, fakeTrack, setConnectionState } from './testing';
 import type { CallView } from './view';
@@ -142,4 +142,21 @@ test('media that cannot arrive yet is not shown as connected', async () => {
   call.faults.switchToRelay();
   await vi.waitFor(() => expect(server.count('consumeMedia')).toBe(2), SOON);
   expect(view).toMatchObject({ session: 'Reconnecting', recovery: { step: 'relay' } });
+});
+
+test('an object whose answer was lost is closed by a resume, and made again', async () => {
+  call.join();
+  await session('Connected');
+  const sockets = new Set<string>();
+  server.instead.produceMedia = (_, socket) => {
+    sockets.add(socket);
+    return sockets.size === 1 ? null : { case: 'producerCreated', value: { id: 'second' } };
+  };
+  server.instead.joinRoom = ({ value }) => server.keepAll(value as JoinRoom);
+  call.setSource('camera', fakeTrack('video'));
+  await vi.waitFor(() => expect(sockets.size).toBe(2), SOON);
+  // That of the microphone.
+  expect(server.last('joinRoom').resume?.producers).toHaveLength(1);
+  expect(server.last('joinRoom').resume?.transports).toHaveLength(2);
+  expect(server.count('produceMedia')).toBe(3);
 });

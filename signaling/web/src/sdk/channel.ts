@@ -132,10 +132,14 @@ export class SignalChannel {
     // No message is queued for a later connection: after a reconnect, the call starts from the server's state
     // at that time.
     if (!this.#socket.connected) throw new SocketLost('not connected');
+    const { id } = this.#socket;
     let bytes: ArrayBuffer | Uint8Array;
     try {
       bytes = await this.#socket.timeout(this.#requestTimeoutMs).emitWithAck('signal', encode(payload));
     } catch (error) {
+      // The server may have made a producer that this client cannot close, because it does not know its id: the others
+      // would receive the source twice. On a new connection the client resumes, and the server closes what it does not list.
+      if (payload.case === 'produceMedia' && this.#socket.connected && this.#socket.id === id) this.reopen();
       throw new SocketLost(error instanceof Error ? error.message : String(error));
     }
     const { payload: received } = decode(bytes);

@@ -50,9 +50,17 @@ export interface CallOptions {
   fileStorage?: FileStorage;
   /** Gets what happens in the call, for the logs of the application. */
   log?: LogSink;
-  /** For tests: another WebRTC implementation. */
+  /**
+   * For tests: another WebRTC implementation.
+   *
+   * @internal
+   */
   makeDevice?: () => Promise<Device>;
-  /** For tests: a shorter wait for the server. */
+  /**
+   * For tests: a shorter wait for the server.
+   *
+   * @internal
+   */
   requestTimeoutMs?: number;
 }
 

@@ -7,6 +7,7 @@ export class Faults {
   readonly #channel: SignalChannel;
   readonly #lifecycle: MediaLifecycle;
 
+  /** @internal */
   constructor(channel: SignalChannel, lifecycle: MediaLifecycle) {
     this.#channel = channel;
     this.#lifecycle = lifecycle;

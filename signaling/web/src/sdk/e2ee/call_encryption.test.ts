@@ -334,7 +334,8 @@ describe('a browser that cannot encrypt', () => {
 });
 
 test('messages of other topics do not belong to the exchange of keys', () => {
-  const events = { send: async () => undefined, onChange: () => undefined, onNotice: () => undefined, note: () => undefined };
+  const none = () => undefined;
+  const events = { send: async () => undefined, onChange: none, onNotice: none, onKey: none, note: none };
   const encryption = new CallEncryption({}, events);
   expect(encryption.onMessage('grace', 'chat', new Uint8Array())).toBe(false);
   // Also while the call is not encrypted: the application does not get it.
