@@ -1,6 +1,7 @@
 //! The command line, typed. Its combinations are checked where they are used.
 
-use crate::media::{Codec, Pacing};
+use crate::media::{Codec, MESSAGE_HEAD_LEN, Pacing};
+use crate::peer::MESSAGE_LEN_MAX;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -267,6 +268,16 @@ pub struct Load {
     /// A microphone with each camera: 40 kbit/s, 50 packets per second; always in a meeting
     #[arg(long)]
     pub audio: bool,
+    /// Bytes of a message: the first publisher of each room also sends messages on a reliable data channel, which all
+    /// subscribers of the room receive [default: no messages]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(MESSAGE_HEAD_LEN as i64..=MESSAGE_LEN_MAX.into()))]
+    pub data: Option<u32>,
+    /// Bytes of messages that may be on their way to the slowest subscriber of a room, at least one message
+    #[arg(long, value_name = "BYTES", default_value_t = 192 * 1024)]
+    pub data_window: u32,
+    /// Megabytes of messages that each publisher sends per second [default: as many as its window allows]
+    #[arg(long, value_name = "MBYTES", value_parser = positive)]
+    pub data_rate: Option<f64>,
     /// Whether the packets of a frame are sent at once or spread over the time until the next frame
     #[arg(long, value_enum, default_value = "burst")]
     pub pacing: Pacing,

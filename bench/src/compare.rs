@@ -1,7 +1,7 @@
 //! The same load on several servers alternately, with the results side by side.
 
 use crate::cli::{CompareArguments, Load, Server};
-use crate::measure::{Family, Report};
+use crate::measure::{DataReport, Family, Report};
 use crate::servers::{self, Network, Start};
 use crate::watch::Watch;
 use crate::{Place, html, pin, put, write};
@@ -143,6 +143,8 @@ enum Outcome {
         latency_us: Latencies,
         rss_bytes_per_peer: f64,
         joins_per_s: f64,
+        /// Messages of data channels, if they were part of the load.
+        data: Option<DataFigures>,
     },
     /// None of its rounds is valid.
     Void {
@@ -154,6 +156,40 @@ enum Outcome {
         server: &'static str,
         skipped: String,
     },
+}
+
+/// Of messages; medians, except the sums of lost and wrong ones.
+#[derive(Debug, Serialize)]
+struct DataFigures {
+    message_len: u32,
+    delivered_mbytes_per_s: f64,
+    cpu_us_per_mbyte: f64,
+    user_us_per_mbyte: f64,
+    system_us_per_mbyte: f64,
+    delivered: u64,
+    lost: u64,
+    wrong: u64,
+}
+
+impl DataFigures {
+    fn of(rounds: &[Report]) -> Option<Self> {
+        let data: Vec<&DataReport> = rounds.iter().filter_map(|report| report.data.as_ref()).collect();
+        let message_len = data.first()?.message_len;
+        let median = |figure: fn(&DataReport) -> f64| {
+            spread(rounds, |report| report.data.as_ref().map_or(0.0, figure))[1]
+        };
+        let sum = |figure: fn(&DataReport) -> u64| data.iter().map(|data| figure(data)).sum();
+        Some(Self {
+            message_len,
+            delivered_mbytes_per_s: median(|data| data.delivered_mbytes_per_s),
+            cpu_us_per_mbyte: median(DataReport::cpu_us_per_mbyte),
+            user_us_per_mbyte: median(|data| data.user_us_per_mbyte.unwrap_or(0.0)),
+            system_us_per_mbyte: median(|data| data.system_us_per_mbyte.unwrap_or(0.0)),
+            delivered: sum(|data| data.delivered),
+            lost: sum(|data| data.lost),
+            wrong: sum(|data| data.wrong),
+        })
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -209,6 +245,7 @@ impl Outcome {
                 report.server_cost.as_ref().map_or(0.0, |cost| cost.rss_bytes_per_peer)
             }),
             joins_per_s: median(|report| report.joins.per_s),
+            data: DataFigures::of(&rival.rounds),
         }
     }
 }
@@ -300,10 +337,47 @@ fn table(place: &Place, comparison: &Comparison, rivals: &[Rival]) -> String {
             SATURATED_ABOVE * 100.0
         );
     }
+    text.push_str(&data_table(rivals));
     for rival in rivals {
         for why in &rival.void {
             let _ = writeln!(text, "\nA round of {} is void and in no figure: {why}.", rival.server.name());
         }
+    }
+    text
+}
+
+/// The messages of all servers; empty without messages.
+fn data_table(rivals: &[Rival]) -> String {
+    let mut text = String::new();
+    let mut first_cpu = None;
+    for rival in rivals {
+        let Some(data) = DataFigures::of(&rival.rounds) else { continue };
+        let first = *first_cpu.get_or_insert_with(|| {
+            let _ = writeln!(
+                text,
+                "\nMessages of {} bytes. CPU per megabyte includes the media beside them.\n\n\
+                 | server | MB/s | CPU µs per MB | ratio | user / system | delivered | lost | wrong |\n\
+                 |---|---|---|---|---|---|---|---|",
+                data.message_len
+            );
+            data.cpu_us_per_mbyte
+        });
+        let [least, _, most] =
+            spread(&rival.rounds, |report| report.data.as_ref().map_or(0.0, DataReport::cpu_us_per_mbyte));
+        let _ = writeln!(
+            text,
+            "| {} {} | {:.1} | {:.0} ({least:.0} to {most:.0}) | {:.2} | {:.0} / {:.0} | {} | {} | {} |",
+            rival.server.name(),
+            rival.version,
+            data.delivered_mbytes_per_s,
+            data.cpu_us_per_mbyte,
+            data.cpu_us_per_mbyte / first,
+            data.user_us_per_mbyte,
+            data.system_us_per_mbyte,
+            data.delivered,
+            data.lost,
+            data.wrong,
+        );
     }
     text
 }

@@ -1,10 +1,10 @@
 //! One load on one server: all peers join, media warms up, then the measurement.
 
 use crate::cli::{Load, Shape};
-use crate::drivers::{Driver, Feed, Me};
-use crate::measure::{Account, Family, Joins, Latency, Report, ServerCost, percentiles};
+use crate::drivers::{Driver, Feed, Me, Published, Subscribed};
+use crate::measure::{Account, DataReport, Family, Joins, Latency, Report, ServerCost, percentiles};
 use crate::media::{Codec, Track};
-use crate::peer::{Identity, Local, Media, Outgoing, Scrutiny, Surroundings};
+use crate::peer::{DataFlow, DataRole, Identity, Local, Media, Outgoing, Scrutiny, Surroundings};
 use crate::watch::Watch;
 use crate::world::{Joining, Settings, World};
 use anyhow::{Context, ensure};
@@ -58,10 +58,10 @@ pub async fn run<D: Driver>(
     let begun = Instant::now();
 
     let bar = watch.bar("publishers join", publishers as u64);
-    let feeds = party.publish(load, watch, &bar).await?;
+    let rooms = party.publish(load, watch, &bar).await?;
     bar.finish_and_clear();
     let bar = watch.bar("subscribers join", subscribers as u64);
-    let mut failures = party.subscribe(load, &feeds, watch, &bar).await;
+    let mut failures = party.subscribe(load, &rooms, watch, &bar).await;
     bar.finish_and_clear();
     let joined = begun.elapsed();
 
@@ -97,6 +97,8 @@ pub async fn run<D: Driver>(
             rss_bytes_per_peer: grown as f64 / peers as f64,
         }
     });
+    let cpu = after.zip(before).map(|(after, before)| after.since(&before));
+    let data = load.data.map(|message_len| DataReport::of(tally, message_len, harvest.time, cpu));
     let (user, system) = cpu_after.since(&cpu_before);
     Ok(Report {
         server: target.name.to_owned(),
@@ -125,6 +127,7 @@ pub async fn run<D: Driver>(
         thrown: tally.thrown,
         keyframe_requests: tally.keyframe_requests,
         latency_us: Latency::of(tally),
+        data,
         server_cost,
         server_ended,
         joins: Joins {
@@ -138,6 +141,14 @@ pub async fn run<D: Driver>(
         generator_is_bottleneck: harvest.cpu.as_secs_f64() / seconds > BUSY,
         failures,
     })
+}
+
+/// A room with its publishers.
+struct Room {
+    /// The available tracks, by publisher.
+    feeds: Vec<Vec<Feed>>,
+    /// The messages of its first publisher, and the server's name for their producer.
+    data: Option<(Arc<DataFlow>, String)>,
 }
 
 /// The common parameters of all joins.
@@ -154,52 +165,60 @@ impl<D> Clone for Party<D> {
 }
 
 impl<D: Driver> Party<D> {
-    /// All publishers join; returns the available tracks of each room, by publisher. All of them must
-    /// succeed.
+    /// All publishers join; returns the rooms. All of them must succeed.
     async fn publish(
         &self,
         load: &Load,
         watch: &Watch,
         bar: &indicatif::ProgressBar,
-    ) -> anyhow::Result<Vec<Vec<Vec<Feed>>>> {
+    ) -> anyhow::Result<Vec<Room>> {
         let (mut joining, mut pacer) = (JoinSet::new(), Pacer::new(load.ramp));
         for room in 0..load.rooms as usize {
             for place in 0..load.publishers() {
                 let outgoing = tracks(load, room * load.publishers() + place);
                 let party = self.clone();
+                let flow = (place == 0).then(|| flow(load, room)).flatten().map(Arc::new);
                 joining.spawn_local(async move {
-                    let feeds = party.publish_one(room, outgoing).await;
-                    (room, place, feeds)
+                    let published = party.publish_one(room, outgoing, flow.clone()).await;
+                    (room, place, flow, published)
                 });
                 pacer.pace().await;
             }
         }
-        let mut feeds = vec![vec![Vec::new(); load.publishers()]; load.rooms as usize];
+        let empty = || Room { feeds: vec![Vec::new(); load.publishers()], data: None };
+        let mut rooms: Vec<Room> = std::iter::repeat_with(empty).take(load.rooms as usize).collect();
         while let Some(joined) = joining.join_next().await {
-            let (room, place, joined) = joined?;
-            feeds[room][place] = joined.with_context(|| format!("publisher {place} of room {room}"))?;
+            let (room, place, flow, published) = joined?;
+            let published = published.with_context(|| format!("publisher {place} of room {room}"))?;
+            rooms[room].feeds[place] = published.feeds;
+            rooms[room].data = flow.zip(published.data).or(rooms[room].data.take());
             bar.inc(1);
             ensure!(!watch.is_interrupted(), "interrupted before anything could be measured");
         }
-        Ok(feeds)
+        Ok(rooms)
     }
 
-    async fn publish_one(&self, room: usize, outgoing: Vec<Outgoing>) -> anyhow::Result<Vec<Feed>> {
+    async fn publish_one(
+        &self,
+        room: usize,
+        outgoing: Vec<Outgoing>,
+        flow: Option<Arc<DataFlow>>,
+    ) -> anyhow::Result<Published> {
         let (local, begun) = (credentials(), Instant::now());
-        let me = Me { local: &local, fingerprint: &self.fingerprint };
+        let me = Me { local: &local, fingerprint: &self.fingerprint, has_data: flow.is_some() };
         let published = self.driver.publish(room, me, &outgoing).await?;
         let (connected, is_connected) = oneshot::channel();
-        let (remote, media) = (published.remote, Media::Send(outgoing));
-        self.world.join(Joining { local, remote, media, begun, connected });
+        let (remote, media) = (published.remote.clone(), Media::Send(outgoing));
+        self.world.join(Joining { local, remote, media, data: flow.map(DataRole::Send), begun, connected });
         is_connected.await.context("the media thread has ended early")?.map_err(anyhow::Error::msg)?;
-        Ok(published.feeds)
+        Ok(published)
     }
 
     /// All subscribers join, until interrupted; returns why some could not.
     async fn subscribe(
         &self,
         load: &Load,
-        feeds: &[Vec<Vec<Feed>>],
+        rooms: &[Room],
         watch: &Watch,
         bar: &indicatif::ProgressBar,
     ) -> Vec<String> {
@@ -210,13 +229,15 @@ impl<D: Driver> Party<D> {
             if watch.is_interrupted() {
                 break;
             }
-            let room = index % feeds.len();
-            let own = (load.shape == Shape::Meeting).then_some(index / feeds.len());
-            let others = feeds[room].iter().enumerate().filter(|(publisher, _)| Some(*publisher) != own);
+            let (room, receiver) = (index % rooms.len(), index / rooms.len());
+            let own = (load.shape == Shape::Meeting).then_some(receiver);
+            let others =
+                rooms[room].feeds.iter().enumerate().filter(|(publisher, _)| Some(*publisher) != own);
             let wanted: Vec<Feed> = others.flat_map(|(_, feeds)| feeds.clone()).collect();
+            let data = rooms[room].data.clone().map(|(flow, producer)| (flow, producer, receiver));
             let (party, bar) = (self.clone(), bar.clone());
             joining.spawn_local(async move {
-                let joined = party.subscribe_one(room, &wanted).await;
+                let joined = party.subscribe_one(room, &wanted, data).await;
                 bar.inc(1);
                 drop(place);
                 joined.with_context(|| format!("subscriber {index}"))
@@ -233,14 +254,37 @@ impl<D: Driver> Party<D> {
         failures
     }
 
-    async fn subscribe_one(&self, room: usize, feeds: &[Feed]) -> anyhow::Result<()> {
+    async fn subscribe_one(
+        &self,
+        room: usize,
+        feeds: &[Feed],
+        data: Option<(Arc<DataFlow>, String, usize)>,
+    ) -> anyhow::Result<()> {
         let (local, begun) = (credentials(), Instant::now());
-        let me = Me { local: &local, fingerprint: &self.fingerprint };
-        let (remote, incoming) = self.driver.subscribe(room, me, feeds).await?;
+        let me = Me { local: &local, fingerprint: &self.fingerprint, has_data: data.is_some() };
+        let producer = data.as_ref().map(|(_, producer, _)| producer.as_str());
+        let Subscribed { remote, incoming, data_stream } =
+            self.driver.subscribe(room, me, feeds, producer).await?;
+        let data = data.zip(data_stream).map(|((flow, _, receiver), stream)| DataRole::Receive {
+            flow,
+            receiver,
+            stream,
+        });
         let (connected, is_connected) = oneshot::channel();
-        self.world.join(Joining { local, remote, media: Media::Receive(incoming), begun, connected });
+        self.world.join(Joining { local, remote, media: Media::Receive(incoming), data, begun, connected });
         is_connected.await.context("the media thread has ended early")?.map_err(anyhow::Error::msg)
     }
+}
+
+/// The messages of a room, if there are any.
+fn flow(load: &Load, room: usize) -> Option<DataFlow> {
+    let message_len = load.data?;
+    let rooms = load.rooms as usize;
+    // Subscribers join the rooms in turn.
+    let receivers = load.subscribers() / rooms + usize::from(room < load.subscribers() % rooms);
+    let window = u64::from(load.data_window / message_len);
+    let rate = load.data_rate.map(|mbytes| mbytes * 1e6);
+    Some(DataFlow::new(room as u32, message_len, window, rate, receivers))
 }
 
 /// A publisher's tracks.

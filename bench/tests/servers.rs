@@ -135,6 +135,18 @@ fn a_load_on_leat_arrives_completely() {
     assert!(report["server_cost"]["cpu_ns_per_packet"].as_f64().unwrap() > 0.0, "{report}");
 }
 
+#[test]
+fn messages_of_data_channels_arrive_completely_beside_audio() {
+    let leat = Leat::start("messages");
+    let load = "--shape audio --publishers 2 --subscribers 4 --rooms 2 --data 40000 --data-rate 1";
+    let report = leat.load(&format!("{load} --warm-up 3 --duration 3"));
+    assert_sound(&report);
+    let data = &report["data"];
+    assert_eq!((number(data, "lost"), number(data, "wrong")), (0, 0), "{report}");
+    assert!(number(data, "delivered") > number(data, "sent"), "each goes to two subscribers: {report}");
+    assert!(data["user_us_per_mbyte"].as_f64().unwrap() > 0.0, "{report}");
+}
+
 /// Every peer is on another worker than the previous one: the publisher on the first, half of the subscribers
 /// on the second.
 #[test]
@@ -203,7 +215,8 @@ fn mediasoup_is_measured_if_its_worker_is_installed() {
     let directory = Directory::new("mediasoup");
     let json = directory.0.join("report.json");
     let output = Command::new(BENCH)
-        .args("compare --rivals mediasoup --rounds 1 --subscribers 3 --warm-up 2 --duration 2".split(' '))
+        .args("compare --rivals mediasoup --rounds 1 --subscribers 3 --data 16384".split(' '))
+        .args("--data-rate 1 --warm-up 2 --duration 2".split(' '))
         .args(["--json", json.to_str().unwrap()])
         .env("MEDIASOUP_WORKER_BIN", worker)
         .output()
@@ -211,6 +224,8 @@ fn mediasoup_is_measured_if_its_worker_is_installed() {
     assert!(output.status.success(), "{}", said(&output));
     let report: Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
     let result = &report["results"][0];
+    assert!(number(&result["data"], "delivered") > 0, "{result}");
+    assert_eq!(number(&result["data"], "wrong"), 0, "{result}");
     assert!(result["delivered_pps"].as_f64().is_some_and(|pps| pps > 0.0), "{result}");
     assert_eq!(result["payload_errors"], 0, "{result}");
 }

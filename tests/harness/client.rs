@@ -1,10 +1,10 @@
-//! The first part of a peer: ICE and DTLS until there are keys, and then SRTP. Its owner decides what is
+//! The first part of a peer: ICE and DTLS until there are keys, and then SRTP and data. Its owner decides what is
 //! sent, and checks what arrives: benches, and tests that send packets that no browser would.
 //!
 //! Like [`Peer`](crate::Peer) it does no I/O, but it is called, not driven: datagrams in and out are plain
 //! bytes.
 
-use crate::peer::{Agent, Secure};
+use crate::peer::{Agent, Channels, Secure};
 use control::IceParameters;
 use dtls::{Certificate, Endpoint, Fingerprint, Settings};
 use machine::{Instant, Rng};
@@ -20,6 +20,7 @@ pub struct Client {
     engine: Fingerprint,
     dtls: Settings,
     to_send: Vec<Vec<u8>>,
+    channels: Channels,
 }
 
 /// The type of a datagram from the engine.
@@ -41,10 +42,11 @@ impl Client {
         engine: Fingerprint,
         certificate: Certificate,
         dtls: Settings,
-        rng: Rng,
+        mut rng: Rng,
     ) -> Self {
+        let channels = Channels::new(rng.fork());
         let agent = Agent::new(now, ice, rng);
-        Self { agent, secure: None, certificate, engine, dtls, to_send: Vec::new() }
+        Self { agent, secure: None, certificate, engine, dtls, to_send: Vec::new(), channels }
     }
 
     /// From the beginning it is the DTLS server.
@@ -101,6 +103,11 @@ impl Client {
             secure.on_timeout(now)?;
             self.to_send.extend(secure.drain());
         }
+        if let Some(secure) = &mut self.secure {
+            // In benches the engine is always the server.
+            self.channels.drive(now, secure, false);
+            self.to_send.extend(secure.drain());
+        }
         self.to_send.extend(self.agent.check(now));
         Ok(std::mem::take(&mut self.to_send))
     }
@@ -108,7 +115,8 @@ impl Client {
     /// When [`poll`](Self::poll) next has a datagram without new input.
     pub fn next_timeout(&self) -> Option<Instant> {
         let handshake = self.secure.as_ref().and_then(Secure::next_timeout);
-        self.agent.next_timeout().into_iter().chain(handshake).min()
+        let timers = [self.agent.next_timeout(), handshake, self.channels.next_timeout()];
+        timers.into_iter().flatten().min()
     }
 
     /// Encrypts an RTP packet. Panics before there are keys.
@@ -119,6 +127,29 @@ impl Client {
     /// Encrypts an RTCP compound packet. Panics before there are keys.
     pub fn protect_rtcp(&mut self, compound: &[u8]) -> Vec<u8> {
         self.secure().expect("media is sent once connected").protect_rtcp(compound)
+    }
+
+    /// Its data channels.
+    pub fn channels(&self) -> &Channels {
+        &self.channels
+    }
+
+    /// Its data channels, to change them.
+    pub fn channels_mut(&mut self) -> &mut Channels {
+        &mut self.channels
+    }
+
+    /// Encrypts a packet of SCTP that no association has made: there must be no data channels. Panics before there
+    /// are keys.
+    pub fn protect_data(&mut self, now: Instant, packet: &[u8]) -> Vec<Vec<u8>> {
+        let secure = self.secure().expect("data is sent once connected");
+        secure.send(now, packet);
+        secure.drain()
+    }
+
+    /// The packets of SCTP that have arrived, decrypted. There must be no data channels.
+    pub fn take_data(&mut self) -> Vec<Vec<u8>> {
+        self.secure.as_mut().map(Secure::take_records).unwrap_or_default()
     }
 
     fn on_answer(&mut self, now: Instant, bytes: &[u8]) -> Result<(), String> {

@@ -105,7 +105,7 @@ fn data_channel() -> DataChannel {
     }
 }
 
-fn produce_data(transport: TransportId, nth: u64) -> Command {
+pub fn produce_data(transport: TransportId, nth: u64) -> Command {
     Command::ProduceData(ProduceData {
         transport,
         producer: DataProducerId(nth),
@@ -115,7 +115,7 @@ fn produce_data(transport: TransportId, nth: u64) -> Command {
     })
 }
 
-fn consume_data(transport: TransportId, nth: u64) -> Command {
+pub fn consume_data(transport: TransportId, nth: u64) -> Command {
     Command::ConsumeData(ConsumeData {
         transport,
         producer: DataProducerId(0),

@@ -13,8 +13,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod commands;
+mod data;
 mod datagrams;
 mod names;
+#[path = "../../engine/sctp/tests/raw/mod.rs"]
+mod raw;
 mod stage;
 mod timers;
 mod workers;
@@ -56,7 +59,8 @@ impl Row {
 }
 
 fn rows() -> Vec<Row> {
-    [datagrams::rows(), workers::rows(), timers::rows(), commands::rows()].into_iter().flatten().collect()
+    let all = [datagrams::rows(), data::rows(), workers::rows(), timers::rows(), commands::rows()];
+    all.into_iter().flatten().collect()
 }
 
 /// The environment variable with which this program runs the rows whose handler contains its value, one after

@@ -46,6 +46,9 @@ pub struct Nowhere {
     pub sent: usize,
     /// Messages to other workers.
     pub handed: usize,
+    to: Option<Path>,
+    /// All datagrams, while a peer needs to answer them.
+    kept: Option<Vec<(Path, Vec<u8>)>>,
 }
 
 impl Nowhere {
@@ -55,8 +58,24 @@ impl Nowhere {
         self.newest
     }
 
+    /// Takes the datagrams since the last call, and keeps those that follow.
+    pub fn take(&mut self) -> Vec<(Path, Vec<u8>)> {
+        self.look();
+        self.slot.clear();
+        self.kept.replace(Vec::new()).unwrap_or_default()
+    }
+
+    /// From now on, keeps only a count again.
+    pub fn forget(&mut self) {
+        self.kept = None;
+    }
+
     /// Reads the last datagram.
     fn look(&mut self) {
+        if let (Some(kept), Some(to), false) = (&mut self.kept, self.to, self.slot.is_empty()) {
+            kept.push((to, self.slot.clone()));
+        }
+        self.to = None;
         if let [_, _, high, low, _, _, _, _, a, b, c, d, ..] = self.slot[..]
             && u32::from_be_bytes([a, b, c, d]) == self.watched
         {
@@ -66,14 +85,16 @@ impl Nowhere {
 }
 
 impl Tx for Nowhere {
-    fn slot(&mut self, _flow: Flow, _path: Path, len: usize) -> Option<&mut [u8]> {
+    fn slot(&mut self, _flow: Flow, path: Path, len: usize) -> Option<&mut [u8]> {
         self.look();
+        self.to = Some(path);
         self.sent += 1;
         self.slot.resize(len, 0);
         Some(&mut self.slot[..])
     }
 
     fn cancel(&mut self) {
+        self.slot.clear();
         self.sent -= 1;
     }
 
@@ -152,6 +173,8 @@ pub struct Stage {
     pub shard: Shard,
     pub now: Instant,
     pub tx: Nowhere,
+    /// The engine's.
+    pub certificate: Certificate,
     sockets: SocketsOnDemand,
     requests: u64,
     parties: u16,
@@ -160,10 +183,11 @@ pub struct Stage {
 impl Stage {
     /// A shard with one empty router.
     pub fn new() -> Self {
+        let certificate = Certificate::generate();
         let config = Config {
             candidates: vec![control::Candidate::udp(SocketAddr::new(ENGINE, 7000))],
             plain_ips: vec![ENGINE],
-            certificate: Certificate::generate(),
+            certificate: certificate.clone(),
             dtls: Settings::new(Options::default()),
             grace_period: Duration::from_secs(60),
             consent_timeout: Some(sfu::limits::ICE_CONSENT_TIMEOUT),
@@ -172,6 +196,7 @@ impl Stage {
             shard: Shard::new(config, Rng::from_number(1)),
             now: Instant::EPOCH + Duration::from_secs(10),
             tx: Nowhere::default(),
+            certificate,
             sockets: SocketsOnDemand::new(ENGINE),
             requests: 0,
             parties: 0,
@@ -216,6 +241,20 @@ impl Stage {
 
     /// A datagram, measured.
     pub fn measure_datagram(&mut self, path: Path, bytes: &[u8]) {
+        self.measure_arrival(path, bytes);
+        self.settle();
+    }
+
+    /// The same, and each call of the timers that follows from it.
+    pub fn measure_datagram_and_timers(&mut self, path: Path, bytes: &[u8]) {
+        self.measure_arrival(path, bytes);
+        while self.shard.next_timeout().is_some_and(|at| at <= self.now) {
+            self.measure_timers();
+        }
+        self.settle();
+    }
+
+    fn measure_arrival(&mut self, path: Path, bytes: &[u8]) {
         let mut bytes = bytes.to_vec();
         let Self { shard, now, tx, .. } = self;
         let mut datagram = Some(Datagram { path, received_at: *now, bytes: &mut bytes });
@@ -224,7 +263,6 @@ impl Stage {
                 shard.on_datagram(*now, datagram, tx);
             }
         });
-        self.settle();
     }
 
     /// A message of another worker, measured.

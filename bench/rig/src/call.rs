@@ -1,6 +1,6 @@
 //! One publisher and many subscribers around one shard, in virtual time.
 
-use crate::{Sink, allocations, held_bytes};
+use crate::{Sink, allocated_bytes, allocations, held_bytes, large_bytes};
 use control::{
     Candidate, Command, Consume, ConsumerId, Counter, Counters, CreateTransport, Encoding, Event, Extension,
     ExtensionKind, Layers, Produce, ProducerId, Request, RequestId, RouterId, Text, TransportId, fixtures,
@@ -33,12 +33,12 @@ pub struct Shape {
 /// A call in which all peers are connected and one video track is published and subscribed.
 #[derive(Debug)]
 pub struct Call {
-    shape: Shape,
+    pub(crate) shape: Shape,
     now: Instant,
     shard: Contained,
     sink: Sink,
     /// The publisher, then the subscribers.
-    peers: Vec<Client>,
+    pub(crate) peers: Vec<Client>,
     /// Packets made so far; each follows from its number.
     made: u64,
     twcc_seq: u16,
@@ -54,6 +54,8 @@ pub struct Call {
     /// Made inside of the shard.
     allocations: u64,
     held_bytes: i64,
+    allocated_bytes: u64,
+    large_bytes: u64,
 }
 
 /// Between two frames.
@@ -108,6 +110,8 @@ impl Call {
             last_request: 0,
             allocations: 0,
             held_bytes: 0,
+            allocated_bytes: 0,
+            large_bytes: 0,
         };
         call.request(Command::CreateRouter { router: ROUTER, app_data: Default::default() });
         let theirs = Certificate::generate();
@@ -149,6 +153,12 @@ impl Call {
     /// included.
     pub fn held_bytes(&self) -> i64 {
         self.held_bytes
+    }
+
+    /// Bytes of the heap that the shard has allocated, whether freed or not: in all blocks, and in
+    /// [large](large_bytes) ones.
+    pub fn allocated_bytes(&self) -> (u64, u64) {
+        (self.allocated_bytes, self.large_bytes)
     }
 
     /// All subscribers consume the track `times` more on the same transport, up to these layers.
@@ -273,7 +283,7 @@ impl Call {
     }
 
     /// Advances time; due timers fire.
-    fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(due) = self.shard.next_timeout().filter(|due| *due <= end) {
             self.now = self.now.max(due);
@@ -284,10 +294,12 @@ impl Call {
     }
 
     fn in_shard<T>(&mut self, call: impl FnOnce(&mut Contained, &mut Sink) -> T) -> T {
-        let before = (allocations(), held_bytes());
+        let before = (allocations(), held_bytes(), allocated_bytes(), large_bytes());
         let result = call(&mut self.shard, &mut self.sink);
         self.allocations += allocations() - before.0;
         self.held_bytes += held_bytes() - before.1;
+        self.allocated_bytes += allocated_bytes() - before.2;
+        self.large_bytes += large_bytes() - before.3;
         if self.shape.feedback {
             self.written_at.resize(self.sink.written().count(), self.now);
         }
@@ -393,7 +405,7 @@ impl Call {
     }
 
     /// Exchanges datagrams between the peers and the engine until there are none.
-    fn exchange(&mut self) {
+    pub(crate) fn exchange(&mut self) {
         loop {
             let mut is_quiet = true;
             for peer in 0..self.peers.len() {
@@ -428,7 +440,7 @@ impl Call {
         self.peers.push(Client::new(self.now, &ice, engine, certificate.clone(), dtls.clone(), rng));
     }
 
-    fn request(&mut self, command: Command) -> Event {
+    pub(crate) fn request(&mut self, command: Command) -> Event {
         self.last_request += 1;
         let id = RequestId(self.last_request);
         let (now, request) = (self.now, Input::Request(Request { id, command }));
@@ -466,7 +478,7 @@ fn peer_at(address: SocketAddr) -> usize {
     usize::from(high) << 8 | usize::from(low)
 }
 
-fn transport_of(peer: usize) -> TransportId {
+pub(crate) fn transport_of(peer: usize) -> TransportId {
     TransportId(100 + peer as u64)
 }
 

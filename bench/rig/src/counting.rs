@@ -15,6 +15,8 @@ thread_local! {
     /// very end.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
     static HELD: Cell<i64> = const { Cell::new(0) };
+    static ALLOCATED: Cell<u64> = const { Cell::new(0) };
+    static LARGE: Cell<u64> = const { Cell::new(0) };
 }
 
 /// How often this thread has allocated or reallocated so far.
@@ -27,9 +29,24 @@ pub fn held_bytes() -> i64 {
     HELD.get()
 }
 
+/// Blocks from this length on are counted as large: more than a datagram, or than a table of one transport.
+const LARGE_LEN: usize = 16 << 10;
+
+/// Bytes that this thread has allocated so far, whether freed or not.
+pub fn allocated_bytes() -> u64 {
+    ALLOCATED.get()
+}
+
+/// Of these, the bytes of blocks of at least 16 KiB.
+pub fn large_bytes() -> u64 {
+    LARGE.get()
+}
+
 fn count(taken: usize, given_back: usize) {
     ALLOCATIONS.set(ALLOCATIONS.get() + u64::from(taken > 0));
     HELD.set(HELD.get() + taken as i64 - given_back as i64);
+    ALLOCATED.set(ALLOCATED.get() + taken as u64);
+    LARGE.set(LARGE.get() + if taken >= LARGE_LEN { taken as u64 } else { 0 });
 }
 
 // SAFETY: every method calls `System` with the same arguments, whose contract is the same; counting touches

@@ -10,11 +10,12 @@
 
 mod call;
 mod counting;
+mod messages;
 mod sink;
 mod spread;
 
 pub use call::{Call, Shape};
-pub use counting::{Counting, allocations, held_bytes};
+pub use counting::{Counting, allocated_bytes, allocations, held_bytes, large_bytes};
 pub use sink::Sink;
 pub use spread::Spread;
 

@@ -6,6 +6,9 @@
 //   {"id":2,"method":"subscribe","room":0,"fingerprint":"AA:…","producers":["…"]}
 //   {"id":2,"result":{"ice":…,"candidates":[…],"dtls":…,"consumers":[{"producerId":"…","rtpParameters":{…}}]}}
 //
+// With "dataStream":0 in publish, the peer sends messages on that SCTP stream, and the result has "dataProducer".
+// With that in subscribe, the peer receives them on the stream "dataStream" of the result.
+//
 // The two arguments are the port and the IP address for media. The worker is the binary in
 // MEDIASOUP_WORKER_BIN.
 import { createServer } from 'node:net';
@@ -36,11 +39,16 @@ const router = (room) => {
   return rooms.get(room);
 };
 
-async function transport(room, fingerprint) {
+// The size of Leat's send buffer, so that neither loses messages that the other one stores.
+const SEND_BUFFER = 2 * 1024 * 1024;
+
+async function transport(room, fingerprint, enableSctp) {
   const made = await room.createWebRtcTransport({
     listenInfos: [{ protocol: 'udp', ip }],
     // Media is forwarded immediately, without waiting for an estimate.
     initialAvailableOutgoingBitrate: 10_000_000,
+    enableSctp,
+    sctpSendBufferSize: SEND_BUFFER,
   });
   const fingerprints = [{ algorithm: 'sha-256', value: fingerprint }];
   await made.connect({ dtlsParameters: { role: 'client', fingerprints } });
@@ -49,22 +57,28 @@ async function transport(room, fingerprint) {
 }
 
 const methods = {
-  async publish({ room, fingerprint, tracks }) {
-    const [made, described] = await transport(await router(room), fingerprint);
+  async publish({ room, fingerprint, tracks, dataStream }) {
+    const hasData = typeof dataStream === 'number';
+    const [made, described] = await transport(await router(room), fingerprint, hasData);
     const producers = [];
     for (const track of tracks) producers.push((await made.produce(track)).id);
-    return { ...described, producers };
+    if (!hasData) return { ...described, producers };
+    const sctpStreamParameters = { streamId: dataStream, ordered: true };
+    const { id: dataProducer } = await made.produceData({ sctpStreamParameters });
+    return { ...described, producers, dataProducer };
   },
 
-  async subscribe({ room, fingerprint, producers }) {
+  async subscribe({ room, fingerprint, producers, dataProducer }) {
     const { rtpCapabilities } = await router(room);
-    const [made, described] = await transport(await router(room), fingerprint);
+    const [made, described] = await transport(await router(room), fingerprint, Boolean(dataProducer));
     const consumers = [];
     for (const producerId of producers) {
       const { rtpParameters } = await made.consume({ producerId, rtpCapabilities });
       consumers.push({ producerId, rtpParameters });
     }
-    return { ...described, consumers };
+    if (!dataProducer) return { ...described, consumers };
+    const { sctpStreamParameters } = await made.consumeData({ dataProducerId: dataProducer });
+    return { ...described, consumers, dataStream: sctpStreamParameters.streamId };
   },
 };
 

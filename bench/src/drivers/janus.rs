@@ -1,9 +1,9 @@
 //! Janus: its videoroom plugin, over one WebSocket. Each peer is a handle; peers and Janus agree by SDP.
 
 use super::sdp::{self, Description};
-use super::{Driver, Feed, Me, Published};
-use crate::peer::{Incoming, Outgoing, Remote};
-use anyhow::{Context, bail};
+use super::{Driver, Feed, Me, Published, Subscribed};
+use crate::peer::Outgoing;
+use anyhow::{Context, bail, ensure};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -92,6 +92,7 @@ fn number(room: usize) -> usize {
 
 impl Driver for Janus {
     async fn publish(&self, room: usize, me: Me<'_>, tracks: &[Outgoing]) -> anyhow::Result<Published> {
+        ensure!(!me.has_data, "this driver has no data channels for Janus");
         let (session, handle) = self.attach().await?;
         self.make_room(session, &handle, room).await?;
         let body = json!({ "request": "joinandconfigure", "room": number(room), "ptype": "publisher" });
@@ -103,7 +104,7 @@ impl Driver for Janus {
             codec: track.track.codec,
             name: json!({ "feed": id, "mid": track.mid }).to_string(),
         };
-        Ok(Published { remote, feeds: tracks.iter().map(feed).collect() })
+        Ok(Published { remote, feeds: tracks.iter().map(feed).collect(), data: None })
     }
 
     async fn subscribe(
@@ -111,7 +112,8 @@ impl Driver for Janus {
         room: usize,
         me: Me<'_>,
         feeds: &[Feed],
-    ) -> anyhow::Result<(Remote, Vec<Incoming>)> {
+        _data: Option<&str>,
+    ) -> anyhow::Result<Subscribed> {
         let (session, handle) = self.attach().await?;
         let streams = feeds.iter().map(|feed| serde_json::from_str(&feed.name));
         let streams: Vec<Value> = streams.collect::<Result<_, _>>()?;
@@ -130,7 +132,7 @@ impl Driver for Janus {
             incoming.push(offer.incoming(mid, feed)?);
         }
         session.tell(&handle, json!({ "request": "start" }), Some(("answer", &offer.answer(me)))).await?;
-        Ok((offer.remote()?, incoming))
+        Ok(Subscribed { remote: offer.remote()?, incoming, data_stream: None })
     }
 }
 

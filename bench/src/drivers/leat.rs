@@ -1,9 +1,9 @@
 //! Leat: the object flow of `signal.proto` over Socket.IO.
 
 use super::socketio::SocketIo;
-use super::{Driver, Feed, Me, Published};
+use super::{Driver, Feed, Me, Published, Subscribed};
 use crate::media::Codec;
-use crate::peer::{Incoming, Outgoing, Remote, extension};
+use crate::peer::{Incoming, Outgoing, PRODUCER_STREAM, Remote, extension};
 use crate::proto::{self, signal::Payload};
 use anyhow::{Context, bail, ensure};
 use prost::Message;
@@ -56,8 +56,12 @@ impl Driver for Leat {
                 other => bail!("ProduceMedia was answered with {other:?}"),
             }
         }
+        let data = match me.has_data {
+            true => Some(client.produce_data(&transport_id).await?),
+            false => None,
+        };
         client.stay();
-        Ok(Published { remote, feeds })
+        Ok(Published { remote, feeds, data })
     }
 
     async fn subscribe(
@@ -65,7 +69,8 @@ impl Driver for Leat {
         room: usize,
         me: Me<'_>,
         feeds: &[Feed],
-    ) -> anyhow::Result<(Remote, Vec<Incoming>)> {
+        data: Option<&str>,
+    ) -> anyhow::Result<Subscribed> {
         let (mut client, joined) = self.join(room).await?;
         let capabilities = joined.router_capabilities.context("Joined has no capabilities")?;
         let (transport_id, remote) = client.transport("recv", me).await?;
@@ -85,8 +90,12 @@ impl Driver for Leat {
             let resume = proto::ResumeConsumer { consumer_id: created.id };
             client.done(Payload::ResumeConsumer(resume)).await?;
         }
+        let data_stream = match data {
+            Some(producer) => Some(client.consume_data(&transport_id, producer).await?),
+            None => None,
+        };
         client.stay();
-        Ok((remote, incoming))
+        Ok(Subscribed { remote, incoming, data_stream })
     }
 }
 
@@ -141,6 +150,34 @@ impl Client {
             fingerprint: fingerprint.context("the transport has no SHA-256 fingerprint")?.value,
         };
         Ok((created.id, remote))
+    }
+
+    /// Creates a reliable data producer; returns its id.
+    async fn produce_data(&mut self, transport_id: &str) -> anyhow::Result<String> {
+        let stream = proto::SctpStreamParameters { stream_id: PRODUCER_STREAM.into(), ..Default::default() };
+        let produce = proto::ProduceData {
+            transport_id: transport_id.into(),
+            sctp_stream_parameters: Some(stream),
+            label: "bench".into(),
+            ..Default::default()
+        };
+        match self.ask(Payload::ProduceData(produce)).await? {
+            Payload::DataProducerCreated(created) => Ok(created.id),
+            other => bail!("ProduceData was answered with {other:?}"),
+        }
+    }
+
+    /// Creates a data consumer; returns its stream.
+    async fn consume_data(&mut self, transport_id: &str, producer: &str) -> anyhow::Result<u16> {
+        let consume =
+            proto::ConsumeData { transport_id: transport_id.into(), data_producer_id: producer.into() };
+        match self.ask(Payload::ConsumeData(consume)).await? {
+            Payload::DataConsumerCreated(created) => {
+                let stream = created.sctp_stream_parameters.context("the data consumer has no stream")?;
+                Ok(stream.stream_id.try_into()?)
+            }
+            other => bail!("ConsumeData was answered with {other:?}"),
+        }
     }
 
     /// Keeps the connection open, and with it the peer.

@@ -1,9 +1,9 @@
 //! mediasoup: a library without signaling, served by `bench/rivals/mediasoup/server.js`. One JSON object per
 //! line.
 
-use super::{Driver, Feed, Me, Published};
+use super::{Driver, Feed, Me, Published, Subscribed};
 use crate::media::Codec;
-use crate::peer::{Incoming, Outgoing, Remote, extension};
+use crate::peer::{Incoming, Outgoing, PRODUCER_STREAM, Remote, extension};
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -49,6 +49,7 @@ impl Driver for Mediasoup {
         let request = json!({
             "method": "publish", "room": room, "fingerprint": me.fingerprint,
             "tracks": parameters.collect::<Vec<_>>(),
+            "dataStream": me.has_data.then_some(PRODUCER_STREAM),
         });
         let published: Answer = self.ask(request).await?;
         ensure!(published.producers.len() == tracks.len(), "not every track has a producer");
@@ -58,7 +59,8 @@ impl Driver for Mediasoup {
             name: name.clone(),
         };
         let feeds = tracks.iter().zip(&published.producers).map(feed).collect();
-        Ok(Published { remote: published.transport.remote()?, feeds })
+        ensure!(published.data_producer.is_some() == me.has_data, "there is no data producer");
+        Ok(Published { remote: published.transport.remote()?, feeds, data: published.data_producer })
     }
 
     async fn subscribe(
@@ -66,22 +68,27 @@ impl Driver for Mediasoup {
         room: usize,
         me: Me<'_>,
         feeds: &[Feed],
-    ) -> anyhow::Result<(Remote, Vec<Incoming>)> {
+        data: Option<&str>,
+    ) -> anyhow::Result<Subscribed> {
         let names: Vec<&str> = feeds.iter().map(|feed| feed.name.as_str()).collect();
-        let request =
-            json!({ "method": "subscribe", "room": room, "fingerprint": me.fingerprint, "producers": names });
+        let request = json!({
+            "method": "subscribe", "room": room, "fingerprint": me.fingerprint, "producers": names,
+            "dataProducer": data,
+        });
         let answer: Answer = self.ask(request).await?;
         let received = |feed: &Feed| {
             let consumer = answer.consumers.iter().find(|consumer| consumer.producer_id == feed.name);
             consumer.context("a producer has no consumer")?.rtp_parameters.incoming(feed)
         };
         let incoming = feeds.iter().map(received).collect::<anyhow::Result<_>>()?;
-        Ok((answer.transport.remote()?, incoming))
+        let remote = answer.transport.remote()?;
+        Ok(Subscribed { remote, incoming, data_stream: answer.data_stream })
     }
 }
 
 /// The answer to both requests.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Answer {
     #[serde(flatten)]
     transport: Transport,
@@ -89,6 +96,8 @@ struct Answer {
     producers: Vec<String>,
     #[serde(default)]
     consumers: Vec<Consumer>,
+    data_producer: Option<String>,
+    data_stream: Option<u16>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -17,7 +17,7 @@ use std::future::Future;
 
 /// Adds peers to rooms. A peer's connections to the server stay open until the driver is dropped.
 pub trait Driver: 'static {
-    /// Announces a peer that will send these tracks.
+    /// Announces a peer that will send these tracks, and messages if it [has data](Me::has_data).
     fn publish(
         &self,
         room: usize,
@@ -25,13 +25,15 @@ pub trait Driver: 'static {
         tracks: &[Outgoing],
     ) -> impl Future<Output = anyhow::Result<Published>>;
 
-    /// Announces a peer that receives these feeds, and makes the server start to send.
+    /// Announces a peer that receives these feeds and the messages of this data producer, and makes the server
+    /// start to send.
     fn subscribe(
         &self,
         room: usize,
         me: Me<'_>,
         feeds: &[Feed],
-    ) -> impl Future<Output = anyhow::Result<(Remote, Vec<Incoming>)>>;
+        data: Option<&str>,
+    ) -> impl Future<Output = anyhow::Result<Subscribed>>;
 }
 
 /// The peer.
@@ -41,6 +43,8 @@ pub struct Me<'a> {
     pub local: &'a Local,
     /// SHA-256 of its certificate, as written in SDP.
     pub fingerprint: &'a str,
+    /// It has a data channel.
+    pub has_data: bool,
 }
 
 /// The result of publishing.
@@ -50,6 +54,19 @@ pub struct Published {
     pub remote: Remote,
     /// The tracks that others can subscribe to.
     pub feeds: Vec<Feed>,
+    /// The server's name for the data producer.
+    pub data: Option<String>,
+}
+
+/// The result of subscribing.
+#[derive(Clone, Debug)]
+pub struct Subscribed {
+    /// The server's end.
+    pub remote: Remote,
+    /// The streams of the feeds.
+    pub incoming: Vec<Incoming>,
+    /// The SCTP stream of the messages.
+    pub data_stream: Option<u16>,
 }
 
 /// A track to subscribe to.

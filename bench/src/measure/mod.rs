@@ -5,5 +5,5 @@ mod report;
 mod tally;
 
 pub use account::{Account, Family, thread_time};
-pub use report::{Joins, Latency, Report, ServerCost, percentiles};
+pub use report::{DataReport, Joins, Latency, Report, ServerCost, percentiles};
 pub use tally::Tally;

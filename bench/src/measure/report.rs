@@ -60,6 +60,8 @@ pub struct Report {
     pub keyframe_requests: u64,
     /// From a publisher's clock to a receiver's socket.
     pub latency_us: Latency,
+    /// Messages of data channels, if they were part of the load.
+    pub data: Option<DataReport>,
     /// Absent if no process was given.
     pub server_cost: Option<ServerCost>,
     /// Processes of the server that ended during the measurement: then the figures are not those of one
@@ -109,6 +111,51 @@ impl Latency {
     }
 }
 
+/// Messages of data channels.
+#[derive(Clone, Debug, Serialize)]
+pub struct DataReport {
+    /// Bytes of each.
+    pub message_len: u32,
+    /// Messages that were sent.
+    pub sent: u64,
+    /// Messages that arrived, over all receivers.
+    pub delivered: u64,
+    /// Messages that a receiver did not get before a later one.
+    pub lost: u64,
+    /// Messages with another content or length, or out of their order.
+    pub wrong: u64,
+    /// Megabytes (10⁶) that arrived per second.
+    pub delivered_mbytes_per_s: f64,
+    /// CPU time of the server in user space, for each megabyte that arrived, in microseconds. It includes what the
+    /// server spends on media.
+    pub user_us_per_mbyte: Option<f64>,
+    /// The same in the kernel.
+    pub system_us_per_mbyte: Option<f64>,
+}
+
+impl DataReport {
+    /// As counted. `cpu` is the server's time in user space and in the kernel.
+    pub fn of(tally: &Tally, message_len: u32, time: Duration, cpu: Option<(Duration, Duration)>) -> Self {
+        let mbytes = tally.data_bytes as f64 / 1e6;
+        let per_mbyte = |time: Duration| time.as_secs_f64() * 1e6 / mbytes.max(f64::MIN_POSITIVE);
+        Self {
+            message_len,
+            sent: tally.data_sent,
+            delivered: tally.data_delivered,
+            lost: tally.data_lost,
+            wrong: tally.data_wrong,
+            delivered_mbytes_per_s: mbytes / time.as_secs_f64(),
+            user_us_per_mbyte: cpu.map(|(user, _)| per_mbyte(user)),
+            system_us_per_mbyte: cpu.map(|(_, system)| per_mbyte(system)),
+        }
+    }
+
+    /// CPU time in user space and in the kernel together; 0 if no process was given.
+    pub fn cpu_us_per_mbyte(&self) -> f64 {
+        self.user_us_per_mbyte.unwrap_or(0.0) + self.system_us_per_mbyte.unwrap_or(0.0)
+    }
+}
+
 /// The use of resources by the server's processes.
 #[derive(Clone, Debug, Serialize)]
 pub struct ServerCost {
@@ -153,10 +200,12 @@ pub fn percentiles(times: &[Duration]) -> [f64; 4] {
 }
 
 impl Report {
-    /// Whether every checked packet was authentic and complete, packets arrived at all, and the server did
-    /// not end.
+    /// Whether every checked packet and message was authentic and complete, packets and messages arrived at all,
+    /// and the server did not end.
     pub fn is_sound(&self) -> bool {
-        self.payload_errors == 0 && self.unauthentic == 0 && self.checked > 0 && self.server_ended.is_empty()
+        let is_media_sound = self.payload_errors == 0 && self.unauthentic == 0 && self.checked > 0;
+        let is_data_sound = self.data.as_ref().is_none_or(|data| data.wrong == 0 && data.delivered > 0);
+        is_media_sound && is_data_sound && self.server_ended.is_empty()
     }
 }
 
@@ -204,6 +253,20 @@ impl fmt::Display for Report {
             "  latency      p50 {} µs, p90 {}, p99 {}, p99.9 {}, max {}",
             latency.p50, latency.p90, latency.p99, latency.p999, latency.max
         )?;
+        if let Some(data) = &self.data {
+            writeln!(
+                f,
+                "  data         {:.1} MB/s of messages of {} bytes, {} delivered, {} lost, {} wrong; {:.0} µs CPU a MB ({:.0} user, {:.0} system)",
+                data.delivered_mbytes_per_s,
+                data.message_len,
+                data.delivered,
+                data.lost,
+                data.wrong,
+                data.cpu_us_per_mbyte(),
+                data.user_us_per_mbyte.unwrap_or(0.0),
+                data.system_us_per_mbyte.unwrap_or(0.0)
+            )?;
+        }
         match &self.server_cost {
             Some(cost) => writeln!(
                 f,

@@ -35,6 +35,16 @@ pub struct Tally {
     pub unsent: u64,
     /// Requested keyframes.
     pub keyframe_requests: u64,
+    /// Messages that data producers sent.
+    pub data_sent: u64,
+    /// Messages that arrived with their content, in their order, over all receivers.
+    pub data_delivered: u64,
+    /// Their bytes.
+    pub data_bytes: u64,
+    /// Messages that a receiver did not get before a later one.
+    pub data_lost: u64,
+    /// Messages with another content or length, on another stream, or out of their order.
+    pub data_wrong: u64,
     /// From a publisher's clock to a receiver's socket, in microseconds.
     pub latency_us: Histogram<u64>,
 }
@@ -60,6 +70,11 @@ impl Default for Tally {
             sent: 0,
             unsent: 0,
             keyframe_requests: 0,
+            data_sent: 0,
+            data_delivered: 0,
+            data_bytes: 0,
+            data_lost: 0,
+            data_wrong: 0,
             latency_us: Histogram::new_with_bounds(1, LATENCY_US_MAX, 3).expect("sound bounds"),
         }
     }

@@ -1,11 +1,13 @@
 //! The publishers' media: frames of a realistic size, split as in browsers, and stamped so that a receiver
-//! can check the source, the send time, and the content.
+//! can check the source, the send time, and the content; and messages of data channels.
 
 mod encoder;
+mod message;
 mod packetizer;
 mod stamp;
 
 pub use encoder::Encoder;
+pub use message::{MESSAGE_HEAD_LEN, Message};
 pub use packetizer::{FramePart, HEAD_LEN, head, split};
 pub use stamp::{STAMP_LEN, Stamp};
 

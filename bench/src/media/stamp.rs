@@ -45,7 +45,8 @@ impl Stamp {
 /// More than fits into a datagram of this load.
 const FILLING_LEN_MAX: usize = 1500;
 
-static NOISE: [u8; 16 << 10] = noise();
+/// Of all fillings.
+pub(super) static NOISE: [u8; 16 << 10] = noise();
 
 /// A linear congruential generator's upper byte.
 const fn noise() -> [u8; 16 << 10] {

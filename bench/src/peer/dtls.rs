@@ -1,4 +1,4 @@
-//! DTLS 1.2 as the client, by OpenSSL, until it has keys for SRTP (RFC 5764). Offers only AEAD_AES_128_GCM:
+//! DTLS 1.2 as the client, by OpenSSL: keys for SRTP (RFC 5764), and then data. Offers only AEAD_AES_128_GCM:
 //! all compared servers support it, and another one would be measured with another cipher.
 
 use super::srtp::{self, Keys};
@@ -141,6 +141,11 @@ impl Handshake {
         result
     }
 
+    /// The session after the handshake.
+    pub fn into_tunnel(self) -> Tunnel {
+        Tunnel(self.stream)
+    }
+
     fn keys(&self, expected: &str) -> anyhow::Result<Keys> {
         let ssl = self.stream.ssl();
         let certificate = ssl.peer_certificate().context("the server has shown no certificate")?;
@@ -155,6 +160,30 @@ impl Handshake {
         let mut exported = [0; 2 * (srtp::KEY_LEN + srtp::SALT_LEN)];
         ssl.export_keying_material(&mut exported, EXPORTER_LABEL, None)?;
         Ok(Keys::exported_to_client(&exported))
+    }
+}
+
+/// A session that carries packets of SCTP.
+#[derive(Debug)]
+pub struct Tunnel(SslStream<Datagrams>);
+
+impl Tunnel {
+    /// The packets in a datagram.
+    pub fn open(&mut self, datagram: &[u8]) -> Vec<Vec<u8>> {
+        self.0.get_mut().incoming.push_back(datagram.to_vec());
+        let mut packets = Vec::new();
+        let mut buffer = [0; 1 << 11];
+        while let Ok(len) = self.0.ssl_read(&mut buffer) {
+            packets.push(buffer[..len].to_vec());
+        }
+        packets
+    }
+
+    /// Encrypts a packet.
+    pub fn seal(&mut self, packet: &[u8]) -> Vec<Vec<u8>> {
+        // It cannot fail before 2^48 records; then the packet is lost.
+        let _ = self.0.ssl_write(packet);
+        std::mem::take(&mut self.0.get_mut().outgoing)
     }
 }
 

@@ -1,24 +1,29 @@
-//! A synthetic WebRTC peer without a socket: ICE, DTLS, SRTP and RTCP of one transport, like a browser. It
+//! A synthetic WebRTC peer without a socket: ICE, DTLS, SRTP, RTCP and SCTP of one transport, like a browser. It
 //! shares no code with the engine, so that one bug cannot be in both and stay hidden. Datagrams and time are
 //! arguments.
 
 mod arrivals;
+mod data;
 mod dtls;
 mod ice;
 mod inbound;
 mod publisher;
 mod rtcp;
 mod rtp;
+mod sctp;
 mod srtp;
 mod subscriber;
 
+pub use data::{DataFlow, DataRole, PRODUCER_STREAM};
 pub use dtls::Identity;
 pub use inbound::Incoming;
 pub use publisher::{Outgoing, extension};
+pub use sctp::MESSAGE_LEN_MAX;
 pub use subscriber::Scrutiny;
 
 use crate::measure::Tally;
 use anyhow::Context;
+use data::DataChannel;
 use dtls::Handshake;
 use ice::{Agent, CheckResult};
 use publisher::Publisher;
@@ -73,6 +78,7 @@ pub struct Peer {
     agent: Agent,
     stage: Stage,
     media: Option<Media>,
+    data: Option<DataRole>,
     deadline: Instant,
     /// Datagrams to send.
     outbox: Vec<Vec<u8>>,
@@ -92,6 +98,9 @@ struct Connected {
     rtcp_index: u32,
     next_feedback: Instant,
     role: Role,
+    data: Option<DataChannel>,
+    /// When the data channel next has work.
+    next_data: Instant,
 }
 
 #[derive(Debug)]
@@ -111,13 +120,14 @@ pub struct Surroundings {
 
 impl Peer {
     /// Starts to connect at `now`.
-    pub fn new(now: Instant, local: &Local, remote: Remote, media: Media) -> Self {
+    pub fn new(now: Instant, local: &Local, remote: Remote, media: Media, data: Option<DataRole>) -> Self {
         let agent = Agent::new(now, local, &remote);
         Self {
             remote,
             agent,
             stage: Stage::Checking,
             media: Some(media),
+            data,
             deadline: now + PATIENCE,
             outbox: Vec::new(),
         }
@@ -172,10 +182,7 @@ impl Peer {
         let next = match &self.stage {
             Stage::Checking => self.deadline,
             Stage::Handshaking(handshake) => handshake.next_timeout(),
-            Stage::Connected(connected) => match &connected.role {
-                Role::Publisher(publisher) => publisher.next_timeout(),
-                Role::Subscriber(_) => connected.next_feedback,
-            },
+            Stage::Connected(connected) => connected.next_timeout(),
         };
         next.min(self.agent.next_timeout())
     }
@@ -193,12 +200,19 @@ impl Peer {
         match (datagram.first(), datagram.get(1)) {
             (Some(128..=191), Some(192..=223)) => self.on_rtcp(datagram, at, tally),
             (Some(128..=191), _) => self.on_rtp(datagram, at, surroundings.scrutiny, tally),
-            (Some(20..=63), _) => {
-                if let Stage::Handshaking(handshake) = &mut self.stage {
+            (Some(20..=63), _) => match &mut self.stage {
+                Stage::Handshaking(handshake) => {
                     handshake.on_datagram(datagram);
                     self.shake(now)?;
                 }
-            }
+                Stage::Connected(connected) => {
+                    if let Some(data) = &mut connected.data {
+                        data.on_datagram(now, datagram, tally)?;
+                        connected.next_data = now;
+                    }
+                }
+                Stage::Checking => {}
+            },
             (Some(0..=3), _) => match self.agent.on_message(datagram, self.remote.address) {
                 CheckResult::Answer(answer) => self.outbox.push(answer),
                 CheckResult::Connected if matches!(self.stage, Stage::Checking) => {
@@ -241,11 +255,16 @@ impl Peer {
         let Stage::Handshaking(handshake) = &mut self.stage else { return Ok(()) };
         let keys = handshake.advance(now, &self.remote.fingerprint, &mut self.outbox)?;
         let Some(keys) = keys else { return Ok(()) };
+        let Stage::Handshaking(handshake) = std::mem::replace(&mut self.stage, Stage::Checking) else {
+            return Ok(());
+        };
+        let data = self.data.take().map(|role| DataChannel::new(now, handshake.into_tunnel(), role));
         let role = match self.media.take().context("media is taken once")? {
             Media::Send(outgoing) => Role::Publisher(Publisher::new(outgoing, now)),
             Media::Receive(incoming) => Role::Subscriber(Subscriber::new(incoming)),
         };
-        self.stage = Stage::Connected(Box::new(Connected { keys, rtcp_index: 0, next_feedback: now, role }));
+        let connected = Connected { keys, rtcp_index: 0, next_feedback: now, role, data, next_data: now };
+        self.stage = Stage::Connected(Box::new(connected));
         Ok(())
     }
 
@@ -270,6 +289,7 @@ impl Peer {
             Stage::Connected(connected) => {
                 let reports = connected.advance(now, tally, send);
                 self.outbox.extend(reports);
+                connected.advance_data(now, tally, &mut self.outbox)?;
             }
         }
         Ok(())
@@ -277,6 +297,27 @@ impl Peer {
 }
 
 impl Connected {
+    fn next_timeout(&self) -> Instant {
+        let of_media = match &self.role {
+            Role::Publisher(publisher) => publisher.next_timeout(),
+            Role::Subscriber(_) => self.next_feedback,
+        };
+        if self.data.is_some() { of_media.min(self.next_data) } else { of_media }
+    }
+
+    fn advance_data(
+        &mut self,
+        now: Instant,
+        tally: &mut Tally,
+        outbox: &mut Vec<Vec<u8>>,
+    ) -> anyhow::Result<()> {
+        if let Some(data) = self.data.as_mut().filter(|_| self.next_data <= now) {
+            data.advance(now, tally, outbox)?;
+            self.next_data = data.next_timeout(now);
+        }
+        Ok(())
+    }
+
     fn advance(&mut self, now: Instant, tally: &mut Tally, send: impl FnMut(&[u8])) -> Option<Vec<u8>> {
         let mut packet = Vec::new();
         match &mut self.role {

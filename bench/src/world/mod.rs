@@ -4,7 +4,7 @@ pub mod socket;
 mod timers;
 
 use crate::measure::{Tally, thread_time};
-use crate::peer::{Local, Media, Peer, Remote, Surroundings};
+use crate::peer::{DataRole, Local, Media, Peer, Remote, Surroundings};
 use crate::random::throw;
 use anyhow::Context;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -36,6 +36,8 @@ pub struct Joining {
     pub remote: Remote,
     /// Its media.
     pub media: Media,
+    /// Its data channel.
+    pub data: Option<DataRole>,
     /// The start of the join: before its first message to the server.
     pub begun: Instant,
     /// Notified when it is connected, or has failed.
@@ -243,7 +245,7 @@ impl Loop {
     }
 
     fn admit(&mut self, joining: Joining) {
-        let Joining { local, remote, media, begun, connected } = joining;
+        let Joining { local, remote, media, data, begun, connected } = joining;
         let index = self.members.len();
         let socket = Socket::connect(remote.address, self.settings.coalesce).and_then(|mut socket| {
             self.poll.registry().register(socket.source(), Token(index), Interest::READABLE)?;
@@ -257,7 +259,7 @@ impl Loop {
             }
         };
         let now = Instant::now();
-        let peer = Peer::new(now, &local, remote, media);
+        let peer = Peer::new(now, &local, remote, media, data);
         self.members.push(PeerEntry {
             peer,
             socket,

@@ -1,11 +1,13 @@
 //! Packets of a peer that keeps to no protocol: no panic, bounded memory, bounded time.
 
 mod network;
+mod raw;
 
 use bytes::Bytes;
 use machine::{Instant, Rng};
 use network::{A, B, Network, Weather};
 use proptest::prelude::*;
+use raw::{BEGIN, END, FIRST_TSN, UNORDERED, chunk, cookie_echo, data, init, packet, seal};
 use sctp::limits::{EVENT_BYTES_MAX, FRAGMENTS_MAX, MESSAGE_LEN_MAX, RECEIVE_WINDOW, SEND_BUFFER_MAX};
 use sctp::{
     Association, Channel, Discard, Event, Failed, Kind, Limit, Reliability, Role, Settings, StreamId,
@@ -13,40 +15,6 @@ use sctp::{
 use std::time::Duration;
 
 const MEMORY_MAX: usize = EVENT_BYTES_MAX + RECEIVE_WINDOW + SEND_BUFFER_MAX + 2 * MESSAGE_LEN_MAX;
-
-/// CRC32c, bit by bit: a second implementation.
-fn checksum(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0_u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg()))
-    })
-}
-
-/// Writes the correct checksum.
-fn seal(packet: &mut [u8]) {
-    if packet.len() >= 12 {
-        packet[8..12].fill(0);
-        let checksum = checksum(packet).to_le_bytes();
-        packet[8..12].copy_from_slice(&checksum);
-    }
-}
-
-fn chunk(kind: u8, flags: u8, value: &[u8]) -> Vec<u8> {
-    let mut chunk = vec![kind, flags];
-    chunk.extend((value.len() as u16 + 4).to_be_bytes());
-    chunk.extend(value);
-    chunk.resize(chunk.len().next_multiple_of(4), 0);
-    chunk
-}
-
-fn data(flags: u8, tsn: u32, stream: u16, number: u16, protocol: u32, payload: &[u8]) -> Vec<u8> {
-    let header =
-        [&tsn.to_be_bytes()[..], &stream.to_be_bytes(), &number.to_be_bytes(), &protocol.to_be_bytes()];
-    chunk(0, flags, &[&header.concat(), payload].concat())
-}
-
-const BEGIN: u8 = 2;
-const END: u8 = 1;
-const UNORDERED: u8 = 4;
 
 /// A hostile peer with an established association.
 struct Hostile {
@@ -62,24 +30,18 @@ impl Hostile {
     fn new(seed: u64) -> Self {
         let now = Instant::from_nanos(1_000_000_000);
         let target = Association::new(now, Settings::new(Role::Server), Rng::from_number(seed));
-        let mut peer = Self { target, tag: 0, tsn: 1000, now, events: Vec::new(), replies: Vec::new() };
-        let init =
-            [&7_u32.to_be_bytes()[..], &0x10_0000_u32.to_be_bytes(), &[4, 0, 4, 0], &1000_u32.to_be_bytes()];
-        let extensions = [0xc0, 0, 0, 4, 0x80, 8, 0, 6, 130, 192, 0, 0];
-        peer.send(&[chunk(1, 0, &[&init.concat()[..], &extensions].concat())]);
-        let ack = peer.replies.pop().expect("an INIT ACK");
-        peer.tag = u32::from_be_bytes(ack[16..20].try_into().expect("four"));
-        // Behind the fixed part: the parameter with the cookie.
-        let cookie = ack[36..68].to_vec();
-        peer.send(&[chunk(10, 0, &cookie)]);
+        let events = Vec::new();
+        let mut peer = Self { target, tag: 0, tsn: FIRST_TSN, now, events, replies: Vec::new() };
+        peer.send(&[init()]);
+        let (tag, echo) = cookie_echo(&peer.replies.pop().expect("an INIT ACK"));
+        peer.tag = tag;
+        peer.send(&[echo]);
         assert!(peer.target.is_connected());
         peer
     }
 
     fn send(&mut self, chunks: &[Vec<u8>]) {
-        let mut packet = [&[0x13, 0x88, 0x13, 0x88][..], &self.tag.to_be_bytes(), &[0; 4]].concat();
-        chunks.iter().for_each(|chunk| packet.extend(chunk));
-        seal(&mut packet);
+        let packet = packet(self.tag, chunks);
         self.target.handle_packet(self.now, &packet);
         self.poll();
     }

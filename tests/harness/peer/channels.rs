@@ -31,7 +31,7 @@ pub struct Channels {
 }
 
 impl Channels {
-    pub(super) fn new(rng: Rng) -> Self {
+    pub(crate) fn new(rng: Rng) -> Self {
         Self {
             association: None,
             waiting: Vec::new(),
@@ -88,12 +88,12 @@ impl Channels {
         self.is_due = true;
     }
 
-    pub(super) fn next_timeout(&self) -> Option<Instant> {
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
         if self.is_due { Some(Instant::EPOCH) } else { self.association.as_ref()?.poll_timeout() }
     }
 
     /// Handles what DTLS has decrypted, and gives it what is to be sent.
-    pub(super) fn drive(&mut self, now: Instant, secure: &mut Secure, is_dtls_server: bool) {
+    pub(crate) fn drive(&mut self, now: Instant, secure: &mut Secure, is_dtls_server: bool) {
         if !secure.is_connected() || self.association.is_none() && self.waiting.is_empty() {
             return;
         }

@@ -1,0 +1,41 @@
+//! A message of a data channel is copied once in a worker, and not again for each of its receivers.
+
+use rig::{Call, Counting, Shape};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Bytes of a message.
+const LEN: u64 = 64 << 10;
+
+/// Bytes that a transport allocates for each byte that it sends: the packets of SCTP. They are encrypted into other
+/// memory, which is not from this allocator.
+const PER_SENT_BYTE: f64 = 1.5;
+
+/// The heap of a shard while it forwards one message: bytes of all blocks, and of large ones.
+fn message_to(subscribers: usize) -> (u64, u64) {
+    let shape = Shape { subscribers, payload_len: 100, burst: 1, feedback: false, layers: false };
+    let mut call = Call::new(shape);
+    call.open_channel();
+    let message = |nth: u8| -> Vec<u8> { (0..LEN).map(|at| at as u8 ^ nth).collect() };
+    // Congestion windows grow, and tables get their sizes.
+    (0..4).for_each(|nth| call.send_message(&message(nth)));
+    let before = call.allocated_bytes();
+    call.send_message(&message(9));
+    let after = call.allocated_bytes();
+    (after.0 - before.0, after.1 - before.1)
+}
+
+#[test]
+fn a_message_is_copied_once_however_many_receive_it() {
+    let counts = [1, 10, 50];
+    let heap = counts.map(message_to);
+    for (subscribers, (all, large)) in counts.into_iter().zip(heap) {
+        println!("{subscribers} receivers: {all} bytes allocated, {large} in blocks of 16 KiB and more");
+        assert!((LEN..2 * LEN).contains(&large), "{subscribers} receivers: {large} bytes in large blocks");
+    }
+    // Nor in pieces: what a further receiver costs is one packet for each part of the message.
+    let per_receiver = (heap[2].0 - heap[1].0) as f64 / (counts[2] - counts[1]) as f64;
+    println!("{per_receiver:.0} bytes for a further receiver");
+    assert!(per_receiver < PER_SENT_BYTE * LEN as f64, "{per_receiver} bytes for a further receiver");
+}
