@@ -8,9 +8,9 @@ static ALLOCATOR: Counting = Counting;
 /// Bytes of a message.
 const LEN: u64 = 64 << 10;
 
-/// Bytes that a transport allocates for each byte that it sends: the packets of SCTP. They are encrypted into other
-/// memory, which is not from this allocator.
-const PER_SENT_BYTE: f64 = 1.5;
+/// Bytes that a transport allocates, and frees at once, for each byte that it sends: the chunks and packets of SCTP,
+/// and the records of DTLS. Measured: 2.9. Each of them is 1, and so would be another copy.
+const PER_SENT_BYTE: f64 = 3.4;
 
 /// The heap of a shard while it forwards one message: bytes of all blocks, and of large ones.
 fn message_to(subscribers: usize) -> (u64, u64) {
@@ -34,7 +34,7 @@ fn a_message_is_copied_once_however_many_receive_it() {
         println!("{subscribers} receivers: {all} bytes allocated, {large} in blocks of 16 KiB and more");
         assert!((LEN..2 * LEN).contains(&large), "{subscribers} receivers: {large} bytes in large blocks");
     }
-    // Nor in pieces: what a further receiver costs is one packet for each part of the message.
+    // Nor in pieces: a further receiver costs packets only.
     let per_receiver = (heap[2].0 - heap[1].0) as f64 / (counts[2] - counts[1]) as f64;
     println!("{per_receiver:.0} bytes for a further receiver");
     assert!(per_receiver < PER_SENT_BYTE * LEN as f64, "{per_receiver} bytes for a further receiver");
