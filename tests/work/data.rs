@@ -11,7 +11,7 @@ use dtls::{Certificate, Options, Settings};
 use leat_tests::Client;
 use machine::{Path, Rng};
 use sctp::limits::{DATA_CHUNKS_MAX, FRAGMENTS_MAX, IN_FLIGHT_MAX, MESSAGE_LEN_MAX};
-use sfu::limits;
+use sfu::limits::{self, WORK_PER_CALL, WORK_PER_SCTP_PACKET};
 use std::time::Duration;
 use stun::Demux;
 
@@ -40,7 +40,11 @@ pub fn rows() -> Vec<Row> {
             alice.measure(stage, &[missing]);
             let counters = stage.shard.counters();
             assert_eq!(counters.value(Counter::DataIn), FRAGMENTS_MAX as u64 + 1, "{counters:?}");
-        }),
+        })
+        .allowed(
+            WORK_PER_CALL + WORK_PER_SCTP_PACKET,
+            "the library compares each chunk with those that it holds",
+        ),
         row("SCTP: a FORWARD TSN of as many streams as fit, over as many messages as are held", |stage| {
             let (mut alice, _) = beside_a_gap(stage, FRAGMENTS_MAX);
             let mut value = (alice.tsn - 1).to_be_bytes().to_vec();
@@ -49,7 +53,8 @@ pub fn rows() -> Vec<Row> {
                 value.extend([0xff, 0xff]);
             }
             alice.measure(stage, &[chunk(192, 0, &value)]);
-        }),
+        })
+        .allowed(WORK_PER_CALL + WORK_PER_SCTP_PACKET, "all messages that are held become complete"),
         row("SCTP: a SACK of as many gaps as fit, again and again", |stage| {
             let (mut bob, acknowledged) = with_packets_in_flight(stage);
             let in_flight = bob.newest.wrapping_sub(acknowledged);
@@ -62,7 +67,11 @@ pub fn rows() -> Vec<Row> {
                 bob.measure(stage, &[sack(acknowledged, &gaps)]);
             }
             bob.measure(stage, &[sack(bob.newest, &[])]);
-        }),
+        })
+        .allowed(
+            WORK_PER_CALL + WORK_PER_SCTP_PACKET,
+            "the library looks at each chunk in flight for each gap",
+        ),
         row("SCTP: a RE-CONFIG that resets as many streams as fit", |stage| {
             let mut alice = DataPeer::new(stage);
             let streams = (CHUNKS_LEN - 20) / 2;

@@ -16,6 +16,12 @@ pub const WORK_PER_OBJECT: u64 = 20_000;
 /// it before. Without a pacer all of them are encrypted in that call.
 pub const WORK_PER_CATCH_UP: u64 = 1_200_000;
 
+/// Instructions for one packet of SCTP, or for the timer after it, in addition to the rest of the call: the library
+/// looks at each chunk that it holds (1024 `FRAGMENTS_MAX`) for each of the packet (64 `DATA_CHUNKS_MAX`), and at each
+/// that is in flight (256 `IN_FLIGHT_MAX`) for each gap of a SACK. About a millisecond; only a peer that sends such
+/// packets on purpose reaches it.
+pub const WORK_PER_SCTP_PACKET: u64 = 5_000_000;
+
 /// Bytes of a datagram, or of one frame of a TCP connection: the MTU of Ethernet. A longer one was
 /// reassembled by IP, or comes from an incorrect sender; it could not be forwarded to a consumer behind an
 /// MTU, and the work for one datagram grows with its length. It is dropped and counted.
