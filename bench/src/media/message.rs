@@ -58,8 +58,10 @@ impl Message {
 
     /// The beginning of the filling: different for each message of a producer, and for each producer.
     fn noise(&self) -> &'static [u8] {
-        let start = self.number.wrapping_mul(31) ^ u64::from(self.producer).wrapping_mul(1_000_003);
-        &NOISE[start as usize % NOISE.len()..]
+        let identity = self.number ^ u64::from(self.producer).rotate_left(32);
+        // The upper bits of the product depend on all bits of the identity.
+        let start = identity.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 50;
+        &NOISE[start as usize..]
     }
 }
 
