@@ -103,7 +103,7 @@ pub fn rows() -> Vec<Row> {
             let mut alice = DataPeer::new(stage);
             let heartbeats = vec![chunk(4, 0, &[0, 1, 0, 4]); CHUNKS_LEN / 8];
             alice.measure(stage, &heartbeats);
-            alice.measure(stage, &vec![init()]);
+            alice.measure(stage, &[init()]);
         }),
         Row::new("timers", "a message of the longest kind for as many consumers as there may be", || {
             let stage = &mut Stage::new();
