@@ -82,10 +82,8 @@ impl Sctp {
     /// Performs due work. An error ends the peer.
     pub fn on_timeout(&mut self, now: Instant) -> anyhow::Result<()> {
         match &mut self.association {
-            Some((_, association)) => {
-                if association.poll_timeout().is_some_and(|at| at <= now) {
-                    association.handle_timeout(now);
-                }
+            Some((_, association)) if association.poll_timeout().is_some_and(|at| at <= now) => {
+                association.handle_timeout(now);
             }
             None if self.begin_at <= now => {
                 let mut config = ClientConfig::new();
@@ -94,7 +92,7 @@ impl Sctp {
                 // An INIT of the server that crosses this one would begin a second association.
                 self.endpoint.reject_new_associations();
             }
-            None => {}
+            Some(_) | None => {}
         }
         Ok(())
     }
