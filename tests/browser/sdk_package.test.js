@@ -28,7 +28,7 @@ const run = (command, args, cwd = folder) => {
 before(() => {
   folder = mkdtempSync(join(tmpdir(), 'leat-sdk-'));
   // A copy: another test may build again meanwhile.
-  buildSdk(`npm run build:sdk; cp -r dist-sdk '${folder}/dist-sdk'`);
+  buildSdk(`npm run build:sdk; cp -r dist-sdk '${folder}/dist-sdk'; cp ../../target/sdk/api/web.api.json '${folder}/api.json'`);
   const archive = run('npm', ['pack', '--silent', '--pack-destination', folder], join(folder, 'dist-sdk')).trim();
   writeFileSync(join(folder, 'package.json'), '{ "name": "application", "version": "1.0.0", "type": "module" }\n');
   run('npm', ['install', '--offline', '--no-audit', '--no-fund', '--legacy-peer-deps', `./${archive}`]);
@@ -124,6 +124,18 @@ test('an application with React type-checks, and its hooks read the store of the
     console.log(renderToString(createElement(CallProvider, { call: { store } }, createElement(Names))));
   `;
   assert.equal(run(process.execPath, ['--input-type=module', '-e', script]).trim(), '<p>Grace</p>');
+});
+
+test('every exported name has a doc comment', () => {
+  const model = JSON.parse(readFileSync(join(folder, 'api.json'), 'utf8'));
+  const names = model.members[0].members;
+  assert.ok(names.length > 100, `${names.length} names`);
+  assert.deepEqual(
+    names.filter(({ docComment }) => !docComment).map(({ name }) => name),
+    [],
+  );
+  const hooks = readFileSync(installed('react/hooks.d.ts'), 'utf8');
+  assert.deepEqual(hooks.match(/(?<!\*\/\n)export declare function \w+/g), null);
 });
 
 test('the entries are no larger than their bounds', (t) => {

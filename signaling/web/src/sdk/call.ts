@@ -24,6 +24,7 @@ const LEAVE_MS = 500;
 /** While a window is resized, every frame has a new size; only the last one counts. */
 const DISPLAY_DEBOUNCE_MS = 250;
 
+/** One session in one room, from join to leave, over any number of sockets and engines. */
 export class Call {
   /** The requests of an administrator of the room. */
   readonly admin: RoomAdmin;

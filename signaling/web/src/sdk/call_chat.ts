@@ -2,6 +2,7 @@
 
 import type { Conversation } from './conversation/conversation';
 
+/** The chat, raised hands and reactions of a call. */
 export class CallChat {
   readonly #conversation: Conversation;
 

@@ -5,6 +5,7 @@ import type { FileSource } from './files/file_source';
 import type { FileSink, StoredFile } from './files/file_storage';
 import type { FileMetadata } from './files/types';
 
+/** Sends and receives files in a call. The transfers are in `CallView.fileTransfers`. */
 export class CallFiles {
   readonly #data: CallData;
 

@@ -24,13 +24,16 @@ export interface CallModel {
   fileTransfers: Map<string, FileTransfer>;
 }
 
+/** The fields of `CallModel` without its actions. */
 export type CallFields = Pick<CallModel, 'peers' | 'localStream' | 'remoteStreams' | 'fileTransfers'>;
 
+/** The content of `Call.store`. */
 export interface CallStoreState extends CallModel {
   /** Null before the call has begun. */
   view: CallView | null;
 }
 
+/** The state of a call as a store of `zustand/vanilla`: `getState`, `subscribe`. */
 export type CallStore = StoreApi<CallStoreState>;
 
 /** The fields without a call. */
@@ -38,6 +41,7 @@ export function noCall(): CallFields {
   return { peers: new Map(), localStream: null, remoteStreams: [], fileTransfers: new Map() };
 }
 
+/** A store without a call. `Call.store` is made by the call itself. */
 export function createCallStore(): CallStore {
   return createStore<CallStoreState>()((set) => ({ view: null, ...noCall(), ...peerActions(set) }));
 }

@@ -20,6 +20,7 @@ const microphone: MediaTrackConstraints = {
   channelCount: { ideal: 2 },
 };
 
+/** What a device captures. */
 export type DeviceKind = 'audio' | 'video';
 
 /** The ids of the devices to open; null or absent is the one that the browser selects. */
@@ -28,6 +29,7 @@ export interface DeviceChoices {
   camera?: string | null;
 }
 
+/** The result of opening devices: tracks, and what went wrong. */
 export interface Captured {
   audio: MediaStreamTrack | null;
   video: MediaStreamTrack | null;
@@ -37,6 +39,7 @@ export interface Captured {
   problem: string | null;
 }
 
+/** Which devices to open. */
 export interface CaptureOptions extends DeviceChoices {
   /** What to open. */
   kinds?: readonly DeviceKind[];

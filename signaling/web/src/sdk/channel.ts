@@ -25,14 +25,17 @@ const CLOSED_PAUSE_MAX_MS = 15_000;
 /** A connection that lasted this long resets the count of closures. */
 const LASTED_MS = 30_000;
 
+/** The payload of a message of the signal protocol (docs/protocol.md). */
 export type Payload = Signal['payload'];
 export type PayloadCase = Exclude<Payload['case'], undefined>;
 export type PayloadValue<C extends PayloadCase> = Extract<Payload, { case: C }>['value'];
+/** The payload of a message to send; absent fields have their default values. */
 export type PayloadInit = NonNullable<MessageInitShape<typeof SignalSchema>['payload']>;
 
 /** Sends a request and returns the answer of the given kind, or throws one of `errors.ts`. */
 export type Request = <C extends PayloadCase>(payload: PayloadInit, answer: C) => Promise<PayloadValue<C>>;
 
+/** What a `SignalChannel` reports. */
 export interface ChannelEvents {
   /** The socket is connected, for the first time or again. The server cannot assign it to a client yet. */
   onUp(): void;
@@ -43,6 +46,7 @@ export interface ChannelEvents {
   onMalformed(error: unknown): void;
 }
 
+/** One connection to the signaling server, which connects again by itself. For applications without a `Call`. */
 export class SignalChannel {
   readonly #socket: Socket;
   readonly #requestTimeoutMs: number;

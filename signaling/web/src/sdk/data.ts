@@ -28,6 +28,7 @@ interface Gate {
   readonly missing: Set<string>;
 }
 
+/** Receivers, delivery and events of a data channel. */
 export interface DataChannelOptions extends Delivery, DataChannelEvents {
   /** Peer ids; absent: all others of the room, also those that join later. */
   readonly to?: readonly string[];

@@ -13,6 +13,7 @@ export const DATA_MESSAGE_MAX = 261_120;
 /** `opening` also while there are no transports: nothing can be sent. */
 export type DataChannelState = 'opening' | 'open' | 'closed';
 
+/** What a `DataSender` reports. */
 export interface DataChannelEvents {
   onState?(state: DataChannelState): void;
   /** `bufferedAmount` has fallen to a quarter of a megabyte. */

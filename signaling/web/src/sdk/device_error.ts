@@ -2,8 +2,10 @@
 
 import { WebRTCError } from './webrtc_error';
 
+/** What a device is used for. */
 export type DeviceRole = 'microphone' | 'camera' | 'speaker';
 
+/** Why a device could not be opened. */
 export type DeviceFailure =
   /** The user, or a policy, does not let this page use the device (`NotAllowedError`). */
   | 'blocked'

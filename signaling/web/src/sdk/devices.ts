@@ -3,23 +3,27 @@
 
 import { DeviceError, type DeviceRole, deviceErrorOf } from './device_error';
 
+/** One device of the browser. */
 export interface DeviceInfo {
   readonly id: string;
   readonly label: string;
   readonly role: DeviceRole;
 }
 
+/** The devices of the browser by their kind. */
 export interface DeviceList {
   readonly devices: readonly DeviceInfo[];
   /** Devices that the browser does not name before the user has allowed the page to use one of them. */
   readonly hidden: ReadonlySet<DeviceRole>;
 }
 
+/** Devices that came or went. */
 export interface DeviceChange {
   readonly added: readonly DeviceInfo[];
   readonly removed: readonly DeviceInfo[];
 }
 
+/** The list of a browser without devices. */
 export const noDevices: DeviceList = { devices: [], hidden: new Set() };
 
 const roles: Readonly<Record<MediaDeviceKind, DeviceRole>> = {
@@ -49,6 +53,7 @@ export function deviceChange(before: DeviceList, after: DeviceList): DeviceChang
   };
 }
 
+/** The devices of the browser. Names are empty until the user has permitted one. */
 export async function listDevices(): Promise<DeviceList> {
   if (!navigator.mediaDevices?.enumerateDevices) return noDevices;
   return deviceListOf(await navigator.mediaDevices.enumerateDevices());

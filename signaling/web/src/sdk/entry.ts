@@ -27,6 +27,7 @@ const SOCKET_CHANGE_MS = 1_000;
 /** After a refusal that gives no pause. */
 const JOIN_RETRY_MS = 1_000;
 
+/** The settings of a call. Only `room` is required. */
 export interface CallOptions {
   room: string;
   /** The name that the others see; that of the token takes precedence. Without either, the user id. */

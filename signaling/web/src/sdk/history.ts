@@ -5,6 +5,7 @@ import type { Note } from './log';
 /** Number of entries; the oldest are removed. */
 const LEN_MAX = 500;
 
+/** One entry of `Call.history`. */
 export interface HistoryEntry {
   /** Milliseconds since the epoch. */
   at: number;

@@ -1,14 +1,17 @@
 // Structured log entries of a call, for a sink that the application sets (`CallOptions.log`). The format is that of the
 // server's logs (docs/logs.md).
 
+/** The level of a log entry. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
+/** Which call, user and peer a log entry is about, as far as it is known. */
 export interface LogContext {
   roomId?: string;
   userId?: string;
   peerId?: string;
 }
 
+/** One entry of the log of a call. */
 export interface LogEntry {
   /** Milliseconds since the epoch. */
   timestamp: number;

@@ -1,6 +1,7 @@
 // What a call informs its user of, as a closed list. An application has its own words for each code; `noticeText` has
 // English ones. Pure.
 
+/** The code of a notice. */
 export type NoticeCode =
   /** The device of a source stopped. */
   | 'SOURCE_STOPPED'
@@ -20,6 +21,7 @@ export type NoticeCode =
   /** The identity key of a user is another one than before. */
   | 'KEY_CHANGED';
 
+/** A notice for the user, as a code with its details: an application can write its own text. */
 export interface CallNotice {
   code: NoticeCode;
   /** The source that it is about, by name. */
@@ -30,6 +32,7 @@ export interface CallNotice {
   reason?: string;
 }
 
+/** The English text of a notice. */
 export function noticeText({ code, source = 'stream', name = 'a participant', reason = '' }: CallNotice): string {
   switch (code) {
     case 'SOURCE_STOPPED':

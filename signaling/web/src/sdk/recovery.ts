@@ -6,6 +6,7 @@ import type { Note } from './log';
 /** mediasoup-client cannot change the policy of a transport: `relay` and `newTransports` make new ones and move the tracks. */
 export type RecoveryStep = 'iceRestart' | 'relay' | 'newTransports' | 'rejoin';
 
+/** What a call does to get its media path back. */
 export interface RecoveryView {
   readonly step: RecoveryStep;
   /** Joins since the path was lost, plus one. */

@@ -9,6 +9,7 @@
 //
 // CLIENT_DISCONNECT ends a session from every state.
 
+/** The state of a session. */
 export type SessionState = 'Handshaking' | 'Negotiating' | 'Connected' | 'Reconnecting' | 'Ended';
 
 export type SessionEvent =

@@ -5,6 +5,7 @@ import type { types } from 'mediasoup-client';
 import type { Layers } from './layers';
 import type { MediaKind } from './roster';
 
+/** A direction of media, as this client sees it. */
 export type Direction = 'send' | 'recv';
 
 /** Something this client sends or wants to send. */

@@ -28,12 +28,14 @@ export interface SourceView extends RemoteSource {
   quality: QualityLevel | null;
 }
 
+/** Another participant, with what it sends. */
 export interface PeerView extends Omit<RemotePeer, 'sources' | 'channels'> {
   sources: readonly SourceView[];
   /** Null while the call is not encrypted end to end. */
   encryption: PeerEncryption | null;
 }
 
+/** The state of a call that a user interface needs, as one immutable value. */
 export interface CallView extends ConversationView {
   session: SessionState;
   /** What is done to get the media path back; null while it is not lost. */
@@ -71,6 +73,7 @@ export interface CallView extends ConversationView {
   failure: Error | null;
 }
 
+/** What a call reports to the application. */
 export interface CallEvents {
   /** The call has changed. */
   onView(view: CallView): void;

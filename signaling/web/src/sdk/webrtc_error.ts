@@ -41,8 +41,10 @@ export const webrtcErrorCodes = [
   'SERVER_UNAVAILABLE',
 ] as const;
 
+/** The code of a `WebRTCError`; the list is closed. */
 export type WebRTCErrorCode = (typeof webrtcErrorCodes)[number];
 
+/** The errors of the SDK. */
 export class WebRTCError extends Error {
   override name = 'WebRTCError';
 

@@ -4,6 +4,7 @@
 
 import { WebRTCError, type WebRTCErrorCode } from './webrtc_error';
 
+/** The settings of `publishByWhip` and `playByWhep`. */
 export interface WhipOptions {
   /** The endpoint: `https://leat.example.org/whip/millpond`, or `/whep/millpond` of the page's own server. */
   url: string | URL;
@@ -64,6 +65,7 @@ export function playByWhep(
   return WhipSession.open(connection, options);
 }
 
+/** A session of WHIP or WHEP. */
 export class WhipSession {
   readonly connection: RTCPeerConnection;
   /** The server's object of this session. */

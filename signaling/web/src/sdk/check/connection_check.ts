@@ -27,6 +27,7 @@ const PATH_MS = 20_000;
 const PATHS_AT_ONCE = 3;
 const ROOM_ID_BYTES = 8;
 
+/** The settings of the connection check. */
 export interface CheckOptions {
   /** The server's origin; by default the page's own. */
   url?: string;

@@ -3,13 +3,16 @@
 import type { IceServer } from '../../gen/signal_pb';
 import type { DeviceFailure } from '../device_error';
 
+/** All checks of the connection check, in their order. */
 export const checkNames = ['signaling', 'room', 'udp', 'tcp', 'turnUdp', 'turnTcp', 'turnTls', 'microphone', 'camera'] as const;
+/** The name of one check of the connection check. */
 export type CheckName = (typeof checkNames)[number];
 
 /** The checks of a media path: directly to the engine, and by a TURN server. */
 export const pathNames = ['udp', 'tcp', 'turnUdp', 'turnTcp', 'turnTls'] as const;
 export type PathName = (typeof pathNames)[number];
 
+/** Why a check did not pass. */
 export type CheckReason =
   /** The server does not answer. */
   | 'unreachable'
@@ -39,6 +42,7 @@ export type CheckReason =
   | 'muted'
   | DeviceFailure;
 
+/** The result of one check. */
 export interface CheckResult {
   readonly name: CheckName;
   readonly status: 'waiting' | 'running' | 'ok' | 'warning' | 'failed' | 'skipped';
@@ -48,6 +52,7 @@ export interface CheckResult {
   readonly roundTripMs: number | null;
 }
 
+/** The results of a connection check. */
 export interface CheckReport {
   /** Milliseconds since the epoch. */
   readonly at: number;
@@ -55,6 +60,7 @@ export interface CheckReport {
   readonly verdict: CheckVerdict;
 }
 
+/** Whether a check passed. */
 export type CheckVerdict =
   /** A call works, over UDP. */
   | 'good'

@@ -17,6 +17,7 @@ export const REACTION_MS = 5_000;
 /** Reactions at once; the oldest is dropped for one more. */
 const REACTIONS_MAX = 50;
 
+/** One message of the chat. */
 export interface ChatMessage {
   /** Unique in this call. */
   readonly id: string;
@@ -39,6 +40,7 @@ export interface ChatMessage {
   readonly error: string | null;
 }
 
+/** A reaction that a participant has sent. */
 export interface Reaction {
   /** Unique in this call. */
   readonly id: string;
@@ -46,6 +48,7 @@ export interface Reaction {
   readonly emoji: string;
 }
 
+/** Chat, raised hands and reactions, as a user interface needs them. */
 export interface ConversationView {
   /** The oldest first. */
   readonly chat: readonly ChatMessage[];

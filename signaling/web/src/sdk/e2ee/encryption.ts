@@ -26,6 +26,7 @@ const SEND_AGAIN_MS = 500;
  */
 export type EncryptionState = 'encrypted' | 'waitingForKey' | 'wrongKey';
 
+/** How far end-to-end encryption with a peer is. */
 export interface PeerEncryption {
   readonly state: EncryptionState;
   /** To compare with the one that the peer shows; null before the public keys are exchanged. */

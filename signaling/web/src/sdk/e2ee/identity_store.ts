@@ -10,6 +10,7 @@ export interface KnownIdentity {
   readonly verified: boolean;
 }
 
+/** Remembers identities of end-to-end encryption. */
 export interface IdentityStore {
   /** The identity of this user; `make` is called when there is none. */
   own(user: string, make: () => Promise<Identity>): Promise<Identity>;
@@ -21,6 +22,7 @@ export interface IdentityStore {
 /** A person may use several devices; of more, the oldest is forgotten. */
 export const IDENTITIES_PER_USER = 8;
 
+/** Remembers identities until the page is closed. For tests. */
 export class MemoryIdentityStore implements IdentityStore {
   readonly #own = new Map<string, Promise<Identity>>();
   readonly #known = new Map<string, readonly KnownIdentity[]>();
@@ -44,6 +46,7 @@ const DATABASE = 'leat-e2ee';
 const OWN = 'own';
 const KNOWN = 'known';
 
+/** Remembers identities in the IndexedDB of the page. */
 export class BrowserIdentityStore implements IdentityStore {
   readonly #database: Promise<IDBDatabase>;
 

@@ -1,6 +1,7 @@
 // The channel of file transfer: messages of at most `MESSAGE_BYTES_MAX` bytes to one peer or to all peers of the
 // room. Messages may be lost, and may arrive in another order.
 
+/** What a `FileLink` reports. */
 export interface FileLinkEvents {
   /** `from` is the peer that sent it. */
   onMessage(from: string, message: Uint8Array): void;
@@ -10,6 +11,7 @@ export interface FileLinkEvents {
   onClosed(): void;
 }
 
+/** The channel between two or more clients on which `FileTransfers` works. */
 export interface FileLink {
   readonly isOpen: boolean;
   /** Bytes that are not sent yet. */

@@ -2,6 +2,7 @@
 
 import { READ_BYTES } from './limits';
 
+/** Where a sent file is read. */
 export interface FileSource {
   readonly size: number;
   /** The bytes from `start`, `end` excluded. Throws if they cannot be read. */

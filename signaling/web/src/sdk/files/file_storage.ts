@@ -17,6 +17,7 @@ export interface StoredFile {
   readonly toRoom: boolean;
 }
 
+/** Where a received file is written. */
 export interface FileSink {
   /** The chunks of an earlier page. */
   readonly stored: ChunkSet;
@@ -36,6 +37,7 @@ export interface FileSink {
   release?(): void;
 }
 
+/** Where received files and their state are stored. */
 export interface FileStorage {
   /** Throws if the file cannot be stored. */
   open(file: StoredFile): Promise<FileSink>;

@@ -24,6 +24,7 @@ import { Receiving } from './receiving';
 import { Sending } from './sending';
 import type { FileMetadata, FileTransfer } from './types';
 
+/** The clock of file transfers. Tests replace it. */
 export interface FileClock {
   /** Milliseconds. */
   now(): number;
@@ -31,6 +32,7 @@ export interface FileClock {
   after(ms: number, run: () => void): () => void;
 }
 
+/** The settings of `FileTransfers`. */
 export interface FileTransfersOptions {
   /** The other peers of the room. */
   peers(): ReadonlySet<string>;
@@ -91,6 +93,7 @@ const browserClock: FileClock = {
   },
 };
 
+/** The file transfers over one `FileLink`. */
 export class FileTransfers {
   readonly #options: FileTransfersOptions;
   readonly #clock: FileClock;

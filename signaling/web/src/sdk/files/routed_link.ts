@@ -13,6 +13,7 @@ export interface Outlet {
   close(): void;
 }
 
+/** What an `Outlet` reports. */
 export interface OutletEvents {
   onOpen(): void;
   onLow(): void;
@@ -27,6 +28,7 @@ interface Route {
   readonly waiting: Uint8Array<ArrayBuffer>[];
 }
 
+/** The `FileLink` of a room: one channel for each receiver, and one for all. */
 export class RoutedLink implements FileLink {
   bufferedAmountLowThreshold = 0;
   readonly #open: OpenOutlet;

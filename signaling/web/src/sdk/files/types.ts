@@ -1,6 +1,7 @@
 // The types of file transfer, as applications see them. `sequence` of a chunk starts at 0, `total` counts chunks, and
 // `checksum` is the SHA-256 of `data` in lower-case hex.
 
+/** What an offer says about a file. */
 export interface FileMetadata {
   name: string;
   type: string;
@@ -10,6 +11,7 @@ export interface FileMetadata {
   lastModified: number;
 }
 
+/** One part of a file. */
 export interface FileChunk {
   /** Of the transfer. */
   id: string;
@@ -42,6 +44,7 @@ export interface FileReceiver {
   errorCode?: FileErrorCode;
 }
 
+/** The state of a file transfer. */
 export type FileTransferState = 'offered' | 'active' | 'paused' | 'done' | 'declined' | 'cancelled' | 'failed';
 
 /** A file on its way, as an immutable value. */

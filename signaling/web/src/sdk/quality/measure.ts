@@ -2,6 +2,7 @@
 
 import type { Sample } from './samples';
 
+/** The quality of a source in a few steps. */
 export type QualityLevel = 'good' | 'fair' | 'poor';
 
 /** Over the interval between two samples. */
