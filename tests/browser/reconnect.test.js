@@ -11,10 +11,14 @@ import { seeAndHear } from './lib/meeting.js';
 import { Peer } from './lib/peers.js';
 import { inRoom } from './lib/room.js';
 import { rounds } from './lib/rounds.js';
+import { expiresIn, mintToken } from './lib/token.js';
 import { PATIENCE_MS, sleep, TEST_LIMIT, until } from './lib/wait.js';
 
 /** A file takes seconds over it, so that it is on its way when the network goes away. */
 const LINK = { bitsPerSecond: 8_000_000, queueMs: 200 };
+/** For the users of `make soak`: a guest who joins again after a minute is another user, with other keys. */
+const SECRET = 'the secret of this test, which is long enough';
+const ROOM = 'millpond';
 const FILE_BYTES = 6_000_000;
 const SECONDS = rounds({ few: [1, 10], many: [60] });
 const MATRIX = [['signaling'], ['media'], ['signaling', 'media']].flatMap((parts) =>
@@ -110,20 +114,30 @@ async function cutAndMend(t, network, [ada, grace], outage) {
   assert.ok(await ada.isMarked(), 'Ada did not reload');
 }
 
+const asUser = (sub) => ({
+  ...encrypted,
+  needsClick: true,
+  token: mintToken(SECRET, { sub, room: ROOM, exp: expiresIn(3_600) }),
+});
+
+/** For `Peer.open`. */
+const joining = rounds({ few: () => encrypted, many: asUser });
+
 /** Ada's network can be cut. There is no relay, except on request. */
 async function withNetwork(t, { relay }, body) {
-  const args = relay ? [] : ['--turn-port', '0'];
+  const key = rounds({ few: [], many: ['--secret', SECRET] });
+  const args = [...key, ...(relay ? [] : ['--turn-port', '0'])];
   await inRoom(t, { names: [], args }, async ({ leat, browser, enter, step, peers }) => {
     const network = await AccessNetwork.open(leat, LINK);
     try {
       const ada = await Peer.open(browser, network.url, {
-        room: 'millpond',
+        room: ROOM,
         name: 'Ada',
         before: [network.script(relay)],
-        ...encrypted,
+        ...joining('ada'),
       });
       peers.push(ada);
-      const grace = await enter('Grace', encrypted);
+      const grace = await enter('Grace', joining('grace'));
       await haveKeys(ada, grace);
       await ada.receives(['Grace']);
       await grace.receives(['Ada']);
