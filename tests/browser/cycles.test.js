@@ -10,7 +10,7 @@ import { TEST_LIMIT, until } from './lib/wait.js';
 /** The first cycles fill caches and the lists that have an end. */
 const WARM_UP = 20;
 const CYCLES = 100;
-/** For 100 cycles. One leaked video frame of the canvas, or 25 leaked statistics reports, would be more. */
+/** For 100 cycles, of which histories and statistics with an end took 0.3 to 0.6 MB when it was measured. */
 const HEAP_GROWTH_MAX = 2 * 1024 * 1024;
 
 /** Runs in the page, before the app: keeps the peer connections for `transceivers`. */
