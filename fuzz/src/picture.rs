@@ -137,7 +137,9 @@ impl Picture {
                     "data consumer {consumer} closes twice"
                 );
             }
-            Event::TransportState { transport, .. } | Event::PlainTransportTuple { transport, .. } => {
+            Event::TransportState { transport, .. }
+            | Event::PlainTransportTuple { transport, .. }
+            | Event::DataChannelOpened { transport, .. } => {
                 assert!(self.transports.contains_key(&transport), "transport {transport} is not there");
             }
             Event::LayersChanged { consumer, .. } => {

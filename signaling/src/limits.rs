@@ -208,6 +208,12 @@ pub const RELAYED_PER_RECEIVER: usize = 8;
 pub const DELIVERIES_PER_SECOND: f64 = 20_000.0;
 /// Messages at once, before [`DELIVERIES_PER_SECOND`] applies.
 pub const DELIVERIES_BURST: f64 = 100_000.0;
+/// The SCTP port of the engine (`a=sctp-port`): that of browsers.
+pub const SCTP_PORT: u16 = 5_000;
+/// Data channels that a client of the SDP flow opens: each is announced to the room. A further one is closed.
+pub const CHANNELS_OPENED_PER_SECOND: f64 = 2.0;
+/// The burst of that.
+pub const CHANNELS_OPENED_BURST: f64 = 32.0;
 /// Streams of an SCTP association: stream ids are below. A higher one gets `BAD_MESSAGE`.
 pub const DATA_STREAMS_MAX: u16 = 1_024;
 /// Bytes of the longest message on a data channel, as the engine accepts it.

@@ -1,8 +1,8 @@
-//! Data producers and data consumers of the object flow.
+//! Data producers and data consumers of the object flow, and data channels of the SDP flow.
 
 mod harness;
 
-use control::{Command, DataReliability};
+use control::{AcceptData, Closed, Command, DataChannel, DataReliability, Event, Text, TransportId};
 use harness::engine::{Engine, socket_path};
 use harness::tokens::*;
 use harness::{Client, Signaling, join};
@@ -10,6 +10,7 @@ use signaling::auth::token::Permissions;
 use signaling::limits;
 use signaling::proto::{self, ErrorCode, signal::Payload};
 use signaling::rooms::Admission;
+use std::time::Duration;
 
 fn produce(transport: &str, stream_id: u32) -> proto::ProduceData {
     proto::ProduceData {
@@ -240,4 +241,309 @@ async fn a_token_without_the_permission_closes_data_channels() {
     let is_close = |command: &Command| matches!(command, Command::CloseDataProducer { producer: closed } if closed.to_string() == producer);
     engine.received("the end of the data producer", is_close).await;
     assert_eq!(ada.fails(Payload::ProduceData(produce(&send, 1))).await, ErrorCode::TokenPermission);
+}
+
+fn vector(name: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/sdp").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The offer of a browser with data channels alone.
+fn channels_alone() -> String {
+    vector("chrome-offer-datachannel.sdp")
+}
+
+/// The section of data channels of that offer, for an offer with other sections before it.
+fn channel_section(mid: &str) -> String {
+    let text = channels_alone();
+    let (_, section) = text.split_once("m=application").expect("a section");
+    format!("m=application{section}").replace("a=mid:0", &format!("a=mid:{mid}"))
+}
+
+fn offer(sdp: &str) -> Payload {
+    Payload::Offer(proto::Offer { sdp: sdp.into(), ..Default::default() })
+}
+
+async fn offers(client: &Client, sdp: &str) -> sdp::Description {
+    match client.ask(offer(sdp)).await {
+        Payload::Answer(answer) => {
+            webrtc_sdp::parse_sdp(&answer.sdp, true)
+                .unwrap_or_else(|error| panic!("{error}: {}", answer.sdp));
+            sdp::Description::parse(&answer.sdp).unwrap_or_else(|error| panic!("{error}: {}", answer.sdp))
+        }
+        other => panic!("an answer, not {other:?}"),
+    }
+}
+
+/// The transports on which clients may open channels, in that order.
+fn accepting(engine: &Engine) -> Vec<AcceptData> {
+    let accepted = engine.commands().into_iter().filter_map(|command| match command {
+        Command::AcceptData(accept) => Some(accept),
+        _ => None,
+    });
+    accepted.collect()
+}
+
+fn channel(label: &str) -> DataChannel {
+    DataChannel {
+        label: Text::new(label),
+        protocol: Text::new("json"),
+        is_unordered: true,
+        reliability: DataReliability::Lifetime { ms: 300 },
+        priority: 1024,
+    }
+}
+
+fn opened(transport: TransportId, stream: u16, label: &str) -> Event {
+    Event::DataChannelOpened { transport, stream, channel: channel(label) }
+}
+
+fn channel_to(payload: Payload) -> Option<proto::DataConsumerCreated> {
+    match payload {
+        Payload::DataConsumerCreated(created) => Some(created),
+        _ => None,
+    }
+}
+
+/// The commands that open channels to clients of the SDP flow.
+fn opened_to(engine: &Engine) -> Vec<control::ConsumeData> {
+    let commands = engine.commands().into_iter().filter_map(|command| match command {
+        Command::ConsumeData(consume) if consume.is_dcep => Some(consume),
+        _ => None,
+    });
+    commands.collect()
+}
+
+#[tokio::test]
+async fn channels_of_a_bare_client_are_data_producers_and_those_of_others_are_opened_to_it() {
+    let (engine, signaling) = start();
+    let (mut ada, adas) = enter(&signaling, "ada", Permissions::default()).await;
+    let (mut bob, bobs) = enter(&signaling, "bob", Permissions::default()).await;
+    let answer = offers(&ada, &channels_alone()).await;
+    let section = &answer.sections[0];
+    assert!(!section.is_rejected());
+    assert_eq!(section.formats, ["webrtc-datachannel"]);
+    assert_eq!((section.sctp_port, section.max_message_size), (Some(5000), Some(256 * 1024)));
+    assert_eq!(answer.bundles, [["0".to_owned()]]);
+    let accepted = accepting(&engine);
+    assert_eq!(
+        accepted.iter().map(|it| (it.port, it.message_len_max)).collect::<Vec<_>>(),
+        [(5000, 262_144)]
+    );
+    let transport = accepted[0].transport;
+    engine.tell(opened(transport, 0, "chat"));
+    let new = until(&mut bob, announced).await;
+    let info = new.data_producer.expect("which");
+    assert_eq!((new.peer_id, &*info.label, &*info.protocol), (adas.peer_id.clone(), "chat", "json"));
+    // The report is repeated after a loss of events.
+    engine.tell(opened(transport, 0, "chat"));
+    let (send, recv) = (bob.transport("send").await.id, bob.transport("recv").await.id);
+    let received = consumed(&bob, &recv, &info.id).await;
+    assert_eq!((&received.peer_id, &*received.label), (&adas.peer_id, "chat"));
+    let stream = received.sctp_stream_parameters.expect("a stream");
+    assert_eq!((stream.ordered, stream.max_packet_life_time), (Some(false), Some(300)));
+    // The other direction: the engine is the DTLS server, which has the odd streams.
+    let bobs_files = produced(&bob, produce(&send, 7)).await;
+    let created = until(&mut ada, channel_to).await;
+    assert_eq!((&created.data_producer_id, &created.peer_id), (&bobs_files, &bobs.peer_id));
+    assert_eq!(created.sctp_stream_parameters.expect("a stream").stream_id % 2, 1);
+    assert_eq!(opened_to(&engine).len(), 1);
+    assert_eq!(opened_to(&engine)[0].transport, transport);
+    // The client closes that channel; another one is opened, and the closed one is not.
+    let consumer = opened_to(&engine)[0].consumer;
+    engine.tell(Event::DataConsumerClosed { consumer, closed: Closed::PeerClosed });
+    let second = produced(&bob, produce(&send, 8)).await;
+    assert_eq!(until(&mut ada, channel_to).await.data_producer_id, second);
+    // Long enough for the next comparison.
+    tokio::time::sleep(5 * limits::NEGOTIATION_PAUSE).await;
+    assert_eq!(opened_to(&engine).len(), 2);
+    let produced =
+        engine.commands().into_iter().filter(|it| matches!(it, Command::ProduceData(it) if it.is_dcep));
+    assert_eq!(produced.count(), 1, "the repeated report changes nothing");
+    // Its end is that of a data producer.
+    let own = engine.commands().into_iter().find_map(|command| match command {
+        Command::ProduceData(it) if it.is_dcep => Some(it.producer),
+        _ => None,
+    });
+    let producer = own.expect("a data producer");
+    engine.tell(Event::DataProducerClosed { producer, closed: Closed::PeerClosed });
+    let closed = |payload| match payload {
+        Payload::DataProducerClosed(closed) => Some(closed.data_producer_id),
+        _ => None,
+    };
+    assert_eq!(until(&mut bob, closed).await, info.id);
+}
+
+/// Those that are not permitted, too many, or with names that are too long.
+#[tokio::test]
+async fn channels_that_are_not_possible_are_closed() {
+    let (engine, signaling) = start();
+    let silent = Permissions { can_publish_data: false, ..Permissions::default() };
+    let (eve, _) = enter(&signaling, "eve", silent).await;
+    offers(&eve, &channels_alone()).await;
+    let (ada, _) = enter(&signaling, "ada", Permissions::default()).await;
+    offers(&ada, &channels_alone()).await;
+    let (mut bob, _) = enter(&signaling, "bob", Permissions::default()).await;
+    let [of_eve, of_ada] = accepting(&engine)[..] else { panic!("two transports") };
+    let closes = |of: AcceptData, wanted: u16| move |command: &Command| matches!(command, Command::CloseDataChannel { transport, stream } if *transport == of.transport && *stream == wanted);
+    engine.tell(opened(of_eve.transport, 0, "chat"));
+    engine.received("the end of a channel that is not permitted", closes(of_eve, 0)).await;
+    engine.tell(opened(of_ada.transport, 0, &"x".repeat(limits::DATA_LABEL_LEN_MAX + 1)));
+    engine.received("the end of a channel with a long label", closes(of_ada, 0)).await;
+    let max = limits::DATA_PRODUCERS_PER_PEER_MAX as u16;
+    for stream in (1..=max).map(|number| 2 * number) {
+        engine.tell(opened(of_ada.transport, stream, "chat"));
+        until(&mut bob, announced).await;
+    }
+    engine.tell(opened(of_ada.transport, 2 * max + 2, "chat"));
+    engine.received("the end of a channel too many", closes(of_ada, 2 * max + 2)).await;
+    // On a transport without a section for them.
+    let other = harness::transport_id(&bob.transport("sendrecv").await.id);
+    engine.tell(opened(other, 0, "chat"));
+    let of_bob = AcceptData { transport: other, ..of_ada };
+    engine.received("the end of a channel without a section", closes(of_bob, 0)).await;
+}
+
+#[tokio::test]
+async fn channels_are_added_by_a_later_offer_and_closed_by_another() {
+    let (engine, signaling) = start();
+    let (mut ada, _) = enter(&signaling, "ada", Permissions::default()).await;
+    let (mut bob, _) = enter(&signaling, "bob", Permissions::default()).await;
+    let media = vector("chrome-offer-av-plain.sdp");
+    offers(&ada, &media).await;
+    assert_eq!(accepting(&engine), []);
+    let with = |port: &str| {
+        let section =
+            channel_section("2").replacen("m=application 37224", &format!("m=application {port}"), 1);
+        media.replace("BUNDLE 0 1", "BUNDLE 0 1 2") + &section
+    };
+    let answer = offers(&ada, &with("9")).await;
+    assert_eq!(answer.sections.iter().map(|it| it.port).collect::<Vec<_>>(), [9; 3]);
+    assert_eq!(answer.bundles, [["0", "1", "2"].map(str::to_owned)]);
+    let transport = accepting(&engine)[0].transport;
+    engine.tell(opened(transport, 0, "chat"));
+    let chat = until(&mut bob, announced).await.data_producer.expect("which").id;
+    let send = bob.transport("send").await.id;
+    produced(&bob, produce(&send, 7)).await;
+    until(&mut ada, channel_to).await;
+    // New ICE credentials change nothing.
+    let restarted = with("9").replace("a=ice-ufrag:", "a=ice-ufrag:new");
+    offers(&ada, &restarted).await;
+    let (recv, closed) = (bob.transport("recv").await.id, |command: &Command| {
+        matches!(command, Command::CloseDataProducer { .. } | Command::CloseDataConsumer { .. })
+    });
+    consumed(&bob, &recv, &chat).await;
+    assert_eq!(accepting(&engine).len(), 1);
+    assert!(!engine.commands().iter().any(closed));
+    // The client rejects the section.
+    let answer = offers(&ada, &with("0").replace("a=ice-ufrag:", "a=ice-ufrag:new")).await;
+    assert_eq!(answer.sections.iter().map(|it| it.port).collect::<Vec<_>>(), [9, 9, 0]);
+    engine.received("the end of its producer", |it| matches!(it, Command::CloseDataProducer { .. })).await;
+    engine.received("the end of its consumer", |it| matches!(it, Command::CloseDataConsumer { .. })).await;
+    assert_eq!(bob.fails(consume(&recv, &chat)).await, ErrorCode::NoSuchProducer);
+}
+
+#[tokio::test]
+async fn wrong_sections_of_data_channels_are_refused_with_a_reason() {
+    let (_engine, signaling) = start();
+    let (ada, _) = enter(&signaling, "ada", Permissions::default()).await;
+    let text = channels_alone();
+    let two = text.replace("BUNDLE 0", "BUNDLE 0 1") + &channel_section("1");
+    for (wrong, words) in [
+        (text.replace("a=sctp-port:5000", "a=x"), "a=sctp-port"),
+        (text.replace("sctp-port:5000", "sctp-port:0"), "a port from 1 to 65535"),
+        (text.replace("sctp-port:5000", "sctp-port:65536"), "a port from 1 to 65535"),
+        (text.replace("max-message-size:262144", "max-message-size:-1"), "a number of bytes"),
+        (text.replace("max-message-size:262144", "max-message-size:64K"), "a number of bytes"),
+        (two, "a second section of data channels"),
+        (text.replace("UDP/DTLS/SCTP webrtc-datachannel", "UDP/BFCP *"), "no section"),
+        (text.replace("m=application 37224", "m=application 0"), "no section"),
+        (text.replace("a=ice-ufrag", "a=x-ufrag"), "ice-ufrag"),
+    ] {
+        match ada.ask(offer(&wrong)).await {
+            Payload::Error(error) => {
+                assert_eq!(error.code(), ErrorCode::BadMessage);
+                assert!(error.message.contains(words), "{words}: {error:?}");
+            }
+            other => panic!("{words}: {other:?}"),
+        }
+    }
+    // A section outside the group has no transport.
+    let media = vector("chrome-offer-av-plain.sdp") + &channel_section("2");
+    let answer = offers(&ada, &media).await;
+    assert_eq!(answer.sections.iter().map(|it| it.port).collect::<Vec<_>>(), [9, 9, 0]);
+    // Without a size, 64 KiB count (RFC 8841 §6.1); the form before that RFC has the port as its format.
+    let (engine, signaling) = start();
+    let (bob, _) = enter(&signaling, "bob", Permissions::default()).await;
+    let older = text
+        .replace("UDP/DTLS/SCTP webrtc-datachannel", "DTLS/SCTP 5001")
+        .replace("a=sctp-port:5000", "a=sctpmap:5001 webrtc-datachannel 65535")
+        .replace("a=max-message-size:262144\r\n", "");
+    let answer = offers(&bob, &older).await;
+    let section = &answer.sections[0];
+    assert_eq!((&*section.protocol, &*section.formats), ("DTLS/SCTP", &["5000".to_owned()][..]));
+    assert_eq!(
+        section.sctpmap.as_ref().map(|map| (map.port, &*map.application)),
+        Some((5000, "webrtc-datachannel"))
+    );
+    assert_eq!(
+        accepting(&engine).iter().map(|it| (it.port, it.message_len_max)).collect::<Vec<_>>(),
+        [(5001, 65_536)]
+    );
+}
+
+/// What a client opened while no process of signaling was there is reported again.
+#[tokio::test]
+async fn channels_of_the_sdp_flow_outlive_the_signaling_process() {
+    let engine = Engine::start(&socket_path());
+    let first = Signaling::start(&engine.path, Admission::Development { verifier: None });
+    let (mut ada, mut bob) = (first.client(), first.client());
+    let (adas, bobs) = (ada.join(join("stage", "Ada")).await, bob.join(join("stage", "Bob")).await);
+    offers(&ada, &channels_alone()).await;
+    let accepted = accepting(&engine);
+    let transport = accepted[0].transport;
+    engine.tell(opened(transport, 0, "chat"));
+    until(&mut bob, announced).await;
+    let send = bob.transport("send").await.id;
+    produced(&bob, produce(&send, 7)).await;
+    until(&mut ada, channel_to).await;
+    first.kill().await;
+    drop((ada, bob));
+
+    let second = Signaling::start(&engine.path, Admission::Development { verifier: None });
+    let back = |joined: &proto::Joined, transports: Vec<String>| {
+        let transports = transports.into_iter().map(|id| proto::HeldTransport { id }).collect();
+        proto::JoinRoom { resume: Some(proto::Resume { transports, ..resume(joined) }), ..join("stage", "") }
+    };
+    let (mut bob, mut ada) = (second.client(), second.client());
+    bob.join(back(&bobs, vec![send.clone()])).await;
+    ada.join(back(&adas, Vec::new())).await;
+    assert_eq!(accepting(&engine), [accepted[0]; 2], "reported again");
+    engine.tell(opened(transport, 2, "files"));
+    assert_eq!(until(&mut bob, announced).await.data_producer.expect("which").label, "files");
+    produced(&bob, produce(&send, 8)).await;
+    let stream = until(&mut ada, channel_to).await.sctp_stream_parameters.expect("a stream").stream_id;
+    assert_eq!(opened_to(&engine).iter().map(|it| u32::from(it.stream)).collect::<Vec<_>>(), [1, stream]);
+    assert_eq!(offers(&ada, &channels_alone()).await.sections[0].port, 9);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let is_close = |command: &Command| {
+        matches!(
+            command,
+            Command::CloseDataProducer { .. }
+                | Command::CloseDataConsumer { .. }
+                | Command::CloseTransport { .. }
+        )
+    };
+    assert!(!engine.commands().iter().any(is_close));
+}
+
+/// The answer to the first request was lost with the socket.
+#[tokio::test]
+async fn a_repeated_request_gets_the_same_data_producer() {
+    let (_engine, signaling) = start();
+    let (ada, _) = enter(&signaling, "ada", Permissions::default()).await;
+    let send = ada.transport("send").await.id;
+    let first = produced(&ada, produce(&send, 0)).await;
+    assert_eq!(produced(&ada, produce(&send, 0)).await, first);
+    assert_ne!(produced(&ada, produce(&send, 1)).await, first);
 }

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { Pages } from './lib/bare.js';
+import { Bare, Pages } from './lib/bare.js';
 import { FirefoxBare, launchFirefox } from './lib/firefox.js';
 import { Leat } from './lib/leat.js';
 import { launch, Peer } from './lib/peers.js';
@@ -109,3 +109,29 @@ test('Firefox stops and starts to send, and leaves', TEST_LIMIT, (t) =>
     await until('Ada is alone', async () => (await ada.tiles()).length === 0);
   }),
 );
+
+test('Firefox and Chromium with the blocks send each other messages on data channels', TEST_LIMIT, async (t) => {
+  const [room, options] = ['chat', { publishes: false, chats: true }];
+  const ada = await Bare.open(chromium, pages, leat.url, { room, name: 'Ada', ...options });
+  const grace = await FirefoxBare.open(firefox, pages, leat.url, { room, name: 'Grace', ...options });
+  try {
+    for (const [from, to] of [
+      [ada, grace],
+      [grace, ada],
+    ]) {
+      const text = `I am ${from.name}`;
+      await until(`${to.name} hears ${from.name}`, async () => {
+        await from.page.evaluate((text) => window.say?.(text), text);
+        return to.page.evaluate((text) => window.heard.some(([label, data]) => label === 'chat' && data === text), text);
+      });
+      assert.deepEqual(to.errors, []);
+      assert.equal(to.count('server', 'error'), 0);
+    }
+  } catch (error) {
+    for (const { name, log, errors } of [ada, grace]) t.diagnostic(`--- ${name}\n${log}\n${errors.join('\n')}`);
+    t.diagnostic(`--- leat up\n${leat.log}\n--- machine\n${machineLoad()}`);
+    throw error;
+  } finally {
+    await Promise.all([ada.close(), grace.close()]);
+  }
+});

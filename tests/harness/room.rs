@@ -201,7 +201,7 @@ impl World {
         let producer = DataProducerId(self.next_id());
         let (transport, app_data) = (self.transport(peer), Default::default());
         let opened = described(&channel);
-        let produce = ProduceData { transport, producer, stream, channel, app_data };
+        let produce = ProduceData { transport, producer, stream, channel, app_data, is_dcep: false };
         self.demand(Command::ProduceData(produce));
         self.order(peer, |peer, _| peer.channels_mut().open(stream, opened));
         producer
@@ -218,7 +218,8 @@ impl World {
         let consumer = DataConsumerId(self.next_id());
         let (transport, app_data) = (self.transport(peer), Default::default());
         let opened = described(&channel);
-        let consume = ConsumeData { transport, producer, consumer, stream, channel, app_data };
+        let consume =
+            ConsumeData { transport, producer, consumer, stream, channel, app_data, is_dcep: false };
         self.demand(Command::ConsumeData(consume));
         self.order(peer, |peer, _| peer.channels_mut().open(stream, opened));
         consumer

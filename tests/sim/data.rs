@@ -1,8 +1,8 @@
 //! Data channels: messages of a peer's data producer reach the consumers of others.
 
 use control::{
-    Closed, Command, Counter, DataChannel, DataProducerId, DataReliability, Discard, Event, Refusal,
-    SnapshotItem, Text,
+    AcceptData, Closed, Command, Counter, DataChannel, DataProducerId, DataReliability, Discard, Event,
+    Refusal, SnapshotItem, Text,
 };
 use leat_tests::{MS, PeerId, SEC, Track, World};
 use sctp::limits::{MESSAGE_LEN_MAX, SEND_BUFFER_MAX};
@@ -186,6 +186,7 @@ fn commands_are_checked_and_repeatable_and_snapshots_list_channels() {
             stream,
             channel: channel(),
             app_data: Default::default(),
+            is_dcep: false,
         })
     };
     let refused = |world: &mut World, command| match world.request(command) {
@@ -215,5 +216,157 @@ fn commands_are_checked_and_repeatable_and_snapshots_list_channels() {
         (0, 0),
         "{world}"
     );
+    world.assert_sound();
+}
+
+/// The peer may open channels.
+fn accept(world: &mut World, peer: PeerId, message_len_max: u32) {
+    let transport = world.transport(peer);
+    world.demand(Command::AcceptData(AcceptData { transport, port: 5000, message_len_max }));
+}
+
+/// The channels that the engine has reported of a peer.
+fn reported(world: &World, peer: PeerId) -> Vec<(u16, DataChannel)> {
+    let of = world.transport(peer);
+    let found = world.events().iter().filter_map(|(_, event)| match event {
+        Event::DataChannelOpened { transport, stream, channel } if *transport == of => {
+            Some((*stream, channel.clone()))
+        }
+        _ => None,
+    });
+    found.collect()
+}
+
+/// A producer on a channel that the peer has opened.
+fn claim(world: &mut World, peer: PeerId, stream: u16, number: u64) -> Option<Refusal> {
+    let transport = world.transport(peer);
+    let produce = control::ProduceData {
+        transport,
+        producer: DataProducerId(number),
+        stream,
+        channel: channel(),
+        app_data: Default::default(),
+        is_dcep: true,
+    };
+    match world.request(Command::ProduceData(produce)) {
+        Event::Refused { refusal, .. } => Some(refusal),
+        _ => None,
+    }
+}
+
+/// A consumer on a channel that the engine opens.
+fn consume_opened(world: &mut World, peer: PeerId, number: u64, stream: u16) -> Option<Refusal> {
+    let consume = control::ConsumeData {
+        transport: world.transport(peer),
+        producer: DataProducerId(number),
+        consumer: control::DataConsumerId(number),
+        stream,
+        channel: DataChannel { reliability: DataReliability::Retransmissions { max: 3 }, ..channel() },
+        app_data: Default::default(),
+        is_dcep: true,
+    };
+    match world.request(Command::ConsumeData(consume)) {
+        Event::Refused { refusal, .. } => Some(refusal),
+        _ => None,
+    }
+}
+
+/// One peer is the DTLS client and the other one the server, so the channels have streams of both kinds.
+#[test]
+fn channels_that_peers_open_become_producers_and_the_engine_opens_those_of_consumers() {
+    let mut world = World::new(970);
+    let (alice, bob) = (world.join(), world.join_as_dtls_server());
+    accept(&mut world, alice, 0);
+    world.connect();
+    accept(&mut world, bob, 0);
+    for (peer, label) in [(alice, "of alice"), (bob, "of bob")] {
+        let opened = sctp::Channel { priority: 512, ..sctp::Channel::reliable(label) };
+        world.order(peer, |peer, _| peer.channels_mut().announce(opened));
+    }
+    world.run_for(2 * SEC);
+    let described = |label| DataChannel { label: Text::new(label), priority: 512, ..channel() };
+    assert_eq!(reported(&world, alice), [(0, described("of alice"))], "{world}");
+    assert_eq!(reported(&world, bob), [(1, described("of bob"))], "{world}");
+    assert_eq!(claim(&mut world, alice, 2, 5_000), Some(Refusal::NotFound), "not opened");
+    assert_eq!(claim(&mut world, alice, 0, 5_000), None);
+    assert_eq!(claim(&mut world, bob, 1, 5_001), None);
+    assert_eq!(consume_opened(&mut world, bob, 5_000, 3), Some(Refusal::Invalid), "a stream of the peer");
+    assert_eq!(consume_opened(&mut world, bob, 5_000, 2), None);
+    assert_eq!(consume_opened(&mut world, alice, 5_001, 3), None);
+    world.say(alice, 0, *b"hello");
+    world.say(bob, 1, *b"welcome");
+    world.run_for(2 * SEC);
+    assert_eq!(world.heard(bob, 2), [b"hello"], "{world}");
+    assert_eq!(world.heard(alice, 3), [b"welcome"], "{world}");
+    let limit = sctp::Limit::Retransmissions(3);
+    let expected = sctp::Channel {
+        reliability: sctp::Reliability { is_unordered: false, limit },
+        ..sctp::Channel::reliable("chat")
+    };
+    assert_eq!(world.peer(bob).channels().opened(), [(2, expected)], "{world}");
+    // The end of a producer closes the channel that the engine opened; and the receiver may close it.
+    world.order(alice, |peer, _| peer.channels_mut().close(0));
+    world.order(alice, |peer, _| peer.channels_mut().close(3));
+    world.run_for(2 * SEC);
+    assert_eq!(world.peer(bob).channels().closed(), [2], "{world}");
+    let closed = world.events().iter().filter_map(|(_, event)| match event {
+        Event::DataProducerClosed { producer, closed } => Some((producer.0, *closed)),
+        Event::DataConsumerClosed { consumer, closed } => Some((consumer.0, *closed)),
+        _ => None,
+    });
+    let by_peer = Closed::PeerClosed;
+    let mut closed: Vec<_> = closed.collect();
+    closed.sort_by_key(|(number, _)| *number);
+    assert_eq!(closed, [(5_000, by_peer), (5_000, by_peer), (5_001, by_peer)], "{world}");
+    world.assert_sound();
+}
+
+#[test]
+fn channels_of_a_peer_are_closed_unless_they_are_accepted_and_not_too_many() {
+    let mut world = World::new(980);
+    let (alice, bob) = (world.join(), world.join());
+    world.connect();
+    accept(&mut world, alice, 0);
+    let count = sfu::limits::DATA_CHANNELS_OPENED_MAX + 1;
+    for number in 0..count {
+        let opened = sctp::Channel::reliable(number.to_string());
+        world.order(alice, |peer, _| peer.channels_mut().announce(opened));
+    }
+    world.order(bob, |peer, _| peer.channels_mut().announce(sctp::Channel::reliable("not accepted")));
+    world.say(alice, 0, *b"without a producer");
+    world.run_for(2 * SEC);
+    let last = 2 * (count as u16 - 1);
+    assert_eq!(world.peer(alice).channels().closed(), [last], "{world}");
+    assert_eq!(world.peer(bob).channels().closed(), [0], "{world}");
+    assert_eq!(world.shard().counters().discarded(Discard::DataUnroutable), 1, "{world}");
+    let transport = world.transport(alice);
+    for _ in 0..2 {
+        world.demand(Command::CloseDataChannel { transport, stream: 4 });
+    }
+    world.run_for(2 * SEC);
+    assert_eq!(world.peer(alice).channels().closed(), [last, 4], "{world}");
+    // A controller that has missed them.
+    let before = reported(&world, alice).len();
+    assert_eq!(before, count - 1, "{world}");
+    accept(&mut world, alice, 0);
+    world.run_for(SEC);
+    assert_eq!(reported(&world, alice).len(), before + count - 2, "{world}");
+    world.assert_sound();
+}
+
+/// `a=max-message-size` of a peer.
+#[test]
+fn messages_that_a_peer_does_not_accept_are_not_sent_to_it() {
+    let mut world = World::new(990);
+    let (alice, bob) = (world.join(), world.join());
+    world.connect();
+    accept(&mut world, bob, 1_000);
+    let producer = world.produce_data(alice, 0, channel());
+    world.consume_data(bob, producer, 2, channel());
+    world.say(alice, 0, numbered(1_001, 0));
+    world.say(alice, 0, numbered(1_000, 1));
+    world.run_for(2 * SEC);
+    assert_eq!(world.heard(bob, 2), [numbered(1_000, 1)], "{world}");
+    assert_eq!(world.shard().counters().value(Counter::DataLost), 1, "{world}");
     world.assert_sound();
 }

@@ -6,10 +6,10 @@ use crate::names;
 use crate::stage::{INTERFRAME, KEYFRAME, ROUTER, Stage, consume, produce};
 use crate::timers::voices;
 use control::{
-    AppData, AudioObserver, Command, ConnectPlainTransport, Consume, ConsumeData, ConsumerId, ContentHint,
-    CreatePipe, CreatePlainTransport, CreateTransport, DataChannel, DataConsumerId, DataProducerId,
-    DataReliability, DtlsRole, Encoding, IpFamily, Layers, PeerFingerprint, PlayoutDelay, Produce,
-    ProduceData, ProducerId, RouterId, StatsOf, Text, TransportId,
+    AcceptData, AppData, AudioObserver, Command, ConnectPlainTransport, Consume, ConsumeData, ConsumerId,
+    ContentHint, CreatePipe, CreatePlainTransport, CreateTransport, DataChannel, DataConsumerId,
+    DataProducerId, DataReliability, DtlsRole, Encoding, IpFamily, Layers, PeerFingerprint, PlayoutDelay,
+    Produce, ProduceData, ProducerId, RouterId, StatsOf, Text, TransportId,
 };
 use machine::Machine;
 use sfu::limits::{WORK_PER_CALL, WORK_PER_CATCH_UP};
@@ -112,6 +112,7 @@ pub fn produce_data(transport: TransportId, nth: u64) -> Command {
         stream: nth as u16,
         channel: data_channel(),
         app_data: AppData::default(),
+        is_dcep: false,
     })
 }
 
@@ -123,6 +124,7 @@ pub fn consume_data(transport: TransportId, nth: u64) -> Command {
         stream: 1 + (nth % (limits::DATA_CHANNELS_PER_TRANSPORT_MAX as u64 - 1)) as u16,
         channel: data_channel(),
         app_data: AppData::default(),
+        is_dcep: false,
     })
 }
 
@@ -185,6 +187,14 @@ pub fn rows() -> Vec<Row> {
         row("ConsumeData", "of a producer with as many consumers as it may have", 0, |stage| {
             let producing = channels(stage, limits::DATA_CONSUMERS_PER_PRODUCER_MAX as u64 - 1);
             consume_data(producing, 7_000)
+        }),
+        row("AcceptData", "that begins an association", 0, |stage| {
+            let (transport, ..) = stage.webrtc();
+            Command::AcceptData(AcceptData { transport, port: 5000, message_len_max: 0 })
+        }),
+        row("CloseDataChannel", "that the peer has not opened", 0, |stage| {
+            let producing = channels(stage, 1);
+            Command::CloseDataChannel { transport: producing, stream: 1 }
         }),
         row("CloseDataProducer", "with as many consumers as it may have", data_consumers, move |stage| {
             channels(stage, data_consumers as u64);

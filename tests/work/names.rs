@@ -25,7 +25,7 @@ names!(of_command, COMMANDS, Command, "command":
     ResumeProducer, CloseProducer, Consume, PauseConsumer, ResumeConsumer, CloseConsumer, RequestKeyframe, SetPreferredLayers,
     SetPriority, SetContentHint, SetPlayoutDelay, SetIgnoreDtx, SetBitrates, ObserveAudio, Stats, CreatePlainTransport,
     ConnectPlainTransport, CreatePipe, SetAppData, ConnectTransportAs, Snapshot, InjectPanic,
-    ProduceData, CloseDataProducer, ConsumeData, CloseDataConsumer,
+    ProduceData, CloseDataProducer, ConsumeData, CloseDataConsumer, AcceptData, CloseDataChannel,
 );
 
 names!(of_rtcp, RTCP, Packet, "RTCP":

@@ -26,8 +26,14 @@ impl Call {
             priority: 256,
         };
         let (transport, app_data) = (transport_of(0), Default::default());
-        let produce =
-            ProduceData { transport, producer: PRODUCER, stream: STREAM, channel: channel(), app_data };
+        let produce = ProduceData {
+            transport,
+            producer: PRODUCER,
+            stream: STREAM,
+            channel: channel(),
+            app_data,
+            is_dcep: false,
+        };
         self.request(Command::ProduceData(produce));
         for subscriber in 1..=self.shape.subscribers {
             self.request(Command::ConsumeData(ConsumeData {
@@ -37,6 +43,7 @@ impl Call {
                 stream: STREAM,
                 channel: channel(),
                 app_data: Default::default(),
+                is_dcep: false,
             }));
         }
         for peer in &mut self.peers {

@@ -1,7 +1,7 @@
 //! The commands from signaling to a worker.
 
 use crate::codec::{DecodeError, Input, Wire, wire_enum, wire_struct};
-use crate::data::{ConsumeData, ProduceData};
+use crate::data::{AcceptData, ConsumeData, ProduceData};
 use crate::dtls::{DtlsRole, PeerFingerprint};
 use crate::fault::Stage;
 use crate::ids::{ConsumerId, DataConsumerId, DataProducerId, ProducerId, RequestId, RouterId, TransportId};
@@ -220,6 +220,15 @@ pub enum Command {
         /// Which.
         consumer: DataConsumerId,
     },
+    /// The peer may open data channels by messages.
+    AcceptData(AcceptData),
+    /// Closes a data channel that the peer has opened and that has no producer.
+    CloseDataChannel {
+        /// Its transport.
+        transport: TransportId,
+        /// Its stream.
+        stream: u16,
+    },
     /// Replaces the app data that a transport was created with, except for pipes; snapshots return the new
     /// data.
     SetAppData {
@@ -276,6 +285,8 @@ wire_enum!(Command, "command" {
     32 => CloseDataProducer { producer },
     33 => ConsumeData(consume),
     34 => CloseDataConsumer { consumer },
+    35 => AcceptData(accept),
+    36 => CloseDataChannel { transport, stream },
 });
 
 /// A new WebRTC transport.

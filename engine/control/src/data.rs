@@ -4,8 +4,22 @@ use crate::codec::{wire_enum, wire_struct};
 use crate::ids::{DataConsumerId, DataProducerId, TransportId};
 use crate::media::{AppData, Text};
 
+/// The channels that a peer opens by messages (DCEP, RFC 8832) are reported by
+/// [`Event::DataChannelOpened`](crate::Event::DataChannelOpened); without this command they are closed. A repeated
+/// command reports those again that have no producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptData {
+    /// The transport: one with ICE and DTLS.
+    pub transport: TransportId,
+    /// The SCTP port of the peer (`a=sctp-port`, RFC 8841 §5); counts when the association begins.
+    pub port: u16,
+    /// Bytes of the longest message that the peer accepts (`a=max-message-size`, RFC 8841 §6); 0: any.
+    pub message_len_max: u32,
+}
+wire_struct!(AcceptData { transport, port, message_len_max });
+
 /// A data channel that a peer sends on. Both sides know its stream id: the peer creates it as negotiated
-/// (`RTCDataChannelInit.negotiated`).
+/// (`RTCDataChannelInit.negotiated`), or has opened it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProduceData {
     /// The transport it arrives on: one with ICE and DTLS.
@@ -18,10 +32,12 @@ pub struct ProduceData {
     pub channel: DataChannel,
     /// Returned in snapshots.
     pub app_data: AppData,
+    /// Whether the peer has opened it by a message ([`Event::DataChannelOpened`](crate::Event::DataChannelOpened)).
+    pub is_dcep: bool,
 }
-wire_struct!(ProduceData { transport, producer, stream, channel, app_data });
+wire_struct!(ProduceData { transport, producer, stream, channel, app_data, is_dcep });
 
-/// A data channel that a peer receives on, negotiated too.
+/// A data channel that a peer receives on, negotiated too or opened by the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsumeData {
     /// The transport it is sent on: one with ICE and DTLS.
@@ -36,8 +52,11 @@ pub struct ConsumeData {
     pub channel: DataChannel,
     /// Returned in snapshots.
     pub app_data: AppData,
+    /// Whether the engine opens it by a message. The DTLS role is known then, and decides whether the number of
+    /// the stream is even (RFC 8832 §6).
+    pub is_dcep: bool,
 }
-wire_struct!(ConsumeData { transport, producer, consumer, stream, channel, app_data });
+wire_struct!(ConsumeData { transport, producer, consumer, stream, channel, app_data, is_dcep });
 
 /// The parameters of a data channel (RFC 8832 §5.1).
 #[derive(Clone, Debug, PartialEq, Eq)]

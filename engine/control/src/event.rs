@@ -1,6 +1,7 @@
 //! The events from a worker to signaling.
 
 use crate::codec::{DecodeError, Input, Wire, wire_enum};
+use crate::data::DataChannel;
 use crate::ids::{ConsumerId, DataConsumerId, DataProducerId, ProducerId, RequestId, RouterId, TransportId};
 use crate::media::{AppData, Candidate, IceParameters, Kind, Layers, Text, Volume};
 use crate::plain::SrtpParameters;
@@ -176,6 +177,16 @@ pub enum Event {
         /// Why.
         closed: Closed,
     },
+    /// A peer has opened a data channel by a message (DCEP), on a transport that
+    /// [accepts](crate::Command::AcceptData) them. What it sends is dropped until the channel has a producer.
+    DataChannelOpened {
+        /// Its transport.
+        transport: TransportId,
+        /// Its stream.
+        stream: u16,
+        /// Its description.
+        channel: DataChannel,
+    },
     /// Notifications were lost because the ring was full; request a snapshot. Answers are never lost.
     Overflow {
         /// How many events.
@@ -205,6 +216,7 @@ wire_enum!(Event, "event" {
     19 => PlainTransportTuple { transport, remote, rtcp_remote },
     20 => DataProducerClosed { producer, closed },
     21 => DataConsumerClosed { consumer, closed },
+    22 => DataChannelOpened { transport, stream, channel },
 });
 
 impl Event {
@@ -261,6 +273,7 @@ impl Event {
             | Self::PlainTransportTuple { .. }
             | Self::DataProducerClosed { .. }
             | Self::DataConsumerClosed { .. }
+            | Self::DataChannelOpened { .. }
             | Self::Overflow { .. } => None,
         }
     }

@@ -35,7 +35,7 @@ mod version;
 pub use codec::{Added, DecodeError};
 pub use command::{Command, Consume, CreateTransport, Produce, Request};
 pub use counters::{Counter, Counters, Discard};
-pub use data::{ConsumeData, DataChannel, DataReliability, ProduceData};
+pub use data::{AcceptData, ConsumeData, DataChannel, DataReliability, ProduceData};
 pub use dtls::{DtlsRole, PeerFingerprint};
 pub use event::{Closed, Event, Refusal, SnapshotItem};
 pub use fault::Stage;

@@ -255,6 +255,15 @@ impl Association {
         Ok(StreamId(free))
     }
 
+    /// The same for a given stream, which must be one of ours (RFC 8832 §6).
+    pub fn open_on(&mut self, stream: StreamId, channel: Channel) -> Result<(), OpenError> {
+        self.check_open(&channel)?;
+        if stream.0 >= self.streams() || !self.settings.role.is_ours(stream) {
+            return Err(OpenError::InvalidId);
+        }
+        self.insert_free(stream, Lane::new(channel, State::Opening, false))
+    }
+
     /// Creates a channel that both sides know by other means, without messages to the peer. If the peer opens it
     /// with a message nevertheless, that is confirmed, without an event.
     pub fn open_negotiated(&mut self, stream: StreamId, channel: Channel) -> Result<(), OpenError> {
@@ -262,12 +271,21 @@ impl Association {
         if stream.0 >= self.streams() {
             return Err(OpenError::InvalidId);
         }
+        self.insert_free(stream, Lane::new(channel, State::Open, true))
+    }
+
+    fn insert_free(&mut self, stream: StreamId, lane: Lane) -> Result<(), OpenError> {
         if !self.is_free(stream.0) {
             return Err(OpenError::InUse);
         }
-        self.lanes.insert(stream.0, Lane::new(channel, State::Open, true));
+        self.lanes.insert(stream.0, lane);
         self.announce(stream.0);
         Ok(())
+    }
+
+    /// Replaces [`Settings::peer_message_len_max`].
+    pub fn set_peer_message_len_max(&mut self, len: usize) {
+        self.settings.peer_message_len_max = len;
     }
 
     fn check_open(&self, channel: &Channel) -> Result<(), OpenError> {

@@ -80,6 +80,10 @@ pub const CONSUMERS_PER_PRODUCER_MAX: usize = 16_384;
 /// other peer of a large room has one channel for each.
 pub const DATA_CHANNELS_PER_TRANSPORT_MAX: usize = 1000;
 
+/// Data channels that a peer has opened by messages, and that the controller has not answered yet. A further one is
+/// closed at once. As many as signaling lets a peer have.
+pub const DATA_CHANNELS_OPENED_MAX: usize = 16;
+
 /// Data consumers of one data producer in one shard. More are refused.
 pub const DATA_CONSUMERS_PER_PRODUCER_MAX: usize = 1024;
 

@@ -2,7 +2,8 @@
 
 use sdp::limits::{ATTRIBUTES_MAX, FORMATS_MAX, RIDS_MAX, SECTIONS_MAX};
 use sdp::{
-    Answer, Candidate, Description, Fingerprint, Fragment, HashAlgorithm, LocalSection, LocalTransport, Setup,
+    Answer, Candidate, Description, Fingerprint, Fragment, HashAlgorithm, LocalData, LocalSection,
+    LocalTransport, MediaKind, Section, Setup,
 };
 
 /// Reading ends with values within their limits, or with an error that has a text.
@@ -19,12 +20,23 @@ pub fn sdp(data: &[u8]) {
                 assert!(section.rids.len() <= RIDS_MAX && section.candidates.len() <= ATTRIBUTES_MAX);
                 assert_eq!(description.section(&section.mid).map(|found| &found.mid), Some(&section.mid));
             }
-            // Whatever was read can be refused, and the answer can be read.
-            let sections = vec![LocalSection::Rejected; description.sections.len()];
-            let answer = Answer { session_id: 1, version: 1, transport: transport(), sections };
-            let text = answer.write(&description).expect("an answer with as many sections");
-            let answer = Description::parse(&text).expect("an answer that can be read");
-            assert!(answer.sections.iter().all(|section| section.is_rejected()));
+            // Whatever was read can be refused, data channels can be accepted, and the answers can be read.
+            for accepts_data in [false, true] {
+                let is_accepted = |section: &Section| {
+                    accepts_data && section.kind == MediaKind::Application && !section.is_rejected()
+                };
+                let accepted: Vec<bool> = description.sections.iter().map(is_accepted).collect();
+                let sections = accepted.iter().map(|accepted| match accepted {
+                    true => LocalSection::Data(LocalData { port: 1, streams: 2, message_len_max: 3 }),
+                    false => LocalSection::Rejected,
+                });
+                let (transport, sections) = (transport(), sections.collect());
+                let answer = Answer { session_id: 1, version: 1, transport, sections };
+                let text = answer.write(&description).expect("an answer with as many sections");
+                let answer = Description::parse(&text).expect("an answer that can be read");
+                let rejected = answer.sections.iter().map(Section::is_rejected);
+                assert!(rejected.eq(accepted.iter().map(|accepted| !accepted)));
+            }
         }
     }
 }

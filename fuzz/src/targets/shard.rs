@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use control::{
-    AppData, AudioObserver, Codec, CodecParameters, Command, ConnectPlainTransport, Consume, ConsumeData,
-    ConsumerId, ContentHint, CreatePipe, CreatePlainTransport, CreateTransport, DataChannel, DataConsumerId,
-    DataProducerId, DataReliability, DtlsRole, Encoding, Extension, ExtensionKind, IpFamily, Kind, Layers,
-    PeerFingerprint, PlayoutDelay, Produce, ProduceData, ProducerId, Request, RouterId, SrtpParameters,
-    SrtpProfile, StatsOf, Text, TransportId, fixtures,
+    AcceptData, AppData, AudioObserver, Codec, CodecParameters, Command, ConnectPlainTransport, Consume,
+    ConsumeData, ConsumerId, ContentHint, CreatePipe, CreatePlainTransport, CreateTransport, DataChannel,
+    DataConsumerId, DataProducerId, DataReliability, DtlsRole, Encoding, Extension, ExtensionKind, IpFamily,
+    Kind, Layers, PeerFingerprint, PlayoutDelay, Produce, ProduceData, ProducerId, Request, RouterId,
+    SrtpParameters, SrtpProfile, StatsOf, Text, TransportId, fixtures,
 };
 use leat_tests::{LayeredSource, LayeredTrack};
 use machine::{Rng, SocketError, WorkerId};
@@ -394,15 +394,21 @@ fn consume(script: &mut Script<'_>) -> Consume {
 
 fn produce_data(script: &mut Script<'_>, transport: TransportId) -> ProduceData {
     let producer = DataProducerId(u64::from(script.u8() % 3));
-    let (stream, app_data) = (u16::from(script.u8() % 4), Default::default());
-    ProduceData { transport, producer, stream, channel: data_channel(script), app_data }
+    let (stream, is_dcep, app_data) = data_stream(script);
+    ProduceData { transport, producer, stream, channel: data_channel(script), app_data, is_dcep }
 }
 
 fn consume_data(script: &mut Script<'_>, transport: TransportId) -> ConsumeData {
     let producer = DataProducerId(u64::from(script.u8() % 3));
     let consumer = DataConsumerId(u64::from(script.u8() % 4));
-    let (stream, app_data) = (u16::from(script.u8() % 4), Default::default());
-    ConsumeData { transport, producer, consumer, stream, channel: data_channel(script), app_data }
+    let (stream, is_dcep, app_data) = data_stream(script);
+    ConsumeData { transport, producer, consumer, stream, channel: data_channel(script), app_data, is_dcep }
+}
+
+/// One of four streams, and whether it is opened by a message.
+fn data_stream(script: &mut Script<'_>) -> (u16, bool, AppData) {
+    let byte = script.u8();
+    (u16::from(byte % 4), byte >= 128, AppData::default())
 }
 
 fn data_channel(script: &mut Script<'_>) -> DataChannel {
@@ -454,7 +460,17 @@ fn small_command(script: &mut Script<'_>) -> Command {
         252 => return Command::ProduceData(produce_data(script, transport)),
         253 => return Command::ConsumeData(consume_data(script, transport)),
         254 => return Command::CloseDataProducer { producer: DataProducerId(u64::from(script.u8() % 3)) },
-        255 => return Command::CloseDataConsumer { consumer: DataConsumerId(u64::from(script.u8() % 4)) },
+        255 => {
+            let byte = script.u8();
+            return match byte {
+                0..128 => Command::CloseDataConsumer { consumer: DataConsumerId(u64::from(byte % 4)) },
+                128..192 => Command::CloseDataChannel { transport, stream: u16::from(byte % 4) },
+                192.. => {
+                    let message_len_max = 100 * u32::from(byte % 4);
+                    Command::AcceptData(AcceptData { transport, port: 5000, message_len_max })
+                }
+            };
+        }
         249 => return Command::SetIgnoreDtx { consumer, ignore: script.u8() & 1 == 1 },
         _ => {}
     }

@@ -2,7 +2,7 @@
 
 use crate::description::Description;
 use crate::error::SdpError;
-use crate::local::{self, Head, LocalSection, LocalTransport, Session};
+use crate::local::{self, Head, LocalData, LocalSection, LocalTransport, Session};
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +27,12 @@ impl Answer {
         }
         for (section, answer) in offer.sections.iter().zip(&self.sections) {
             let place = format!("answer for mid {}", section.mid);
-            if let LocalSection::Media(media) = answer {
-                media.check(section).map_or(Ok(()), |reason| Err(wrong(&place, reason)))?;
-            }
+            let reason = match answer {
+                LocalSection::Rejected => None,
+                LocalSection::Media(media) => media.check(section),
+                LocalSection::Data(_) => LocalData::check(section),
+            };
+            reason.map_or(Ok(()), |reason| Err(wrong(&place, reason)))?;
         }
         let sections: Vec<_> = offer.sections.iter().map(Head::from).zip(&self.sections).collect();
         let allows_mixed = offer.sections.iter().any(|section| section.allows_mixed);

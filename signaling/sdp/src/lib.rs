@@ -24,10 +24,10 @@ pub use candidate::{Candidate, CandidateAddress, CandidateKind, TcpKind, Transpo
 pub use description::Description;
 pub use error::SdpError;
 pub use fragment::Fragment;
-pub use local::{LocalCodec, LocalMedia, LocalSection, LocalTransport};
+pub use local::{LocalCodec, LocalData, LocalMedia, LocalSection, LocalTransport};
 pub use offer::{Offer, OfferedSection};
 pub use section::{
-    Direction, ExtMap, Feedback, Fingerprint, Fmtp, HashAlgorithm, MediaKind, Msid, Rid, RtpMap, Section,
-    Setup, Ssrc, SsrcGroup,
+    Direction, ExtMap, Feedback, Fingerprint, Fmtp, HashAlgorithm, MediaKind, Msid, Rid, RtpMap, SctpMap,
+    Section, Setup, Ssrc, SsrcGroup,
 };
 pub use simulcast::{RidChoice, Simulcast};

@@ -39,6 +39,19 @@ pub enum LocalSection {
     Rejected,
     /// Media that flows.
     Media(LocalMedia),
+    /// Data channels.
+    Data(LocalData),
+}
+
+/// The association of data channels of this side (RFC 8841).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalData {
+    /// The SCTP port.
+    pub port: u16,
+    /// Streams in each direction; only the older form has their number.
+    pub streams: u16,
+    /// Bytes of the longest message that this side accepts.
+    pub message_len_max: u32,
 }
 
 /// Media of a section that is accepted or offered.
@@ -89,7 +102,7 @@ pub(crate) struct Session<'a> {
 /// Writes a description.
 pub(crate) fn write(session: &Session<'_>, sections: &[(Head<'_>, &LocalSection)]) -> String {
     let mut text = String::with_capacity(4_096);
-    let accepted = sections.iter().filter(|(_, local)| matches!(local, LocalSection::Media(_)));
+    let accepted = sections.iter().filter(|(_, local)| !matches!(local, LocalSection::Rejected));
     let mids: Vec<&str> = accepted.map(|(head, _)| head.mid).collect();
     let Session { id, version, transport, allows_mixed } = session;
     // Writing to a string does not fail.
@@ -109,6 +122,7 @@ pub(crate) fn write(session: &Session<'_>, sections: &[(Head<'_>, &LocalSection)
         match local {
             LocalSection::Rejected => write_rejected(&mut text, head),
             LocalSection::Media(media) => media.write(&mut text, head, transport),
+            LocalSection::Data(data) => data.write(&mut text, head, transport),
         }
     }
     text
@@ -199,6 +213,38 @@ impl LocalMedia {
         }
     }
 }
+
+impl LocalData {
+    /// Why the offerer would refuse this answer for its section.
+    pub(crate) fn check(offered: &Section) -> Option<&'static str> {
+        match () {
+            () if offered.kind != MediaKind::Application => Some("only an application has data channels"),
+            () if offered.is_rejected() => Some("the offer rejects the section"),
+            () => None,
+        }
+    }
+
+    /// In the form of the section: that of RFC 8841 §12, or the older one with the port as its format.
+    fn write(&self, text: &mut String, head: &Head<'_>, transport: &LocalTransport) {
+        let Self { port, streams, message_len_max } = self;
+        let (media, protocol) = (head.media, head.protocol);
+        let is_older = head.formats.first().is_some_and(|format| format.parse::<u16>().is_ok());
+        let _ = match is_older {
+            true => write!(text, "m={media} 9 {protocol} {port}\r\nc=IN IP4 0.0.0.0\r\n"),
+            false => write!(text, "m={media} 9 {protocol} {DATA_CHANNELS}\r\nc=IN IP4 0.0.0.0\r\n"),
+        };
+        transport.write(text);
+        let _ = write!(text, "a=mid:{}\r\n", head.mid);
+        let _ = match is_older {
+            true => write!(text, "a=sctpmap:{port} {DATA_CHANNELS} {streams}\r\n"),
+            false => write!(text, "a=sctp-port:{port}\r\n"),
+        };
+        let _ = write!(text, "a=max-message-size:{message_len_max}\r\n");
+    }
+}
+
+/// The format of data channels (RFC 8841 §4.3).
+const DATA_CHANNELS: &str = "webrtc-datachannel";
 
 impl LocalTransport {
     fn write(&self, text: &mut String) {

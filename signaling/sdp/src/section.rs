@@ -344,6 +344,24 @@ impl SsrcGroup {
     }
 }
 
+/// The SCTP association of a section in the form before RFC 8841 (draft-ietf-mmusic-sctp-sdp-07): `a=sctpmap`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SctpMap {
+    /// The SCTP port, which is also the format of the section.
+    pub port: u16,
+    /// `webrtc-datachannel`, as it was written.
+    pub application: String,
+}
+
+impl SctpMap {
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ').filter(|word| !word.is_empty());
+        let (port, application) = (words.next()?, words.next()?);
+        // The number of streams follows, which is that of the INIT anyway.
+        Some(Self { port: port_number(port)?, application: token(application)? })
+    }
+}
+
 /// A media section. What may be at the level of the session too is here in any case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Section {
@@ -405,6 +423,8 @@ pub struct Section {
     pub ptime_ms: Option<u16>,
     /// The SCTP port of data channels (RFC 8841).
     pub sctp_port: Option<u16>,
+    /// The same in the older form.
+    pub sctpmap: Option<SctpMap>,
     /// Bytes of the largest message of data channels; 0: no maximum.
     pub max_message_size: Option<u64>,
 }
@@ -442,6 +462,7 @@ impl Section {
             msid: None,
             ptime_ms: None,
             sctp_port: None,
+            sctpmap: None,
             max_message_size: None,
         }
     }
@@ -560,7 +581,12 @@ impl Section {
             ssrc_groups: own.read("ssrc-group", ATTRIBUTES_MAX, "a name and SSRCs", SsrcGroup::parse)?,
             msid: own.first("msid", "the identifiers of a stream and a track", Msid::parse)?,
             ptime_ms: own.first("ptime", "a number of milliseconds", number)?,
-            sctp_port: own.first("sctp-port", "a port", number)?,
+            sctp_port: own.first("sctp-port", "a port from 1 to 65535", port_number)?,
+            sctpmap: own.first(
+                "sctpmap",
+                "a port from 1 to 65535, and webrtc-datachannel",
+                SctpMap::parse,
+            )?,
             max_message_size: own.first("max-message-size", "a number of bytes", number)?,
             mid,
         };
@@ -604,6 +630,10 @@ const CANDIDATE: &str = "a candidate as in RFC 8839 §5.1";
 
 fn read_payload_type(text: &str) -> Option<u8> {
     number(text.trim()).filter(|payload_type| *payload_type < 128)
+}
+
+fn port_number(text: &str) -> Option<u16> {
+    number(text).filter(|port| *port > 0)
 }
 
 /// The lines of one SSRC are not always together.

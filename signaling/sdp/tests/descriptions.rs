@@ -6,8 +6,8 @@ use sdp::limits::{
 };
 use sdp::{
     Answer, Candidate, CandidateAddress, CandidateKind, Description, Direction, ExtMap, Fingerprint,
-    Fragment, HashAlgorithm, LocalCodec, LocalMedia, LocalSection, LocalTransport, MediaKind, Msid, Offer,
-    OfferedSection, RtpMap, SdpError, Section, Setup, TcpKind, Transport,
+    Fragment, HashAlgorithm, LocalCodec, LocalData, LocalMedia, LocalSection, LocalTransport, MediaKind,
+    Msid, Offer, OfferedSection, RtpMap, SdpError, Section, Setup, TcpKind, Transport,
 };
 use std::collections::BTreeSet;
 use std::fs;
@@ -230,6 +230,10 @@ fn wrong_values_are_named() {
         ("a=ssrc-group:FID\r\n", "a=ssrc-group"),
         ("a=candidate:1 1 udp\r\n", "a=candidate"),
         ("a=extmap:1 urn:x\r\na=extmap:1 urn:y\r\n", "same id"),
+        ("a=sctp-port:0\r\n", "a=sctp-port: expected a port from 1 to 65535"),
+        ("a=sctp-port:70000\r\n", "a=sctp-port"),
+        ("a=sctpmap:5000\r\n", "a=sctpmap: expected a port from 1 to 65535"),
+        ("a=max-message-size:all\r\n", "a=max-message-size: expected a number of bytes"),
         ("a=ssrc:1 msid:s t1\r\na=ssrc:2 msid:s t2\r\n", "Plan B"),
         ("a=mid:a\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:a\r\n", "its mid is that of another section"),
     ] {
@@ -376,6 +380,14 @@ fn codec(section: &Section, map: &RtpMap) -> LocalCodec {
 fn answer(offer: &Description, mut accepts: impl FnMut() -> bool) -> Answer {
     let mut sections = Vec::new();
     for section in &offer.sections {
+        if section.kind == MediaKind::Application && !section.is_rejected() && accepts() {
+            sections.push(LocalSection::Data(LocalData {
+                port: 5000,
+                streams: 1024,
+                message_len_max: 262_144,
+            }));
+            continue;
+        }
         let is_media = matches!(section.kind, MediaKind::Audio | MediaKind::Video) && !section.is_rejected();
         let offered: BTreeSet<u8> = section.payload_types().collect();
         let maps = section.rtpmaps.iter().filter(|map| offered.contains(&map.payload_type) && accepts());
@@ -412,6 +424,23 @@ fn answer(offer: &Description, mut accepts: impl FnMut() -> bool) -> Answer {
     Answer { session_id: 7, version: 1, transport, sections }
 }
 
+/// The section of data channels of an answer has the form of the offer.
+fn check_data(name: &str, section: &Section, offered: &Section) {
+    assert_eq!(section.protocol, offered.protocol, "{name}");
+    assert_eq!(section.max_message_size, Some(262_144), "{name}");
+    let map = section.sctpmap.as_ref().map(|map| (map.port, &*map.application));
+    match offered.sctpmap {
+        None => {
+            assert_eq!((section.sctp_port, map), (Some(5000), None), "{name}");
+            assert_eq!(section.formats, ["webrtc-datachannel"], "{name}");
+        }
+        Some(_) => {
+            assert_eq!((section.sctp_port, map), (None, Some((5000, "webrtc-datachannel"))), "{name}");
+            assert_eq!(section.formats, ["5000"], "{name}");
+        }
+    }
+}
+
 /// The answer says what was meant, for our parser and for another one.
 fn check_answer(name: &str, offer: &Description, answer: &Answer) {
     let text = answer.write(offer).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -421,11 +450,15 @@ fn check_answer(name: &str, offer: &Description, answer: &Answer) {
     let mut bundled = Vec::new();
     for ((section, offered), meant) in read.sections.iter().zip(&offer.sections).zip(&answer.sections) {
         assert_eq!((&section.mid, &section.media), (&offered.mid, &offered.media), "{name}");
-        let LocalSection::Media(media) = meant else {
+        if *meant == LocalSection::Rejected {
             assert!(section.is_rejected(), "{name}");
             continue;
-        };
+        }
         bundled.push(section.mid.clone());
+        let LocalSection::Media(media) = meant else {
+            check_data(name, section, offered);
+            continue;
+        };
         assert_eq!(section.direction, media.direction, "{name}");
         assert_eq!(section.extmaps, media.extmaps, "{name}");
         assert_eq!(section.candidates, answer.transport.candidates, "{name}");
@@ -455,6 +488,16 @@ fn answers_to_real_offers_are_read_as_they_were_meant() {
     }
 }
 
+/// A section of data channels in the current or the older form, among sections of real offers.
+fn with_channels(offer: &str, mid: &str, is_older: bool, port: u16, size: Option<u64>) -> String {
+    let size = size.map(|size| format!("a=max-message-size:{size}\r\n")).unwrap_or_default();
+    let (head, line) = match is_older {
+        true => (format!("DTLS/SCTP {port}"), format!("a=sctpmap:{port} webrtc-datachannel 1024\r\n")),
+        false => ("UDP/DTLS/SCTP webrtc-datachannel".to_owned(), format!("a=sctp-port:{port}\r\n")),
+    };
+    format!("{offer}m=application 9 {head}\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\n{line}{size}")
+}
+
 #[test]
 fn answer_with_what_was_not_offered_is_refused() {
     let offer = parse(&vector("chrome-offer-vp8-sim3.sdp"));
@@ -471,6 +514,9 @@ fn answer_with_what_was_not_offered_is_refused() {
     refused(&|media| media.extmaps[0].id = 200, "a header extension is not offered");
     refused(&|media| media.received_rids.push("x".into()), "a RID is not offered");
     refused(&|media| media.direction = Direction::SendOnly, "it sends, and the offer does not receive");
+    let data = LocalSection::Data(LocalData { port: 5000, streams: 1024, message_len_max: 0 });
+    let error = Answer { sections: vec![data], ..good.clone() }.write(&offer).expect_err("video");
+    assert!(error.to_string().contains("only an application has data channels"), "{error}");
     let short = Answer { sections: Vec::new(), ..good.clone() };
     assert!(short.write(&offer).expect_err("too short").to_string().contains("as many sections"));
 }
@@ -482,6 +528,22 @@ proptest! {
     #[test]
     fn answers_with_any_part_of_an_offer_are_valid(which in 0_usize..26, choices in prop::collection::vec(any::<bool>(), 64)) {
         let offer = parse(&vectors_once()[which]);
+        let mut choices = choices.into_iter().cycle();
+        check_answer("generated", &offer, &answer(&offer, || choices.next().unwrap_or(true)));
+    }
+
+    /// The same with a section of data channels of any form.
+    #[test]
+    fn answers_to_offers_with_data_channels_are_valid(
+        which in 0_usize..26,
+        is_older: bool,
+        port in 1_u16..,
+        size in prop::option::of(any::<u64>()),
+        choices in prop::collection::vec(any::<bool>(), 64),
+    ) {
+        let offer = parse(&with_channels(&vectors_once()[which], "data", is_older, port, size));
+        let section = offer.sections.last().expect("the last one");
+        prop_assert_eq!(section.max_message_size, size);
         let mut choices = choices.into_iter().cycle();
         check_answer("generated", &offer, &answer(&offer, || choices.next().unwrap_or(true)));
     }

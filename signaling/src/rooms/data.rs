@@ -14,7 +14,8 @@ use crate::proto::{
 };
 use crate::request_error::RequestError;
 use control::{
-    AppData, Command, DataChannel, DataConsumerId, DataProducerId, DataReliability, Event, Text, TransportId,
+    AppData, Closed, Command, DataChannel, DataConsumerId, DataProducerId, DataReliability, Event, Text,
+    TransportId,
 };
 use std::collections::BTreeSet;
 
@@ -40,11 +41,47 @@ impl Rooms {
         produce: ProduceData,
     ) -> Result<Payload, RequestError> {
         let (stream, channel, record) = check(produce.clone())?;
+        let (transport, record) = {
+            let state = self.state();
+            let (transport, _) = own_transport(&state, peer, &produce.transport_id)?;
+            let to = others_peer_ids(&state, peer, &produce.to)?;
+            let record = DataProducerRecord { to: to.into_iter().map(|peer| peer.0).collect(), ..record };
+            if let Some(known) = state.same_data_producer(transport, &record) {
+                // The answer to the first request was lost with the socket.
+                return Ok(producer_created(known));
+            }
+            (transport, record)
+        };
+        let new = NewChannel { stream, channel, record, is_dcep: false };
+        Ok(producer_created(self.produce_data_on(peer, transport, new).await?))
+    }
+
+    /// A data producer on a channel that the client has opened.
+    pub(super) async fn produce_on_opened(
+        &self,
+        peer: PeerId,
+        transport: TransportId,
+        stream: u16,
+        channel: DataChannel,
+    ) -> Result<(), RequestError> {
+        check_names(channel.label.as_str(), channel.protocol.as_str())?;
+        let record = record_of(stream, &channel);
+        let new = NewChannel { stream, channel, record, is_dcep: true };
+        self.produce_data_on(peer, transport, new).await.map(|_| ())
+    }
+
+    async fn produce_data_on(
+        &self,
+        peer: PeerId,
+        transport: TransportId,
+        new: NewChannel,
+    ) -> Result<DataProducerId, RequestError> {
+        let NewChannel { stream, channel, record, is_dcep } = new;
         let producer = DataProducerId(random_id());
         let (command, mut reservation) = {
             let mut state = self.state();
-            let (transport, worker) = own_transport(&state, peer, &produce.transport_id)?;
-            let permissions = &state.peers[&peer].permissions;
+            let worker = state.worker_of(transport).ok_or_else(gone)?;
+            let permissions = &state.peers.get(&peer).ok_or_else(gone)?.permissions;
             permitted(permissions.can_publish_data, "canPublishData")?;
             if permissions.hidden {
                 let text = "a hidden peer cannot create data producers";
@@ -60,10 +97,8 @@ impl Rooms {
                     "a peer has at most {max} data producers; close one first"
                 )));
             }
-            let to = others_peer_ids(&state, peer, &produce.to)?;
-            let record = DataProducerRecord { to: to.into_iter().map(|peer| peer.0).collect(), ..record };
             let app_data = app_data::pack(&record)?;
-            let command = control::ProduceData { transport, producer, stream, channel, app_data };
+            let command = control::ProduceData { transport, producer, stream, channel, app_data, is_dcep };
             let consumers = BTreeSet::new();
             let entry = DataProducer { peer, transport, record, consumers, created_by: None };
             (command, Reservation::data_producer(self, &mut state, worker, producer, entry))
@@ -73,7 +108,7 @@ impl Rooms {
         let mut state = self.state();
         reservation.commit(&mut state, request)?;
         state.announce_data(producer);
-        Ok(Payload::DataProducerCreated(DataProducerCreated { id: producer.to_string() }))
+        Ok(producer)
     }
 
     pub(super) async fn consume_data(
@@ -81,8 +116,18 @@ impl Rooms {
         peer: PeerId,
         consume: ConsumeData,
     ) -> Result<Payload, RequestError> {
+        self.consume_data_by(peer, consume, false).await
+    }
+
+    /// `is_dcep`: the engine opens the channel by a message; otherwise the client creates it as negotiated.
+    pub(super) async fn consume_data_by(
+        &self,
+        peer: PeerId,
+        consume: ConsumeData,
+        is_dcep: bool,
+    ) -> Result<Payload, RequestError> {
         let consumer = DataConsumerId(random_id());
-        let (command, record, mut reservation) = {
+        let (command, found, mut reservation) = {
             let mut state = self.state();
             let (transport, worker) = own_transport(&state, peer, &consume.transport_id)?;
             permitted(state.peers[&peer].permissions.can_subscribe, "canSubscribe")?;
@@ -97,7 +142,7 @@ impl Rooms {
             if let Some((id, known)) = known.find(|(_, consumer)| consumer.peer == peer) {
                 // Once for each client. The answer to the first request may have been lost with the socket.
                 if known.transport == transport && known.created_by.is_some() {
-                    return Ok(created(id, producer, known.stream, found.record.clone()));
+                    return Ok(created(id, producer, known.stream, found));
                 }
                 let text = "this client consumes the data producer already, or is about to";
                 return Err(RequestError::limit(text));
@@ -106,8 +151,8 @@ impl Rooms {
                 let text = "the data producer is on another worker of the engine, which data channels do not reach yet";
                 return Err(RequestError::new(ErrorCode::EngineRefused, text));
             }
-            let record = found.record.clone();
-            let channel = channel(&record)?;
+            let found = found.clone();
+            let channel = channel(&found.record)?;
             let stream = state.free_stream(transport).ok_or_else(|| {
                 RequestError::limit(format!(
                     "a transport has at most {} data channels",
@@ -115,15 +160,25 @@ impl Rooms {
                 ))
             })?;
             let app_data = app_data::pack(&DataConsumerRecord { stream: stream.into() })?;
-            let command = control::ConsumeData { transport, producer, consumer, stream, channel, app_data };
+            let command =
+                control::ConsumeData { transport, producer, consumer, stream, channel, app_data, is_dcep };
             let entry = DataConsumer { peer, transport, producer, stream, created_by: None };
-            (command, record, Reservation::data_consumer(self, &mut state, worker, consumer, entry))
+            (command, found, Reservation::data_consumer(self, &mut state, worker, consumer, entry))
         };
-        let (producer, stream) = (command.producer, command.stream);
-        let answer = reservation.ask(Command::ConsumeData(command)).await?;
+        let (producer, stream, transport) = (command.producer, command.stream, command.transport);
+        let answer = match reservation.ask(Command::ConsumeData(command)).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // The client may have fewer streams than the engine: the next one is low again.
+                if let Some(entry) = self.state().transports.get_mut(&transport) {
+                    entry.next_stream = 0;
+                }
+                return Err(error);
+            }
+        };
         let Event::Done { request } = answer else { return Err(wrong_answer(&answer)) };
         reservation.commit(&mut self.state(), request)?;
-        Ok(created(consumer, producer, stream, record))
+        Ok(created(consumer, producer, stream, &found))
     }
 
     pub(super) fn close_data_producer(&self, peer: PeerId, id: &str) -> Result<(), RequestError> {
@@ -162,6 +217,36 @@ impl State {
     fn data_producers_of(&self, peer: PeerId) -> impl Iterator<Item = (DataProducerId, &DataProducer)> {
         let ids = self.transports_of(peer).flat_map(|transport| transport.data_producers.iter());
         ids.filter_map(|id| Some((*id, self.data_producers.get(id)?)))
+    }
+
+    /// The confirmed data producer on a transport with this record.
+    fn same_data_producer(
+        &self,
+        transport: TransportId,
+        record: &DataProducerRecord,
+    ) -> Option<DataProducerId> {
+        let of = self.transports.get(&transport)?.data_producers.iter();
+        let mut confirmed = of.filter_map(|id| Some((*id, self.data_producers.get(id)?)));
+        confirmed.find(|(_, found)| found.created_by.is_some() && found.record == *record).map(|(id, _)| id)
+    }
+
+    /// Whether a transport has a data producer on this stream, confirmed or not.
+    pub(super) fn has_data_producer_on(&self, transport: TransportId, stream: u16) -> bool {
+        let of = self.transports.get(&transport).into_iter().flat_map(|entry| &entry.data_producers);
+        let mut streams = of.filter_map(|id| self.data_producers.get(id)?.record.stream);
+        streams.any(|used| used.stream_id == u32::from(stream))
+    }
+
+    /// The confirmed data producers that a peer may consume, in the order in which their peers joined.
+    pub(super) fn data_producers_of_others(&self, receiver: PeerId) -> Vec<DataProducerId> {
+        let room = self.peers.get(&receiver).and_then(|peer| self.rooms.get(&peer.room));
+        let others = room.into_iter().flat_map(|room| room.peers.iter().copied());
+        let mut others: Vec<_> = others.filter_map(|id| Some((self.peers.get(&id)?.joined, id))).collect();
+        others.sort_unstable();
+        let data = others.into_iter().flat_map(|(_, of)| self.data_producers_of(of));
+        data.filter(|(_, found)| found.created_by.is_some() && found.is_for(receiver))
+            .map(|(id, _)| id)
+            .collect()
     }
 
     /// The confirmed data producers of a peer that another one may consume.
@@ -203,7 +288,9 @@ impl State {
         let entry = self.transports.get_mut(&transport)?;
         let first = entry.next_stream % limits::DATA_STREAMS_MAX;
         let candidates = (first..limits::DATA_STREAMS_MAX).chain(0..first);
-        let stream = candidates.into_iter().find(|stream| !used.contains(stream))?;
+        let dcep = entry.dcep.as_ref();
+        let is_ours = |stream: &u16| dcep.is_none_or(|dcep| dcep.opens(*stream));
+        let stream = candidates.into_iter().find(|stream| !used.contains(stream) && is_ours(stream))?;
         entry.next_stream = stream + 1;
         Some(stream)
     }
@@ -306,8 +393,13 @@ impl State {
     }
 
     /// The engine has closed a data consumer.
-    pub(super) fn on_data_consumer_closed(&mut self, id: DataConsumerId) {
+    pub(super) fn on_data_consumer_closed(&mut self, id: DataConsumerId, closed: Closed) {
         if let Some(removed) = self.remove_data_consumer(id) {
+            let entry = self.transports.get_mut(&removed.transport);
+            let dcep = entry.and_then(|entry| entry.dcep.as_mut());
+            if let Some(dcep) = dcep.filter(|_| closed == Closed::PeerClosed) {
+                dcep.refused.insert(removed.producer);
+            }
             self.send(removed.peer, data_consumer_closed(id));
         }
     }
@@ -356,13 +448,12 @@ fn data_consumer_closed(id: DataConsumerId) -> Payload {
     Payload::DataConsumerClosed(proto::DataConsumerClosed { data_consumer_id: id.to_string() })
 }
 
-fn created(
-    id: DataConsumerId,
-    producer: DataProducerId,
-    stream_id: u16,
-    record: DataProducerRecord,
-) -> Payload {
-    let DataProducerRecord { label, protocol, stream, .. } = record;
+fn producer_created(id: DataProducerId) -> Payload {
+    Payload::DataProducerCreated(DataProducerCreated { id: id.to_string() })
+}
+
+fn created(id: DataConsumerId, producer: DataProducerId, stream_id: u16, of: &DataProducer) -> Payload {
+    let DataProducerRecord { label, protocol, stream, .. } = of.record.clone();
     let stream = SctpStreamParameters { stream_id: stream_id.into(), ..stream.unwrap_or_default() };
     Payload::DataConsumerCreated(DataConsumerCreated {
         id: id.to_string(),
@@ -370,18 +461,54 @@ fn created(
         sctp_stream_parameters: Some(stream),
         label,
         protocol,
+        peer_id: of.peer.to_string(),
     })
 }
 
-/// Checks what does not depend on the tables: the stream, the channel, and what is stored.
-fn check(produce: ProduceData) -> Result<(u16, DataChannel, DataProducerRecord), RequestError> {
-    let ProduceData { sctp_stream_parameters, label, protocol, priority, to, .. } = produce;
-    for (name, text) in [("label", &label), ("protocol", &protocol)] {
+/// A channel that becomes a data producer.
+struct NewChannel {
+    stream: u16,
+    channel: DataChannel,
+    record: DataProducerRecord,
+    is_dcep: bool,
+}
+
+fn check_names(label: &str, protocol: &str) -> Result<(), RequestError> {
+    for (name, text) in [("label", label), ("protocol", protocol)] {
         if text.len() > limits::DATA_LABEL_LEN_MAX {
             let text = format!("{name} must have at most {} bytes", limits::DATA_LABEL_LEN_MAX);
             return Err(RequestError::bad(text));
         }
     }
+    Ok(())
+}
+
+/// What is stored of a channel that the client has opened.
+fn record_of(stream: u16, channel: &DataChannel) -> DataProducerRecord {
+    let (max_packet_life_time, max_retransmits) = match channel.reliability {
+        DataReliability::Reliable => (None, None),
+        DataReliability::Lifetime { ms } => (Some(ms), None),
+        DataReliability::Retransmissions { max } => (None, Some(max)),
+    };
+    let stream = SctpStreamParameters {
+        stream_id: stream.into(),
+        ordered: Some(!channel.is_unordered),
+        max_packet_life_time,
+        max_retransmits,
+    };
+    DataProducerRecord {
+        label: channel.label.as_str().to_owned(),
+        protocol: channel.protocol.as_str().to_owned(),
+        to: Vec::new(),
+        stream: Some(stream),
+        priority: channel.priority.into(),
+    }
+}
+
+/// Checks what does not depend on the tables: the stream, the channel, and what is stored.
+fn check(produce: ProduceData) -> Result<(u16, DataChannel, DataProducerRecord), RequestError> {
+    let ProduceData { sctp_stream_parameters, label, protocol, priority, to, .. } = produce;
+    check_names(&label, &protocol)?;
     if to.len() > limits::MESSAGE_RECEIVERS_MAX {
         let text = format!("to must name at most {} peers; empty: all", limits::MESSAGE_RECEIVERS_MAX);
         return Err(RequestError::bad(text));
@@ -416,7 +543,7 @@ fn channel(record: &DataProducerRecord) -> Result<DataChannel, RequestError> {
         protocol: Text::new(&*record.protocol),
         is_unordered: stream.ordered == Some(false),
         reliability,
-        // One of four values.
+        // One of four values, or that of the message that opened the channel.
         priority: if record.priority == 0 { 256 } else { record.priority as u16 },
     })
 }

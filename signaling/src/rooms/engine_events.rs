@@ -19,6 +19,11 @@ impl Rooms {
                 NodeEvent::Snapshot { worker, request, items } => {
                     self.on_snapshot(worker, request, items, was_lost)
                 }
+                NodeEvent::Event {
+                    event: Event::DataChannelOpened { transport, stream, channel }, ..
+                } => {
+                    self.on_channel_opened(transport, stream, channel);
+                }
                 NodeEvent::Event { worker, event } => self.on_event(worker, event),
                 NodeEvent::Lost { reason } => {
                     was_lost = true;
@@ -124,7 +129,9 @@ impl Rooms {
                 state.on_plain_tuple(transport, remote, rtcp_remote)
             }
             Event::DataProducerClosed { producer, .. } => state.on_data_producer_closed(producer),
-            Event::DataConsumerClosed { consumer, .. } => state.on_data_consumer_closed(consumer),
+            Event::DataConsumerClosed { consumer, closed } => {
+                state.on_data_consumer_closed(consumer, closed);
+            }
             // Answers and snapshots do not arrive here.
             _ => {}
         }

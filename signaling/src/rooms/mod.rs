@@ -9,6 +9,7 @@ mod audit;
 mod backups;
 mod consumers;
 mod data;
+mod dcep;
 mod engine_events;
 mod events;
 mod hints;

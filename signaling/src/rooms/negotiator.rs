@@ -4,11 +4,12 @@ use crate::limits;
 use crate::ortc::media_config::MediaConfig;
 use crate::proto::{DtlsParameters, RtpParameters};
 use crate::request_error::RequestError;
-use crate::sdp::{CheckedOffer, play};
+use crate::sdp::{CheckedOffer, local_data, play};
 use crate::token_bucket::TokenBucket;
 use control::{ConsumerId, Kind, ProducerId, TransportId};
 use sdp::{
-    Direction, LocalCodec, LocalMedia, LocalSection, LocalTransport, Msid, Offer, OfferedSection, Section,
+    Direction, LocalCodec, LocalMedia, LocalSection, LocalTransport, MediaKind, Msid, Offer, OfferedSection,
+    Section,
 };
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -153,7 +154,7 @@ pub(super) struct Remote {
 pub(super) struct Line {
     /// The last description of the client; for a section of this side, what the client probably supports.
     pub(super) section: Arc<Section>,
-    /// `None` for sections that are always rejected.
+    /// `None` for data channels, and for sections that are always rejected.
     pub(super) kind: Option<Kind>,
     pub(super) is_accepted: bool,
     /// Whether this side has added it, and the client has not answered yet.
@@ -245,6 +246,9 @@ impl Line {
 
     /// As this side describes it.
     fn local(&self, plan: &Plan, config: &MediaConfig) -> LocalSection {
+        if self.is_accepted && self.section.kind == MediaKind::Application {
+            return LocalSection::Data(local_data());
+        }
         let (true, Some(kind)) = (self.is_accepted, self.kind) else { return LocalSection::Rejected };
         // A player knows no later description, so a section without a track sends from the start.
         let is_player = matches!(plan, Plan::Fill { .. });

@@ -285,6 +285,9 @@ impl Rooms {
                 _ => {}
             }
         }
+        for command in state.report_channels(worker) {
+            self.node.tell(worker, command);
+        }
         let missing = state.missing(worker, request, &objects);
         // A copy that was created after the snapshot is created again, which changes nothing.
         let exists = |producer: &ProducerId| objects.contains(&Object::Producer(*producer));

@@ -3,11 +3,12 @@
 use super::negotiator::{Line, Negotiation, Plan, Played, Published, Remote};
 use crate::limits;
 use crate::proto::{DtlsParameters, RtpParameters};
+use crate::sdp::data;
 use control::{ConsumerId, Kind, ProducerId, TransportId};
 use prost::Message;
 use sdp::{
     Candidate, Direction, ExtMap, Feedback, Fingerprint, Fmtp, HashAlgorithm, LocalCodec, LocalMedia,
-    LocalTransport, MediaKind, Msid, RtpMap, Section, Setup,
+    LocalTransport, MediaKind, Msid, RtpMap, SctpMap, Section, Setup,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -162,6 +163,12 @@ pub struct LineRecord {
     /// Payload types of the consumer.
     #[prost(uint32, repeated, tag = "14")]
     pub payload_types: Vec<u32>,
+    /// The SCTP port of data channels.
+    #[prost(uint32, tag = "15")]
+    pub sctp_port: u32,
+    /// Bytes of the longest message of data channels.
+    #[prost(uint64, optional, tag = "16")]
+    pub max_message_size: Option<u64>,
 }
 
 /// Which objects a transport still has.
@@ -207,6 +214,8 @@ impl SdpRecord {
                 .flat_map(|play| play.payload_types.iter().copied().map(u32::from))
                 .collect(),
             format: line.section.formats.first().cloned().unwrap_or_default(),
+            sctp_port: data(&line.section).map_or(0, |data| data.port.into()),
+            max_message_size: line.section.max_message_size,
         };
         let lines = of.lines.iter().map(line).collect();
         Self {
@@ -290,6 +299,7 @@ impl LineRecord {
             kind: match kind {
                 Some(Kind::Audio) => MediaKind::Audio,
                 Some(Kind::Video) => MediaKind::Video,
+                None if self.media == "application" => MediaKind::Application,
                 None => MediaKind::Other,
             },
             media: self.media.clone(),
@@ -298,6 +308,9 @@ impl LineRecord {
             formats: vec![self.format.clone()],
             ..Section::empty(&self.protocol)
         };
+        if section.kind == MediaKind::Application {
+            describe_data(&mut section, self.sctp_port, self.max_message_size);
+        }
         if let Some(playable) = of(self.playable) {
             describe(&mut section, &playable?);
         }
@@ -333,6 +346,16 @@ impl LineRecord {
             play,
             held: None,
         })
+    }
+}
+
+/// Writes the data channels into their section, in the form of its format.
+fn describe_data(section: &mut Section, port: u32, max_message_size: Option<u64>) {
+    section.max_message_size = max_message_size;
+    let Ok(port) = u16::try_from(port) else { return };
+    match section.formats.first().is_some_and(|format| format.parse::<u16>().is_ok()) {
+        true => section.sctpmap = Some(SctpMap { port, application: "webrtc-datachannel".to_owned() }),
+        false => section.sctp_port = Some(port),
     }
 }
 

@@ -4,6 +4,7 @@
 //! The commands for the media node are the caller's task.
 
 use super::app_data::DataProducerRecord;
+use super::dcep::Dcep;
 use super::negotiator::Negotiator;
 use super::notification_log::NotificationLog;
 use super::observer::Observer;
@@ -244,6 +245,8 @@ pub(super) struct Transport {
     pub(super) created_by: Option<RequestId>,
     /// What is stored of the negotiation on it.
     pub(super) sdp: Option<SdpRecord>,
+    /// With an accepted section of data channels.
+    pub(super) dcep: Option<Dcep>,
 }
 
 #[derive(Debug)]
@@ -332,6 +335,7 @@ impl Transport {
             data_consumers: BTreeSet::new(),
             created_by: None,
             sdp: None,
+            dcep: None,
         }
     }
 }
@@ -681,6 +685,7 @@ fn changes_tracks(payload: &Payload) -> bool {
     matches!(
         payload,
         Payload::NewProducer(_)
+            | Payload::NewDataProducer(_)
             | Payload::ProducerClosed(_)
             | Payload::ConsumerClosed(_)
             | Payload::PeerJoined(_)

@@ -185,5 +185,10 @@ pub(super) fn update(state: &State, transport: TransportId) -> Option<(Worker, C
 /// What the engine offers (RFC 8841).
 fn sctp_parameters() -> SctpParameters {
     let streams = u32::from(limits::DATA_STREAMS_MAX);
-    SctpParameters { port: 5000, os: streams, mis: streams, max_message_size: limits::DATA_MESSAGE_LEN_MAX }
+    SctpParameters {
+        port: limits::SCTP_PORT.into(),
+        os: streams,
+        mis: streams,
+        max_message_size: limits::DATA_MESSAGE_LEN_MAX,
+    }
 }

@@ -3,7 +3,7 @@
 use control::Kind;
 use sdp::{MediaKind, Section};
 
-/// Audio or video; `None` for sections that this server rejects.
+/// Audio or video; `None` for [data channels](super::has_data), and for sections that this server rejects.
 pub fn kind(section: &Section) -> Option<Kind> {
     match section.kind {
         MediaKind::Audio => Some(Kind::Audio),

@@ -4,6 +4,7 @@
 //! The reading and writing of the text is in the crate [`sdp`]; this module connects it with [`crate::ortc`].
 //! It has no state and does not wait; the rooms have the state of each negotiation.
 
+mod data;
 mod formats;
 mod kind;
 mod offer;
@@ -13,6 +14,7 @@ mod simulcast;
 mod template;
 mod transport;
 
+pub use data::{DataParameters, data, has_data, local_data};
 pub use kind::kind;
 pub use offer::{CheckedOffer, check_offer, parse};
 pub use play::{Playing, play};

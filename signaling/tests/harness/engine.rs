@@ -374,6 +374,12 @@ impl Worker {
                 self.data_producers.get(&consume.producer).ok_or("no such data producer")?;
                 self.data_consumers.insert(consume.consumer, consume);
             }
+            Command::AcceptData(accept) => {
+                _ = self.transports.get(&accept.transport).ok_or("no such transport")?;
+            }
+            Command::CloseDataChannel { transport, .. } => {
+                _ = self.transports.get(&transport).ok_or("no such transport")?;
+            }
             Command::CloseDataConsumer { consumer } => {
                 self.data_consumers.remove(&consumer).ok_or("no such data consumer")?;
                 self.events.push(Event::DataConsumerClosed { consumer, closed: Closed::Requested });

@@ -29,6 +29,13 @@ function resuming() {
   return code;
 }
 
+/** The same with the other lines of the page, for data channels. */
+function chatting() {
+  const code = BLOCK.replace(/^const publish = .*$/m, blockOf('data.js'));
+  assert.match(code, /createDataChannel/);
+  return code;
+}
+
 const page = (script) => `<!doctype html><title>SDP flow</title><script type="module" src="${script}"></script>`;
 
 /** What the block needs of its page. */
@@ -43,6 +50,13 @@ const show = (track, stream) => {
   document.body.append(element);
   shown.push({ track, from: stream.id });
 };
+`;
+
+/** What those lines need besides. */
+const beforeChatting = `
+window.heard = [];
+const hear = (...message) => window.heard.push(message);
+const ready = (chat) => (window.say = (text) => chat.send(text));
 `;
 
 /** What the test reads. */
@@ -72,8 +86,10 @@ export class Pages {
     const files = {
       '/': ['text/html', page('/sdp.js')],
       '/resuming': ['text/html', page('/resuming.js')],
+      '/chatting': ['text/html', page('/chatting.js')],
       '/leat.js': ['text/javascript', buildSdk()],
       '/sdp.js': ['text/javascript', before + BLOCK + after],
+      '/chatting.js': ['text/javascript', before + beforeChatting + chatting() + after],
       '/resuming.js': ['text/javascript', before + resuming() + afterResuming],
     };
     for (const [name, script] of Object.entries(others)) {
@@ -108,14 +124,16 @@ export class Bare {
 
   /**
    * `publishes`: camera and microphone from the start. `video`: the constraints of the camera. `resumes`: the page
-   * resumes after its socket was lost.
+   * resumes after its socket was lost. `chats`: it has a data channel.
    */
-  static async open(browser, pages, url, { room, name, token = '', publishes = true, video = CAPTURE, resumes = false }) {
+  static async open(browser, pages, url, options) {
+    const { room, name, token = '', publishes = true, video = CAPTURE, resumes = false, chats = false } = options;
     const bare = new this();
     bare.name = name;
     await bare.openPage(browser);
     const values = { url, room, displayName: name, token, video, publishes };
-    await bare.page.goto(`${pages.origin}/${resumes ? 'resuming' : ''}#${encodeURIComponent(JSON.stringify(values))}`);
+    const path = resumes ? 'resuming' : chats ? 'chatting' : '';
+    await bare.page.goto(`${pages.origin}/${path}#${encodeURIComponent(JSON.stringify(values))}`);
     await until(`${name} has joined`, () => bare.messages.some((message) => message.case === 'joined'));
     return bare;
   }

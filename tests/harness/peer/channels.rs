@@ -20,12 +20,14 @@ pub struct Received {
 /// The association of a peer, from the first channel on.
 pub struct Channels {
     association: Option<Association>,
-    /// Channels that are created when the association begins.
-    waiting: Vec<(u16, Channel)>,
+    /// Channels that are created when the association begins: negotiated ones with their stream.
+    waiting: Vec<(Option<u16>, Channel)>,
     messages: VecDeque<(u16, Vec<u8>)>,
     received: Vec<Received>,
     /// Streams that the engine has closed.
     closed: Vec<u16>,
+    /// Channels that the engine has opened by messages.
+    opened: Vec<(u16, Channel)>,
     rng: Rng,
     is_due: bool,
 }
@@ -38,6 +40,7 @@ impl Channels {
             messages: VecDeque::new(),
             received: Vec::new(),
             closed: Vec::new(),
+            opened: Vec::new(),
             rng,
             is_due: false,
         }
@@ -53,6 +56,11 @@ impl Channels {
         &self.closed
     }
 
+    /// Channels that the engine has opened by messages, in that order.
+    pub fn opened(&self) -> &[(u16, Channel)] {
+        &self.opened
+    }
+
     /// Messages that wait for space in the send buffer.
     pub fn unsent(&self) -> usize {
         self.messages.len()
@@ -65,7 +73,16 @@ impl Channels {
             Some(association) => {
                 association.open_negotiated(StreamId(stream), channel).expect("a free stream")
             }
-            None => self.waiting.push((stream, channel)),
+            None => self.waiting.push((Some(stream), channel)),
+        }
+    }
+
+    /// Opens a channel by a message, on the first free stream: 0, 2, … of a DTLS client, 1, 3, … of a server.
+    pub fn announce(&mut self, channel: Channel) {
+        self.is_due = true;
+        match &mut self.association {
+            Some(association) => _ = association.open(channel).expect("a free stream"),
+            None => self.waiting.push((None, channel)),
         }
     }
 
@@ -103,7 +120,12 @@ impl Channels {
             Association::new(now, Settings::new(role), self.rng.fork())
         });
         for (stream, channel) in self.waiting.drain(..) {
-            association.open_negotiated(StreamId(stream), channel).expect("a free stream");
+            match stream {
+                Some(stream) => {
+                    association.open_negotiated(StreamId(stream), channel).expect("a free stream")
+                }
+                None => _ = association.open(channel).expect("a free stream"),
+            }
         }
         for record in secure.take_records() {
             association.handle_packet(now, &record);
@@ -117,7 +139,8 @@ impl Channels {
                     self.received.push(Received { at: now, stream: stream.0, payload: payload.to_vec() });
                 }
                 Event::Closed { stream } => self.closed.push(stream.0),
-                Event::Connected | Event::Opened { .. } | Event::BufferLow { .. } | Event::Failed(_) => {}
+                Event::Opened { stream, channel } => self.opened.push((stream.0, channel)),
+                Event::Connected | Event::BufferLow { .. } | Event::Failed(_) => {}
             }
         }
         while let Some((stream, payload)) = self.messages.front() {

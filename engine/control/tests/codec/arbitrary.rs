@@ -1,13 +1,13 @@
 //! Any command and any event, every variant about equally often.
 
 use control::{
-    AppData, AudioObserver, Candidate, Closed, Codec, CodecParameters, Command, ConnectPlainTransport,
-    Consume, ConsumeData, ConsumerId, ConsumerStats, ContentHint, CreatePipe, CreatePlainTransport,
-    CreateTransport, DataChannel, DataConsumerId, DataProducerId, DataReliability, DtlsRole, DtlsState,
-    Encoding, Event, Extension, ExtensionKind, IceParameters, IceState, IpFamily, Kind, LayerStats, Layers,
-    PeerFingerprint, PlayoutDelay, Produce, ProduceData, ProducerId, ProducerStats, Refusal, Request,
-    RequestId, RouterId, Scored, SnapshotItem, SrtpKey, SrtpParameters, SrtpProfile, Stage, StatsItem,
-    StatsOf, StreamStats, Text, TransportId, TransportState, TransportStats, Volume, limits,
+    AcceptData, AppData, AudioObserver, Candidate, Closed, Codec, CodecParameters, Command,
+    ConnectPlainTransport, Consume, ConsumeData, ConsumerId, ConsumerStats, ContentHint, CreatePipe,
+    CreatePlainTransport, CreateTransport, DataChannel, DataConsumerId, DataProducerId, DataReliability,
+    DtlsRole, DtlsState, Encoding, Event, Extension, ExtensionKind, IceParameters, IceState, IpFamily, Kind,
+    LayerStats, Layers, PeerFingerprint, PlayoutDelay, Produce, ProduceData, ProducerId, ProducerStats,
+    Refusal, Request, RequestId, RouterId, Scored, SnapshotItem, SrtpKey, SrtpParameters, SrtpProfile, Stage,
+    StatsItem, StatsOf, StreamStats, Text, TransportId, TransportState, TransportStats, Volume, limits,
 };
 use proptest::collection::vec;
 use proptest::option::of;
@@ -83,6 +83,11 @@ pub fn command() -> impl Strategy<Value = Command> {
         1 => Just(Command::Snapshot),
         1 => produce_data().prop_map(Command::ProduceData),
         1 => consume_data().prop_map(Command::ConsumeData),
+        1 => (transport(), any::<u16>(), any::<u32>()).prop_map(|(transport, port, message_len_max)| {
+            Command::AcceptData(AcceptData { transport, port, message_len_max })
+        }),
+        1 => (transport(), any::<u16>())
+            .prop_map(|(transport, stream)| Command::CloseDataChannel { transport, stream }),
         1 => any::<u64>().prop_map(|id| Command::CloseDataProducer { producer: DataProducerId(id) }),
         1 => any::<u64>().prop_map(|id| Command::CloseDataConsumer { consumer: DataConsumerId(id) }),
         1 => (any::<u64>().prop_map(RouterId), of(observer()))
@@ -92,26 +97,28 @@ pub fn command() -> impl Strategy<Value = Command> {
 }
 
 fn produce_data() -> impl Strategy<Value = ProduceData> {
-    (transport(), any::<u64>(), any::<u16>(), data_channel(), app_data()).prop_map(
-        |(transport, id, stream, channel, app_data)| ProduceData {
+    (transport(), any::<u64>(), any::<(u16, bool)>(), data_channel(), app_data()).prop_map(
+        |(transport, id, (stream, is_dcep), channel, app_data)| ProduceData {
             transport,
             producer: DataProducerId(id),
             stream,
             channel,
             app_data,
+            is_dcep,
         },
     )
 }
 
 fn consume_data() -> impl Strategy<Value = ConsumeData> {
-    (transport(), any::<(u64, u64)>(), any::<u16>(), data_channel(), app_data()).prop_map(
-        |(transport, (producer, consumer), stream, channel, app_data)| ConsumeData {
+    (transport(), any::<(u64, u64)>(), any::<(u16, bool)>(), data_channel(), app_data()).prop_map(
+        |(transport, (producer, consumer), (stream, is_dcep), channel, app_data)| ConsumeData {
             transport,
             producer: DataProducerId(producer),
             consumer: DataConsumerId(consumer),
             stream,
             channel,
             app_data,
+            is_dcep,
         },
     )
 }

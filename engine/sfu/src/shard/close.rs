@@ -98,6 +98,7 @@ pub(super) fn close_data(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, sl
     }
     if let Some(data) = objects.transports.find_mut(slot).and_then(|transport| transport.data.as_mut()) {
         data.association = None;
+        data.opened.clear();
     }
 }
 

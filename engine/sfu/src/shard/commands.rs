@@ -13,7 +13,9 @@ use crate::shard::close::{
 };
 use crate::shard::connect::prepare_client;
 use crate::shard::create::{create_consumer, create_producer, create_router, create_transport};
-use crate::shard::data::{consume_data, data_consumer_slot, data_producer_slot, produce_data};
+use crate::shard::data::{
+    accept_data, close_opened, consume_data, data_consumer_slot, data_producer_slot, produce_data,
+};
 use crate::shard::handling::Handling;
 use crate::shard::pausing::{pause, resume};
 use crate::shard::pipe_in::create_pipe;
@@ -127,6 +129,8 @@ fn carry_out(
             let slot = data_consumer_slot(objects, consumer)?;
             close_data_consumer(objects, turn, slot, Closed::Requested);
         }
+        Command::AcceptData(accept) => accept_data(objects, turn, accept)?,
+        Command::CloseDataChannel { transport, stream } => close_opened(objects, turn, transport, stream)?,
         Command::Stats { of } => return stats(objects, turn, request, of).map(|()| None),
         Command::Snapshot => {
             begin_snapshot(turn.news, request);

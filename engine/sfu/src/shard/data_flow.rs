@@ -11,10 +11,10 @@ use crate::objects::Objects;
 use crate::shard::close::{close_data, close_data_consumer, close_data_producer};
 use crate::shard::connect::drive_dtls;
 use crate::shard::turn::Turn;
-use crate::transport::data::Use;
+use crate::transport::data::{Use, reported};
 use crate::transport::{Link, Transport, WebRtc};
 use bytes::Bytes;
-use control::{Closed, Counter, Discard};
+use control::{Closed, Counter, Discard, Event};
 use machine::{Tx, meter};
 use sctp::StreamId;
 
@@ -53,13 +53,20 @@ fn deliver(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
                     Some(Use::Consumer(_)) | None => turn.counters.discard(Discard::DataUnroutable),
                 }
             }
-            // The peer may open channels, but only those that the controller knows are used.
+            // The peer opens a channel that the controller knows.
             sctp::Event::Opened { stream, .. } if data.uses.contains_key(&stream) => {}
-            sctp::Event::Opened { stream, .. } => data.close(stream.0),
+            sctp::Event::Opened { stream, channel } => match data.accepted {
+                Some(accepted) if data.opened.len() < limits::DATA_CHANNELS_OPENED_MAX => {
+                    let (transport, channel) = (accepted.transport, reported(channel));
+                    data.opened.insert(stream, channel.clone());
+                    turn.news.notify(Event::DataChannelOpened { transport, stream: stream.0, channel });
+                }
+                _ => data.close(stream.0),
+            },
             sctp::Event::Closed { stream } => match data.uses.get(&stream).copied() {
                 Some(Use::Producer(slot)) => close_data_producer(objects, turn, slot, Closed::PeerClosed),
                 Some(Use::Consumer(slot)) => close_data_consumer(objects, turn, slot, Closed::PeerClosed),
-                None => {}
+                None => _ = data.opened.remove(&stream),
             },
             sctp::Event::Failed(_) => {
                 // The ABORT, if there is one.

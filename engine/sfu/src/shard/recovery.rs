@@ -73,6 +73,7 @@ pub(super) fn transport_of(objects: &Objects, command: &Command) -> Option<Slot>
         Command::Consume(consume) => objects.transport_ids.get(&consume.transport).copied(),
         Command::ProduceData(produce) => objects.transport_ids.get(&produce.transport).copied(),
         Command::ConsumeData(consume) => objects.transport_ids.get(&consume.transport).copied(),
+        Command::AcceptData(accept) => objects.transport_ids.get(&accept.transport).copied(),
         Command::CloseDataProducer { producer } => {
             Some(objects.data_producers.find(*objects.data_producer_ids.get(producer)?)?.transport)
         }
@@ -83,6 +84,7 @@ pub(super) fn transport_of(objects: &Objects, command: &Command) -> Option<Slot>
         | Command::ConnectTransportAs { transport, .. }
         | Command::RestartIce { transport }
         | Command::CloseTransport { transport }
+        | Command::CloseDataChannel { transport, .. }
         | Command::SetAppData { transport, .. }
         | Command::SetBitrates { transport, .. } => objects.transport_ids.get(transport).copied(),
         Command::PauseProducer { producer }

@@ -1,7 +1,7 @@
 //! The data channels of a transport: one SCTP association inside its DTLS session (RFC 8261).
 
 use crate::base::slots::Slot;
-use control::{DataChannel, DataReliability, Discard, DtlsRole};
+use control::{AcceptData, DataChannel, DataReliability, Discard, DtlsRole, Text};
 use machine::{Instant, Rng};
 use sctp::{Association, Channel, Limit, OpenError, Reliability, Role, Settings, StreamId};
 use std::collections::BTreeMap;
@@ -12,11 +12,25 @@ pub struct Data {
     pub association: Option<Box<Association>>,
     /// Who uses each stream.
     pub uses: BTreeMap<StreamId, Use>,
+    /// What the peer accepts, and whether it may open channels; `None`: it may not.
+    pub accepted: Option<AcceptData>,
+    /// Channels that the peer has opened and that have no producer.
+    pub opened: BTreeMap<StreamId, DataChannel>,
     /// It has packets or events, for the next timer call.
     pub is_due: bool,
     /// The last association has failed, and no channel has been created since.
     pub has_failed: bool,
     rng: Rng,
+}
+
+/// A channel as it begins with its association.
+pub struct Start<'a> {
+    /// Its stream.
+    pub stream: u16,
+    /// Its description.
+    pub channel: &'a DataChannel,
+    /// Whether this side opens it.
+    pub is_opened_here: bool,
 }
 
 /// Who uses a stream.
@@ -31,26 +45,33 @@ pub enum Use {
 impl Data {
     /// Without streams and association. All randomness of the association comes from `rng`.
     pub fn new(rng: Rng) -> Self {
-        Self { association: None, uses: BTreeMap::new(), is_due: false, has_failed: false, rng }
+        Self {
+            association: None,
+            uses: BTreeMap::new(),
+            accepted: None,
+            opened: BTreeMap::new(),
+            is_due: false,
+            has_failed: false,
+            rng,
+        }
     }
 
     /// DTLS is complete: the association begins. `channels` are those of the streams in use.
-    pub fn start<'a>(
-        &mut self,
-        now: Instant,
-        role: DtlsRole,
-        channels: impl Iterator<Item = (u16, &'a DataChannel)>,
-    ) {
+    pub fn start<'a>(&mut self, now: Instant, role: DtlsRole, channels: impl Iterator<Item = Start<'a>>) {
         let role = match role {
             DtlsRole::Client => Role::Client,
             DtlsRole::Server => Role::Server,
         };
         let packet_len_max = dtls::limits::SEND_MAX.min(Settings::new(role).packet_len_max);
-        let settings = Settings { packet_len_max, ..Settings::new(role) };
+        let mut settings = Settings { packet_len_max, ..Settings::new(role) };
+        if let Some(AcceptData { port, message_len_max, .. }) = self.accepted {
+            settings.remote_port = port;
+            settings.peer_message_len_max = message_len_max as usize;
+        }
         let mut association = Association::new(now, settings, self.rng.fork());
-        for (stream, channel) in channels {
+        for start in channels {
             // Each id was checked when it was taken.
-            let _ = association.open_negotiated(StreamId(stream), described(channel));
+            let _ = open(&mut association, &start);
         }
         self.association = Some(Box::new(association));
         self.has_failed = false;
@@ -59,16 +80,25 @@ impl Data {
 
     /// Whether a stream can be opened.
     pub fn is_free(&self, stream: u16) -> bool {
-        !self.uses.contains_key(&StreamId(stream))
+        let stream = StreamId(stream);
+        !self.uses.contains_key(&stream) && !self.opened.contains_key(&stream)
     }
 
     /// Opens a free stream, if there is an association. Fails if that does not have the stream, or if its reset
     /// is not complete.
-    pub fn open(&mut self, stream: u16, channel: &DataChannel) -> Result<(), OpenError> {
+    pub fn open(&mut self, start: &Start<'_>) -> Result<(), OpenError> {
         let Some(association) = &mut self.association else { return Ok(()) };
-        association.open_negotiated(StreamId(stream), described(channel))?;
+        open(association, start)?;
         self.is_due = true;
         Ok(())
+    }
+
+    /// What the peer accepts.
+    pub fn accept(&mut self, accepted: AcceptData) {
+        self.accepted = Some(accepted);
+        if let Some(association) = &mut self.association {
+            association.set_peer_message_len_max(accepted.message_len_max as usize);
+        }
     }
 
     /// A record of the peer.
@@ -92,6 +122,7 @@ impl Data {
     /// Ends the use of a stream.
     pub fn close(&mut self, stream: u16) {
         self.uses.remove(&StreamId(stream));
+        self.opened.remove(&StreamId(stream));
         if let Some(association) = &mut self.association {
             association.close(StreamId(stream));
             self.is_due = true;
@@ -109,6 +140,30 @@ impl std::fmt::Debug for Data {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let state = self.association.as_ref().map(|association| association.is_connected());
         f.debug_struct("Data").field("is_connected", &state).field("uses", &self.uses).finish_non_exhaustive()
+    }
+}
+
+fn open(association: &mut Association, start: &Start<'_>) -> Result<(), OpenError> {
+    let (stream, channel) = (StreamId(start.stream), described(start.channel));
+    match start.is_opened_here {
+        true => association.open_on(stream, channel),
+        false => association.open_negotiated(stream, channel),
+    }
+}
+
+/// For the controller. A name that is longer than its records may have is cut.
+pub fn reported(channel: Channel) -> DataChannel {
+    let Channel { label, protocol, reliability, priority } = channel;
+    DataChannel {
+        label: Text::new(label),
+        protocol: Text::new(protocol),
+        is_unordered: reliability.is_unordered,
+        reliability: match reliability.limit {
+            Limit::Reliable => DataReliability::Reliable,
+            Limit::Retransmissions(max) => DataReliability::Retransmissions { max },
+            Limit::LifetimeMs(ms) => DataReliability::Lifetime { ms },
+        },
+        priority,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Descriptions of a client: its offers, and its answers to the offers of this side.
 
 use super::apply::Opened;
+use super::data::NOT_BUNDLED;
 use crate::auth::token::check_source;
 use crate::limits;
 use crate::proto::{self, ErrorCode, OfferedTrack, RtpEncodingParameters, RtpParameters, signal::Payload};
@@ -12,7 +13,7 @@ use crate::rooms::state::PeerId;
 use crate::rooms::{Rooms, random_id};
 use crate::sdp::{CheckedOffer, Publishing, check_offer, kind, parse, peer_dtls, play, publish};
 use control::Kind;
-use sdp::{Answer, Candidate, Description, Section};
+use sdp::{Answer, Candidate, Description, MediaKind, Section};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -85,7 +86,7 @@ impl Rooms {
         tracks: &[OfferedTrack],
     ) -> Result<Accepted, RequestError> {
         negotiator.count()?;
-        let offer = check_offer(parse(sdp)?)?;
+        let offer = check_offer(parse(sdp)?, negotiator.plan == Plan::Everything)?;
         let (dtls, setup) = peer_dtls(offer.tagged())?;
         let mut current = negotiator.current.lock().await;
         let mut opened = Opened::new(self);
@@ -197,7 +198,7 @@ impl Rooms {
         for (index, section) in sections.iter().enumerate() {
             let kind = kind(section);
             let is_known = negotiation.lines.get(index).is_some_and(|line| line.section.mid == section.mid);
-            let is_known = is_known && negotiation.lines[index].kind == kind;
+            let is_known = is_known && negotiation.lines[index].section.media == section.media;
             if let Some(line) = negotiation.lines.get_mut(index).filter(|_| !is_known) {
                 if line.is_accepted {
                     let text = format!(
@@ -274,6 +275,9 @@ impl Rooms {
         tracks: &[OfferedTrack],
         opened: &mut Opened<'_>,
     ) -> Result<Option<RequestError>, RequestError> {
+        if section.kind == MediaKind::Application {
+            return self.take_application(negotiation, index, section, offer).await;
+        }
         let transport = negotiation.transport;
         let is_sent =
             |line: &&Line| line.kind == kind(section) && line.section.direction.sends() && !line.is_assumed;
@@ -329,9 +333,7 @@ impl Rooms {
             return Ok(None);
         }
         let text = match plan {
-            _ if usable.is_none() => {
-                "the section is not in the BUNDLE group of the first one (RFC 9143); this server has one transport for all"
-            }
+            _ if usable.is_none() => NOT_BUNDLED,
             Plan::Nothing => "the section does not send media; an encoder sends",
             Plan::Fill { .. } => "the section does not receive media that this server has; a player receives",
             Plan::Everything => "the section has no format that this server has",
@@ -367,6 +369,9 @@ impl Rooms {
             }
         };
         negotiation.before_offer = None;
+        if negotiation.close_application(&answer) {
+            self.end_data(negotiation.transport);
+        }
         for (section, line) in answer.sections.iter().zip(&mut negotiation.lines) {
             let takes = !section.is_rejected() && section.direction.receives();
             // The section had no track in this description, so the next one can have another.
@@ -402,6 +407,15 @@ impl Rooms {
 }
 
 impl Negotiation {
+    /// Whether an answer rejects the accepted section of data channels, which is closed then.
+    fn close_application(&mut self, answer: &Description) -> bool {
+        let mut lines = self.lines.iter_mut().zip(&answer.sections);
+        let closed = lines.find(|(line, section)| {
+            line.is_accepted && line.section.kind == MediaKind::Application && section.is_rejected()
+        });
+        closed.map(|(line, _)| line.is_accepted = false).is_some()
+    }
+
     /// Checks that an answer fits the last offer of this side.
     fn check_answer(&self, answer: Description) -> Result<Description, RequestError> {
         let fits = answer.sections.len() == self.lines.len()

@@ -56,7 +56,15 @@ impl Rooms {
                 let removed = state.remove_consumer(id);
                 removed.and_then(|removed| state.worker_of(removed.transport))
             }
-            Object::DataProducer(_) | Object::DataConsumer(_) | Object::Router(_) => None,
+            Object::DataProducer(id) => {
+                let removed = state.remove_data_producer(id);
+                removed.and_then(|removed| state.worker_of(removed.transport))
+            }
+            Object::DataConsumer(id) => {
+                let removed = state.remove_data_consumer(id);
+                removed.and_then(|removed| state.worker_of(removed.transport))
+            }
+            Object::Router(_) => None,
         };
         if let Some(worker) = worker {
             self.node.tell(worker, object.close_command());

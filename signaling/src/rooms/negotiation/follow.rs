@@ -56,6 +56,8 @@ impl Rooms {
             return None;
         }
         let known = current.as_mut()?;
+        // Without a description, so also while one waits for its answer.
+        self.fill_data(peer, negotiator, known.transport).await;
         known.is_offer_due |= negotiator.take_missed();
         if known.before_offer.is_some() && !known.is_offer_due {
             let (at, _) = known.offer_again;

@@ -6,6 +6,7 @@
 
 mod accept;
 mod apply;
+mod data;
 mod fill;
 mod follow;
 mod playable;

@@ -133,7 +133,7 @@ impl Rooms {
         let join = JoinRoom { room, token, display_name: name, ..JoinRoom::default() };
         let entrance = self.check_entrance(&join, session)?;
         // Before the join: the others learn nothing of an offer that cannot be read.
-        let offer = check_offer(parse(sdp)?)?;
+        let offer = check_offer(parse(sdp)?, false)?;
         peer_dtls(offer.tagged())?;
         let tracks = layered(&offer, &scalability_mode);
         if self.has_to_wait(&join.room, &entrance) {

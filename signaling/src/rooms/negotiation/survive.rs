@@ -59,6 +59,7 @@ impl Rooms {
                 continue;
             };
             self.close_unlisted(&negotiation);
+            self.adopt_data(&negotiation);
             let negotiator = Negotiator::new(plan.clone());
             // Nothing else has this lock yet.
             if let Ok(mut current) = negotiator.current.try_lock() {

@@ -61,6 +61,10 @@ export class PeerConnection extends EventTarget {
     this.#enqueue('SDP_NEGOTIATION', () => this.connection.addIceCandidate(candidate));
   }
 
+  /**
+   * A channel to all others of the room, from the next offer on. They get it as a channel of their own, and answer on
+   * others: what arrives is on the channels of the event `datachannel` of `connection`.
+   */
   createDataChannel(label: string): RTCDataChannel {
     this.#refuseClosed();
     try {
