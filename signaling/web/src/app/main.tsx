@@ -9,7 +9,13 @@ import { WhipPage } from './components/WhipPage';
 import { followSettings } from './page_settings';
 import './theme.css';
 import './style.css';
+import './tiles.css';
+import './join.css';
+import './call.css';
+import './panels.css';
+import './notices.css';
 import './conversation.css';
+import './narrow.css';
 
 declare global {
   interface Window {

@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from 'react';
 
-/** As in style.css: a panel lies over the pictures. */
+/** As in narrow.css: a panel lies over the pictures. */
 export const NARROW = '(max-width: 760px)';
 
 /** Whether the window matches, now and after each change. */

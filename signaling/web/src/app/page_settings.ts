@@ -6,7 +6,7 @@ import { selectLanguage } from './i18n';
 function apply(page: Document): void {
   const { languages, theme } = useSettings.getState();
   page.documentElement.lang = selectLanguage(languages);
-  // `style.css` follows the browser for "system".
+  // `theme.css` follows the browser for "system".
   page.documentElement.dataset.theme = theme;
 }
 
