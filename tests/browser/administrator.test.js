@@ -157,8 +157,8 @@ test('an administrator mutes and removes a person, locks the room, and admits', 
       others.push(linus);
       await linus.connected();
       await linus.press('Who is here');
-      await ada.press('Make Linus a host');
-      await ada.press('Hand your role over to Linus');
+      await ada.press('Make host: Linus');
+      await ada.press('Yes, and I am none any more: hand the role over to Linus');
       await ada.page.getByRole('switch').first().waitFor({ state: 'detached' });
       await linus.page.getByRole('button', { name: 'Mute Ada' }).waitFor();
       assert.equal(await ada.page.getByRole('button', { name: 'Mute Linus' }).count(), 0);
