@@ -10,7 +10,7 @@ const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\na=group:
         a=ssrc:7 cname:c\r\na=ssrc:8 cname:c\r\n";
 
 fn me(local: &Local) -> Me<'_> {
-    Me { local, fingerprint: "CC:DD" }
+    Me { local, fingerprint: "CC:DD", has_data: false }
 }
 
 fn local() -> Local {
