@@ -68,7 +68,7 @@ window.channel = channel;
 
 const CALL = `${BEGIN}
 const onView = ({ peers, session }) => {
-  for (const { id, displayName } of peers) names.set(id, displayName);
+  for (const { id, name } of peers) names.set(id, name);
   window.hasJoined = session === 'Negotiating' || session === 'Connected';
 };
 const onNotice = (message) => window.failed.push(message);
