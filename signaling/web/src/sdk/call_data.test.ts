@@ -121,7 +121,7 @@ describe('the channel of a peer', () => {
     expect(heard).toEqual([['bob', 'game', 'again']]);
   });
 
-  test('on another worker of the engine is requested once, with one notice for all', async () => {
+  test('that the engine does not forward is requested once, with one notice for all', async () => {
     server.instead.consumeData = () => refusal(ErrorCode.ENGINE_REFUSED);
     await inCall(bob({ d1: 'game', d2: 'game' }));
     await soon(() => expect(server.count('consumeData')).toBe(2));

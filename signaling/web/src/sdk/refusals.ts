@@ -81,7 +81,7 @@ function ofSource(producerId: string, code: ErrorCode, roster: Roster): Conseque
   }
 }
 
-/** A data producer on another worker of the engine cannot be received, now or later. */
+/** A data producer that the engine does not forward cannot be received, now or later. */
 function ofChannel(dataProducerId: string, code: ErrorCode): Consequence | null {
   switch (code) {
     case ErrorCode.NO_SUCH_PRODUCER:
