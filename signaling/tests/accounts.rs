@@ -314,7 +314,7 @@ async fn kicks_are_audited_and_reach_other_processes() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     let grace = format!("user:{}", grace.id);
-    let set = "max_peers 0; locked true; waiting_room false; publishers everyone; encrypted false";
+    let set = "max_peers 0; locked true; waiting_room false; publishers everyone; encrypted false; bans 0";
     let expected = [
         ("peer.kick", &*grace, "room stage"),
         ("room.set", "room:stage", set),

@@ -5,6 +5,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::registry::Unit;
 use runtime::Report;
 use std::fmt;
+use std::time::Duration;
 
 /// A count in a report.
 type Count = (Metric<'static>, fn(&Report) -> u64);
@@ -85,10 +86,10 @@ pub fn of_loop<L: EncodeLabelSet + Clone>(
         let sum = |reports: &Vec<Report>| reports.iter().map(count).sum::<u64>();
         metric.write_each(encoder, reports.iter().map(|(labels, reports)| (labels.clone(), sum(reports))))?;
     }
-    let seconds = |reports: &Vec<Report>| reports.iter().map(|report| report.turns.busy.as_secs_f64()).sum();
+    let busy_time = |reports: &Vec<Report>| reports.iter().map(|report| report.turns.busy).sum::<Duration>();
     let busy = Metric::counter("busy", "Time not spent waiting for events.").in_unit(&Unit::Seconds);
     busy.write_each(
         encoder,
-        reports.iter().map(|(labels, reports)| -> (L, f64) { (labels.clone(), seconds(reports)) }),
+        reports.iter().map(|(labels, reports)| (labels.clone(), busy_time(reports).as_secs_f64())),
     )
 }
