@@ -1,21 +1,12 @@
 /// <reference types="vitest/config" />
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vite';
+import { proxy } from './vite.proxy';
 
 // `npm run dev` serves the page and forwards the signaling server's paths to it.
-const signaling = process.env.LEAT_SIGNALING ?? 'http://127.0.0.1:7080';
-
 export default defineConfig({
   plugins: [react()],
-  server: {
-    proxy: {
-      '/socket.io': { target: signaling, ws: true },
-      '/leave': signaling,
-      // `/whip` itself is a page of the app.
-      '/whip/': signaling,
-      '/whep/': signaling,
-    },
-  },
+  server: { proxy },
   build: {
     target: 'es2022',
     // The binary embeds dist/: one script, one style sheet, and no files from other servers.
