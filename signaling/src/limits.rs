@@ -103,8 +103,32 @@ pub const LEAVE_BEACONS_PER_SECOND: f64 = 50.0;
 /// `POST /leave` requests at once, before the rate applies: all pages of a full room behind one address are
 /// closed together.
 pub const LEAVE_BEACONS_BURST: f64 = PEERS_PER_ROOM_MAX as f64;
-/// Addresses or users with a token bucket. While all buckets are in use, `POST /leave` and joins of further
-/// addresses and users are refused.
+
+/// Bytes of the body of `POST /client-logs`: browsers send at most 64 KiB when a page closes, for all of its
+/// requests together. A longer one gets status 413.
+pub const CLIENT_LOGS_BYTES_MAX: usize = 48 * 1024;
+/// Log entries of one `POST /client-logs`: the SDK sends at most half of it. More get status 400, and none is
+/// logged.
+pub const CLIENT_LOG_ENTRIES_MAX: usize = 100;
+/// Characters of the message, or of the error, of a log entry of a page: one sentence. The rest is not logged.
+pub const CLIENT_LOG_TEXT_LEN_MAX: usize = 1_024;
+/// Characters of the stack of an error in a log entry of a page: some twenty frames. The rest is not logged.
+pub const CLIENT_LOG_STACK_LEN_MAX: usize = 2_048;
+/// `POST /client-logs` requests per second of one IPv4 address or IPv6 /64: the pages of a school behind one
+/// address, each at the rate of [`CLIENT_LOGS_PER_SECOND_OF_PEER`] for a short time. Above it they get status 429,
+/// and the page sends the entries later.
+pub const CLIENT_LOGS_PER_SECOND: f64 = 50.0;
+/// `POST /client-logs` requests of an address at once, before the rate applies: a full room whose pages all note
+/// the loss of an engine.
+pub const CLIENT_LOGS_BURST: f64 = PEERS_PER_ROOM_MAX as f64;
+/// `POST /client-logs` requests per second of one peer: the SDK sends one in ten seconds, and earlier ones if its
+/// queue fills. Above it they get status 429.
+pub const CLIENT_LOGS_PER_SECOND_OF_PEER: f64 = 0.2;
+/// `POST /client-logs` requests of a peer at once, before the rate applies: a join that fails again and again.
+pub const CLIENT_LOGS_BURST_OF_PEER: f64 = 10.0;
+
+/// Addresses or users with a token bucket. While all buckets are in use, `POST /leave`, `POST /client-logs` and
+/// joins of further addresses and users are refused.
 pub const BUCKETS_MAX: usize = 16_384;
 
 /// Rooms of one signaling process. A join that would create another gets `LIMIT`.

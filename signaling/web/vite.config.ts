@@ -1,7 +1,7 @@
 /// <reference types="vitest/config" />
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vite';
-import { proxy } from './vite.proxy';
+import { proxy } from './vite.proxy.ts';
 
 // `npm run dev` serves the page and forwards the signaling server's paths to it.
 export default defineConfig({

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vite';
-import { proxy } from './vite.proxy';
+import { proxy } from './vite.proxy.ts';
 
 // `npm run examples` serves examples/, with the SDK of this tree in place of the package, and forwards the
 // signaling server's paths to it.

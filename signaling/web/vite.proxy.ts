@@ -4,6 +4,7 @@ const signaling = process.env.LEAT_SIGNALING ?? 'http://127.0.0.1:7080';
 
 export const proxy = {
   '/socket.io': { target: signaling, ws: true },
+  '/client-logs': signaling,
   '/leave': signaling,
   // `/whip` itself is a page of the app.
   '/whip/': signaling,

@@ -524,7 +524,7 @@ pub(super) fn permissions_of(session: Option<&Session>) -> Permissions {
     }
 }
 
-fn parse_peer(id: &str) -> Option<PeerId> {
+pub(super) fn parse_peer(id: &str) -> Option<PeerId> {
     super::lookup::parse_id(id).map(PeerId)
 }
 

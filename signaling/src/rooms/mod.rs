@@ -7,6 +7,7 @@
 pub mod app_data;
 mod audit;
 mod backups;
+mod client_logs;
 mod consumers;
 mod data;
 mod dcep;
@@ -47,6 +48,7 @@ mod transports;
 mod waiting;
 
 pub use audit::{AuditQueue, AuditRecord};
+pub use client_logs::TARGET as CLIENT_LOG_TARGET;
 pub use negotiation::{
     Accepted, IfMatch, Patched, PlayedMedia, PlayerStatus, Resource, ResourceName, Visitor, WantedLayers,
 };
@@ -74,6 +76,7 @@ use crate::token_bucket::{TokenBucket, TokenBuckets};
 use audit::Auditor;
 use bus::Bus;
 use bytes::Bytes;
+use client_logs::ClientLogs;
 use observer::Observer;
 use state::State;
 use std::net::IpAddr;
@@ -166,6 +169,7 @@ pub struct Rooms {
     /// By project and user.
     joins_of_users: Mutex<TokenBuckets<(String, String)>>,
     leave_beacons: Mutex<TokenBuckets>,
+    client_logs: ClientLogs,
     /// What administrators do.
     auditor: Auditor,
     /// Whether the objects of returning clients are known.
@@ -267,6 +271,7 @@ impl Rooms {
             joins: Mutex::new(joins),
             joins_of_users: Mutex::new(joins_of_users),
             leave_beacons: Mutex::new(leave_beacons),
+            client_logs: ClientLogs::default(),
             auditor: Auditor::default(),
             settled: watch::channel(false).0,
             draining: watch::channel(false).0,

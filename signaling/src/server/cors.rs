@@ -2,7 +2,7 @@
 //! the server allows it (CORS, fetch.spec.whatwg.org §3.3), but lets it open WebSockets to any server. Here
 //! both follow one list. Pages of this server, and programs that are not browsers, need no entry.
 
-use crate::server::edge::{Client, LEAVE};
+use crate::server::edge::{CLIENT_LOGS, Client, LEAVE};
 use crate::server::origin_check::is_loopback;
 use crate::server::{graphql, socket};
 use crate::whip;
@@ -160,7 +160,8 @@ pub async fn only_allowed(
 ) -> Response {
     let path = request.uri().path();
     // The app's files and the health check are open to all pages.
-    let is_guarded = socket::is_socketio_path(path) || path == LEAVE || path == graphql::PATH || is_api(path);
+    let is_guarded =
+        socket::is_socketio_path(path) || [LEAVE, CLIENT_LOGS, graphql::PATH].contains(&path) || is_api(path);
     if !is_guarded || origins.allows(request.headers(), is_behind_proxy(request.extensions())) {
         return next.run(request).await;
     }

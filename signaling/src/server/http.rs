@@ -1,5 +1,5 @@
-//! The HTTP server: Socket.IO, WHIP and WHEP, GraphQL, the web app, leave beacons of closed pages, and the health
-//! check.
+//! The HTTP server: Socket.IO, WHIP and WHEP, GraphQL, the web app, leave beacons and log entries of pages, and
+//! the health check.
 
 use crate::api::accounts::ClientAddress;
 use crate::graphql::Graphql;
@@ -101,9 +101,11 @@ pub async fn serve(listener: TcpListener, rooms: Arc<Rooms>, settings: HttpSetti
 pub fn routes(rooms: &Arc<Rooms>, settings: &HttpSettings) -> Router {
     let whip = Arc::new(WhipApi::new(rooms.clone(), settings.stream_keys.clone())).router();
     let leave = post(leave).layer(DefaultBodyLimit::max(limits::LEAVE_BEACON_BYTES_MAX));
+    let client_logs = post(client_logs).layer(DefaultBodyLimit::max(limits::CLIENT_LOGS_BYTES_MAX));
     let graphql = graphql::router(Graphql::new(rooms.clone()), settings.edge.connections_per_address);
     let with_addresses = Router::new()
         .route(edge::LEAVE, leave)
+        .route(edge::CLIENT_LOGS, client_logs)
         .with_state(rooms.clone())
         .merge(settings.api.clone())
         .merge(whip)
@@ -132,13 +134,25 @@ async fn healthz(State(rooms): State<Arc<Rooms>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
 }
 
-/// The closed page does not read the answer; the status helps with debugging.
 async fn leave(
     State(rooms): State<Arc<Rooms>>,
     Extension(ClientAddress(address)): Extension<ClientAddress>,
     goodbye: Bytes,
 ) -> Response {
-    let Err(RequestError { code, message, retry_after }) = rooms.on_leave_beacon(address, &goodbye) else {
+    answer(rooms.on_leave_beacon(address, &goodbye))
+}
+
+async fn client_logs(
+    State(rooms): State<Arc<Rooms>>,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    batch: Bytes,
+) -> Response {
+    answer(rooms.on_client_logs(address, &batch))
+}
+
+/// A closed page does not read the answer; the status helps with debugging.
+fn answer(result: Result<(), RequestError>) -> Response {
+    let Err(RequestError { code, message, retry_after }) = result else {
         return StatusCode::NO_CONTENT.into_response();
     };
     let status = match code {

@@ -38,6 +38,9 @@ use tokio::time::{sleep, timeout};
 /// Closed pages send their leave beacon to this path.
 pub const LEAVE: &str = "/leave";
 
+/// Pages send log entries to this path.
+pub const CLIENT_LOGS: &str = "/client-logs";
+
 /// Health check for supervisors and proxies.
 pub const HEALTH: &str = "/healthz";
 

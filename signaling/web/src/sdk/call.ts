@@ -78,6 +78,7 @@ export class Call {
   async leave(): Promise<void> {
     const { session, entry, channel } = this.#core;
     if (session === 'Ended') return;
+    this.#core.flushLogs();
     const left = entry.joined ? channel.request({ case: 'leave', value: {} }, 'ack') : Promise.resolve();
     this.#end();
     await Promise.race([left.catch(() => undefined), new Promise((resolve) => setTimeout(resolve, LEAVE_MS))]);
@@ -90,6 +91,7 @@ export class Call {
    */
   abandon(): void {
     const { session, entry, channel } = this.#core;
+    this.#core.flushLogs();
     channel.tell({ case: 'leave', value: {} });
     if (entry.identity && session !== 'Ended') sendLeaveBeacon(this.#url, entry.identity.peerId, entry.identity.secret);
     this.#end();

@@ -15,7 +15,8 @@ import { Evicted, messageOf } from './errors';
 import type { FileTransfer } from './files/types';
 import { History } from './history';
 import { type LifecycleEvents, MediaLifecycle } from './lifecycle';
-import { Log, type LogContext } from './log';
+import { Log, type LogContext, type LogSink } from './log';
+import { LogUploader } from './log_sender';
 import type { Delivery, Media } from './media';
 import { type CallNotice, noticeText } from './notice';
 import { apply, type Effect } from './notifications';
@@ -38,6 +39,7 @@ export interface OwnMetadata {
 
 export class CallCore {
   readonly log: Log;
+  readonly #logs: LogUploader | null;
   readonly history: History;
   readonly channel: SignalChannel;
   readonly entry: Entry;
@@ -72,7 +74,15 @@ export class CallCore {
   constructor(options: CallOptions, events: CallEvents) {
     this.#options = options;
     this.#events = events;
-    this.log = new Log(options.log, () => this.#logContext());
+    const { log, sendLogs, url } = options;
+    this.#logs = sendLogs ? new LogUploader(url, sendLogs, () => this.entry.identity) : null;
+    const sink: LogSink | undefined = this.#logs
+      ? (entry) => {
+          this.#logs?.add(entry);
+          log?.(entry);
+        }
+      : log;
+    this.log = new Log(sink, () => this.#logContext());
     this.history = new History(this.log.write);
     const { note } = this.history;
     const channelEvents = {
@@ -137,6 +147,11 @@ export class CallCore {
   }
 
   /** What is known so far. */
+  /** Sends the log entries that wait, while the place in the room is still there. */
+  flushLogs(): void {
+    this.#logs?.flush();
+  }
+
   #logContext(): LogContext {
     const { identity } = this.entry;
     return { roomId: this.#options.room, ...(identity && { userId: identity.user, peerId: identity.peerId }) };

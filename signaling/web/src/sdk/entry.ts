@@ -16,7 +16,7 @@ import {
   UnexpectedAnswer,
 } from './errors';
 import type { FileStorage } from './files/file_storage';
-import type { LogSink, Note } from './log';
+import type { LogLevel, LogSink, Note } from './log';
 import type { Media } from './media';
 import { Position } from './position';
 import type { CallToken, TokenSource } from './token';
@@ -51,6 +51,11 @@ export interface CallOptions {
   fileStorage?: FileStorage;
   /** Gets what happens in the call, for the logs of the application. */
   log?: LogSink;
+  /**
+   * Also sends what happens in the call to the server's log, from this level on: after the join, in batches
+   * (docs/logs.md).
+   */
+  sendLogs?: LogLevel;
   /**
    * For tests: another WebRTC implementation.
    *
