@@ -8,19 +8,56 @@ use crate::guard::{self, Guard, SINK, Verdict, rebuilt_reconfig};
 use crate::handshake::{Handshake, Init, Step};
 use crate::lane::{Lane, State, kind_of};
 use crate::limits::{
-    EVENT_BYTES_MAX, EVENTS_MAX, FEED_TARGET, IN_FLIGHT_MAX, LABEL_LEN_MAX, PACKETS_TARGET, SEND_BUFFER_MAX,
-    SEND_BUFFER_SHARED, SEND_MESSAGES_MAX, START_DELAY, STREAMS_MAX,
+    EVENT_BYTES_MAX, EVENTS_MAX, FEED_TARGET, IN_FLIGHT_MAX, LABEL_LEN_MAX, MESSAGE_LEN_MAX, PACKET_LEN_MAX,
+    PACKET_LEN_MIN, PACKETS_TARGET, SEND_BUFFER_MAX, SEND_MESSAGES_MAX, START_DELAY, STREAMS_MAX,
 };
 use crate::link::Link;
-use crate::packet::{Chunk, Packet, Writer, kind};
-use crate::round_trip::RoundTrips;
+use crate::packet::{Chunk, Packet, Ports, Writer, kind};
 use crate::schedule::{self, Schedule};
-use crate::settings::Settings;
 use bytes::Bytes;
 use machine::{Instant, Rng};
 use sctp_proto::{AssociationError, Chunks, PayloadProtocolIdentifier as Protocol, StreamEvent};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
+
+/// What both sides have agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Our role in DTLS.
+    pub role: Role,
+    /// Our SCTP port (`a=sctp-port`, RFC 8841 §5).
+    pub local_port: u16,
+    /// The peer's.
+    pub remote_port: u16,
+    /// Bytes of the longest packet that is sent: what fits into a datagram of the path with the headers of
+    /// DTLS. At least [`PACKET_LEN_MIN`].
+    pub packet_len_max: usize,
+    /// Bytes of the longest message that the peer accepts (`a=max-message-size`, RFC 8841 §6); 0 is no
+    /// limit. [`MESSAGE_LEN_MAX`] applies besides.
+    pub peer_message_len_max: usize,
+}
+
+impl Settings {
+    /// The usual ports, and packets for the path that WebRTC assumes (RFC 8831 §5).
+    pub fn new(role: Role) -> Self {
+        let port = 5000;
+        Self { role, local_port: port, remote_port: port, packet_len_max: 1191, peer_message_len_max: 0 }
+    }
+
+    fn ports(&self) -> Ports {
+        Ports { local: self.local_port, remote: self.remote_port }
+    }
+
+    fn packet_len(&self) -> usize {
+        self.packet_len_max.clamp(PACKET_LEN_MIN, PACKET_LEN_MAX)
+    }
+
+    fn message_len_max(&self) -> usize {
+        match self.peer_message_len_max {
+            0 => MESSAGE_LEN_MAX,
+            len => len.min(MESSAGE_LEN_MAX),
+        }
+    }
+}
 
 /// What has happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,21 +118,16 @@ pub struct Association {
     failed: Option<Failed>,
     lanes: BTreeMap<u16, Lane>,
     schedule: Schedule,
-    /// Sum of the priorities of all lanes.
-    weights: u64,
     /// Messages and bytes in the queues of all lanes.
     queued_len: usize,
     queued_bytes: usize,
     packets: VecDeque<Bytes>,
-    /// Answers to the peer's HEARTBEATs and to its handshake. They do not wait for DATA that the caller delays.
-    replies: VecDeque<Bytes>,
     /// Something has happened since the library was asked for packets: asking costs it a look at all chunks
     /// in flight.
     has_changed: bool,
     events: VecDeque<Event>,
     event_bytes: usize,
     discarded: Discarded,
-    in_flight_max: u32,
     /// Whether the packet that is being handled has been answered by one of ours.
     has_replied: bool,
     now: Instant,
@@ -113,9 +145,6 @@ struct Established {
     sending: BTreeSet<u16>,
     /// Bytes of all of them.
     in_library: usize,
-    /// Bytes of messages that the peer has acknowledged, or that have expired.
-    acknowledged: u64,
-    round_trips: RoundTrips,
     /// Streams whose reset is complete, unless the library has begun another one.
     draining: BTreeSet<u16>,
     /// Streams whose reset has failed, and which cannot be used again.
@@ -137,16 +166,13 @@ impl Association {
             failed: None,
             lanes: BTreeMap::new(),
             schedule: Schedule::default(),
-            weights: 0,
             queued_len: 0,
             queued_bytes: 0,
             packets: VecDeque::new(),
-            replies: VecDeque::new(),
             has_changed: true,
             events: VecDeque::new(),
             event_bytes: 0,
             discarded: Discarded::default(),
-            in_flight_max: IN_FLIGHT_MAX,
             has_replied: false,
             now,
         };
@@ -191,22 +217,10 @@ impl Association {
     /// The next packet to send.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
         self.now = self.now.max(now);
-        if let Some(reply) = self.replies.pop_front() {
-            return Some(reply);
-        }
         if self.packets.is_empty() && self.has_changed {
             self.pump();
         }
-        let packet = self.packets.pop_front()?;
-        if let Some(established) = &mut self.established {
-            let chunks = Packet::unchecked(&packet).into_iter();
-            for tsn in
-                chunks.flat_map(|packet| packet.chunks().filter_map(|chunk| chunk.tsn_of_data()).last())
-            {
-                established.round_trips.on_sent(self.now, tsn);
-            }
-        }
-        Some(packet)
+        self.packets.pop_front()
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
@@ -236,7 +250,7 @@ impl Association {
         let first = if self.settings.role == Role::Client { 0 } else { 1 };
         let streams = self.streams();
         let free = (first..streams).step_by(2).find(|id| self.is_free(*id)).ok_or(OpenError::NoFreeId)?;
-        self.insert_lane(free, Lane::new(channel, State::Opening, false));
+        self.lanes.insert(free, Lane::new(channel, State::Opening, false));
         self.announce(free);
         Ok(StreamId(free))
     }
@@ -264,7 +278,7 @@ impl Association {
         if !self.is_free(stream.0) {
             return Err(OpenError::InUse);
         }
-        self.insert_lane(stream.0, lane);
+        self.lanes.insert(stream.0, lane);
         self.announce(stream.0);
         Ok(())
     }
@@ -315,10 +329,7 @@ impl Association {
         }
         let in_library = self.established.as_ref().map_or(0, |established| established.in_library);
         let buffered = self.queued_bytes + in_library;
-        let is_full = buffered + len > SEND_BUFFER_MAX || self.queued_len >= SEND_MESSAGES_MAX;
-        let is_beyond_share =
-            buffered + len > SEND_BUFFER_SHARED && lane.buffered() + len > lane.share(self.weights);
-        if is_full || is_beyond_share {
+        if buffered + len > SEND_BUFFER_MAX || self.queued_len >= SEND_MESSAGES_MAX {
             return Err(SendError::Full);
         }
         let (was_idle, before) = (lane.is_idle(), lane.queued_bytes());
@@ -361,29 +372,6 @@ impl Association {
         }
     }
 
-    /// Whether something waits to be sent, or for space in the congestion window.
-    pub fn has_backlog(&self) -> bool {
-        let unsent = self.established.as_ref().map_or(0, |established| established.link.unsent());
-        !self.packets.is_empty() || self.queued_len > 0 || unsent > 0
-    }
-
-    /// Bytes of messages that the peer has acknowledged, or that have expired, since the beginning.
-    pub fn acknowledged(&self) -> u64 {
-        self.established.as_ref().map_or(0, |established| established.acknowledged)
-    }
-
-    /// The shortest round trip of DATA since the last call, from when it was polled.
-    pub fn take_round_trip(&mut self) -> Option<Duration> {
-        self.established.as_mut()?.round_trips.take()
-    }
-
-    /// For a caller that delays packets: as many DATA chunks as fill its path. Beyond, messages stay in the queues
-    /// of their channels, where a channel of higher priority can overtake them. At most [`IN_FLIGHT_MAX`].
-    pub fn set_in_flight_max(&mut self, chunks: u32) {
-        let before = std::mem::replace(&mut self.in_flight_max, chunks.clamp(1, IN_FLIGHT_MAX));
-        self.has_changed |= self.in_flight_max > before;
-    }
-
     /// Whether the association is established.
     pub fn is_connected(&self) -> bool {
         self.established.is_some()
@@ -399,15 +387,10 @@ impl Association {
         self.discarded.count(discard)
     }
 
-    /// What was discarded since the last call, and how often.
-    pub fn take_discarded(&mut self) -> impl Iterator<Item = (Discard, u64)> {
-        self.discarded.take()
-    }
-
     /// Bytes of all messages that wait: for sending, and as events.
     pub fn memory(&self) -> usize {
         let in_library = self.established.as_ref().map_or(0, |established| established.in_library);
-        let packets: usize = self.packets.iter().chain(&self.replies).map(Bytes::len).sum();
+        let packets: usize = self.packets.iter().map(Bytes::len).sum();
         self.queued_bytes + in_library + self.event_bytes + packets
     }
 
@@ -449,12 +432,7 @@ impl Association {
                     admitted.push(&rebuilt_reconfig(chunk.value));
                     is_whole = false;
                 }
-                Verdict::Pass => {
-                    if let Some(newest) = chunk.newest_acked() {
-                        established.round_trips.on_ack(self.now, newest);
-                    }
-                    admitted.push(chunk.whole);
-                }
+                Verdict::Pass => admitted.push(chunk.whole),
                 Verdict::Withhold(discard) => {
                     self.discarded.add(discard);
                     is_whole = false;
@@ -515,11 +493,11 @@ impl Association {
 
     /// One answer for each packet, and none while many packets wait: the peer repeats what it needs.
     fn reply(&mut self, packet: Bytes) {
-        if self.has_replied || self.replies.len() >= PACKETS_TARGET {
+        if self.has_replied || self.packets.len() >= PACKETS_TARGET {
             self.discarded.add(Discard::ReplyBeyondLimits);
         } else {
             self.has_replied = true;
-            self.replies.push_back(packet);
+            self.packets.push_back(packet);
         }
     }
 
@@ -535,8 +513,6 @@ impl Association {
             readable: BTreeSet::new(),
             sending: BTreeSet::new(),
             in_library: 0,
-            acknowledged: 0,
-            round_trips: RoundTrips::default(),
             draining: BTreeSet::new(),
             broken: BTreeSet::new(),
         };
@@ -597,15 +573,9 @@ impl Association {
         }
     }
 
-    fn insert_lane(&mut self, id: u16, lane: Lane) {
-        self.weights += lane.weight();
-        self.lanes.insert(id, lane);
-    }
-
     fn remove_lane(&mut self, id: u16) {
         self.clear_queue(id);
-        if let Some(lane) = self.lanes.remove(&id) {
-            self.weights -= lane.weight();
+        if self.lanes.remove(&id).is_some() {
             self.events.push_back(Event::Closed { stream: StreamId(id) });
         }
         if let Some(established) = &mut self.established {
@@ -653,7 +623,7 @@ impl Association {
             }
             (Some(Message::Open(channel)), None) if !self.settings.role.is_ours(stream) => {
                 self.acknowledge(id);
-                self.insert_lane(id, Lane::new(channel.clone(), State::Open, false));
+                self.lanes.insert(id, Lane::new(channel.clone(), State::Open, false));
                 self.events.push_back(Event::Opened { stream, channel });
             }
             (_, lane) => {
@@ -788,8 +758,8 @@ impl Association {
     /// Looks at how much of each channel is buffered.
     fn measure(&mut self) {
         let Some(established) = &mut self.established else { return };
-        let Established { link, sending, in_library, acknowledged, .. } = established;
-        let before = std::mem::take(in_library);
+        let Established { link, sending, in_library, .. } = established;
+        *in_library = 0;
         sending.retain(|id| {
             let buffered = link.buffered(*id);
             *in_library += buffered;
@@ -802,7 +772,6 @@ impl Association {
             }
             buffered > 0
         });
-        *acknowledged += before.saturating_sub(*in_library) as u64;
         link.bound_unsent(*in_library);
     }
 
@@ -834,8 +803,8 @@ impl Association {
     fn feed(&mut self) -> bool {
         let mut has_changed = false;
         while let Some(established) = &mut self.established {
-            let is_full = established.link.unsent() >= FEED_TARGET
-                || established.guard.in_flight() >= self.in_flight_max;
+            let is_full =
+                established.link.unsent() >= FEED_TARGET || established.guard.in_flight() >= IN_FLIGHT_MAX;
             if is_full || self.schedule.is_empty() {
                 break;
             }
@@ -847,7 +816,6 @@ impl Association {
             self.queued_bytes -= message.payload.len();
             if let Some(reliability) = lane.remaining(self.now, &message) {
                 lane.next = schedule::end(lane.next, message.payload.len(), lane.channel.priority);
-                established.in_library += message.payload.len();
                 established.link.write(id, message.protocol, reliability, message.payload);
             }
             established.sending.insert(id);
@@ -866,14 +834,12 @@ impl Association {
         }
         self.failed = Some(failed);
         self.packets.clear();
-        self.replies.clear();
         if let Some(established) = self.established.take()
             && failed != Failed::AbortedByPeer
         {
             self.packets.push_back(established.guard.abort());
         }
         self.lanes.clear();
-        self.weights = 0;
         self.schedule = Schedule::default();
         (self.queued_len, self.queued_bytes) = (0, 0);
         self.events.push_back(Event::Failed(failed));

@@ -27,12 +27,9 @@ mod lane;
 pub mod limits;
 mod link;
 mod packet;
-mod round_trip;
 mod schedule;
-mod settings;
 
-pub use association::{Association, Event};
+pub use association::{Association, Event, Settings};
 pub use channel::{Channel, Kind, Limit, Reliability, Role, StreamId};
 pub use discard::Discard;
 pub use failed::{Failed, OpenError, SendError};
-pub use settings::Settings;

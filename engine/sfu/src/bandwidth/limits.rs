@@ -77,20 +77,3 @@ pub const RAISE_WAIT: Duration = Duration::from_secs(2);
 /// Packets of padding that are written in one call: those of a whole probe cluster, each of maximum length.
 /// Further padding waits for the pacer's next call.
 pub const PADDING_PACKETS_MAX: usize = PROBE_BYTES_MAX as usize / 255 + 1;
-
-/// The rate of data channels beside media: the lowest, at which an association does not time out …
-pub const DATA_RATE_MIN_BPS: f64 = 30_000.0;
-/// … at the beginning, a tenth more each round trip until a queue appears …
-pub const DATA_RATE_START_BPS: f64 = 100_000.0;
-/// … and the highest. Channels of a transport without media have no such limit.
-pub const DATA_RATE_MAX_BPS: f64 = 100_000_000.0;
-
-/// Data sends faster while its packets wait no longer than this in the queue of the path …
-pub const DATA_QUEUE_LOW: Duration = Duration::from_millis(2);
-/// … and slower if they wait longer than this. With the packet that is being sent, it is what audio waits for data: less
-/// than 20 ms at 1 Mbit/s.
-pub const DATA_QUEUE_HIGH: Duration = Duration::from_millis(5);
-
-/// The part of the estimate that data gets at least, while it has something to send: video gets the rest. One part
-/// of this number.
-pub const DATA_SHARE_MIN: u64 = 8;

@@ -12,7 +12,6 @@
 mod acked;
 mod aimd;
 mod allocator;
-pub(crate) mod data_pace;
 mod delay;
 mod estimator;
 pub mod history;

@@ -3,8 +3,6 @@
 //! Created when a consumer negotiates transport-wide numbers, or when the peer sends its own estimate. A
 //! transport without either sends packets without pacing.
 
-use crate::bandwidth::data_pace::DataLimits;
-use crate::bandwidth::limits::DATA_SHARE_MIN;
 use crate::bandwidth::{Bounds, Class, Estimator, Offer, Pacer, Purpose};
 use crate::base::meter::Meter;
 use crate::limits;
@@ -162,15 +160,6 @@ impl SendSide {
     pub fn on_allocated(&mut self, now: Instant, bps: u64) {
         self.allocated_bps = bps;
         self.pacer.set_rate(now, self.estimator.estimate_bps(), bps, self.estimator.is_limit_known());
-    }
-
-    /// What the estimate leaves for data channels, if it is the measured limit of the path.
-    pub fn data_limits(&self) -> Option<DataLimits> {
-        let estimate = self.estimator.estimate_bps();
-        let most_bps = estimate.saturating_sub(self.allocated_bps).max(estimate / DATA_SHARE_MIN);
-        // A little less than the share: the headers of UDP and DTLS are not counted.
-        let limits = DataLimits { least_bps: estimate / DATA_SHARE_MIN / 4 * 3, most_bps };
-        (self.estimator.has_feedback() && self.estimator.is_limit_known()).then_some(limits)
     }
 
     /// See [`on_allocated`](Self::on_allocated).

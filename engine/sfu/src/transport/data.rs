@@ -1,8 +1,7 @@
 //! The data channels of a transport: one SCTP association inside its DTLS session (RFC 8261).
 
-use crate::bandwidth::data_pace::{DataLimits, DataPace};
 use crate::base::slots::Slot;
-use control::{AcceptData, Counters, DataChannel, DataReliability, Discard, DtlsRole, Text};
+use control::{AcceptData, DataChannel, DataReliability, Discard, DtlsRole, Text};
 use machine::{Instant, Rng};
 use sctp::{Association, Channel, Limit, OpenError, Reliability, Role, Settings, StreamId};
 use std::collections::BTreeMap;
@@ -19,12 +18,8 @@ pub struct Data {
     pub opened: BTreeMap<StreamId, DataChannel>,
     /// It has packets or events, for the next timer call.
     pub is_due: bool,
-    /// When the pace permits the next packet, if one waits for that.
-    pub send_at: Option<Instant>,
     /// The last association has failed, and no channel has been created since.
     pub has_failed: bool,
-    /// While the transport has media too.
-    pub pace: Option<Box<DataPace>>,
     rng: Rng,
 }
 
@@ -56,9 +51,7 @@ impl Data {
             accepted: None,
             opened: BTreeMap::new(),
             is_due: false,
-            send_at: None,
             has_failed: false,
-            pace: None,
             rng,
         }
     }
@@ -123,43 +116,7 @@ impl Data {
         if is_timed_out {
             association.handle_timeout(now);
         }
-        let may_send = self.send_at.take_if(|at| *at <= now).is_some();
-        std::mem::take(&mut self.is_due) || is_timed_out || may_send
-    }
-
-    /// Updates the pace. `has_media`: without media, SCTP's own congestion control is sufficient. `limits`: what
-    /// the bandwidth estimate leaves. Returns the bytes that the peer has acknowledged since the last call.
-    pub fn follow(&mut self, now: Instant, has_media: bool, limits: Option<DataLimits>) -> usize {
-        let Some(association) = self.association.as_mut() else { return 0 };
-        if !has_media {
-            if self.pace.take().is_some() {
-                association.set_in_flight_max(u32::MAX);
-            }
-            return 0;
-        }
-        let pace = self.pace.get_or_insert_with(|| Box::new(DataPace::new(now, association.acknowledged())));
-        let round_trip = association.take_round_trip();
-        let new = pace.on_feedback(now, association.acknowledged(), round_trip, limits);
-        association.set_in_flight_max(pace.in_flight_max());
-        new
-    }
-
-    /// Whether a packet may leave now. If not, the timer is set.
-    pub fn admit(&mut self, now: Instant) -> bool {
-        let has_backlog = self.association.as_ref().is_some_and(|association| association.has_backlog());
-        let Some(pace) = self.pace.as_deref_mut().filter(|_| has_backlog) else { return true };
-        let admitted = pace.admit(now);
-        self.send_at = admitted.err();
-        admitted.is_ok()
-    }
-
-    /// Counts what the association has discarded since the last call.
-    pub fn count_discarded(&mut self, counters: &mut Counters) {
-        for (discard, count) in
-            self.association.iter_mut().flat_map(|association| association.take_discarded())
-        {
-            counters.discard_many(counted(discard), count);
-        }
+        std::mem::take(&mut self.is_due) || is_timed_out
     }
 
     /// Ends the use of a stream.
@@ -175,7 +132,7 @@ impl Data {
     /// When it next has work. `now`: at once.
     pub fn next_timeout(&self, now: Instant) -> Option<Instant> {
         let association = self.association.as_ref()?;
-        if self.is_due { Some(now) } else { association.poll_timeout().into_iter().chain(self.send_at).min() }
+        if self.is_due { Some(now) } else { association.poll_timeout() }
     }
 }
 
@@ -207,24 +164,6 @@ pub fn reported(channel: Channel) -> DataChannel {
             Limit::LifetimeMs(ms) => DataReliability::Lifetime { ms },
         },
         priority,
-    }
-}
-
-fn counted(discard: sctp::Discard) -> Discard {
-    match discard {
-        sctp::Discard::Malformed => Discard::SctpMalformed,
-        sctp::Discard::WrongAssociation => Discard::SctpWrongAssociation,
-        sctp::Discard::UnexpectedHandshake => Discard::SctpUnexpectedHandshake,
-        sctp::Discard::Unsupported => Discard::SctpUnsupported,
-        sctp::Discard::PeerError => Discard::SctpPeerError,
-        sctp::Discard::DataBeyondLimits => Discard::SctpDataBeyondLimits,
-        sctp::Discard::DataOfClosingChannel => Discard::SctpDataOfClosingChannel,
-        sctp::Discard::InvalidStream => Discard::SctpInvalidStream,
-        sctp::Discard::MessageWithoutChannel => Discard::SctpMessageWithoutChannel,
-        sctp::Discard::UnknownProtocol => Discard::SctpUnknownProtocol,
-        sctp::Discard::InvalidDcep => Discard::SctpInvalidDcep,
-        sctp::Discard::InvalidAck => Discard::SctpInvalidAck,
-        sctp::Discard::ReplyBeyondLimits => Discard::SctpReplyBeyondLimits,
     }
 }
 
