@@ -7,6 +7,7 @@ import { reportJson, reportText, resultText } from '../check_report';
 import { useT } from '../i18n';
 import { Mark } from './Icon';
 import { Preferences } from './Preferences';
+import { TokenField } from './TokenField';
 
 function Row({ result }: { result: CheckResult }) {
   const t = useT();
@@ -84,17 +85,7 @@ export function CheckPage() {
           </ul>
           {tokenWanted && (
             <>
-              <label>
-                <span>{t.join.token}</span>
-                <input
-                  name="token"
-                  value={token}
-                  onChange={(event) => setForm({ token: event.target.value })}
-                  autoComplete="off"
-                  spellCheck={false}
-                  placeholder={t.join.tokenHint}
-                />
-              </label>
+              <TokenField label={t.join.token} value={token} onChange={(token) => setForm({ token })} />
               <label>
                 <span>{t.join.room}</span>
                 <input

@@ -7,6 +7,7 @@ import { failureText } from '../notice_texts';
 import { AudioOnly, DeviceChoices } from './DeviceChoices';
 import { Icon, Mark } from './Icon';
 import { Preferences } from './Preferences';
+import { TokenField } from './TokenField';
 import { Video } from './Video';
 
 /** As in signal.proto, JoinRoom.room. */
@@ -125,17 +126,7 @@ export function JoinPage() {
             />
           </label>
           {tokenWanted ? (
-            <label>
-              <span>{t.join.token}</span>
-              <input
-                name="token"
-                value={token}
-                onChange={(event) => setForm({ token: event.target.value })}
-                autoComplete="off"
-                spellCheck={false}
-                placeholder={t.join.tokenHint}
-              />
-            </label>
+            <TokenField label={t.join.token} value={token} onChange={(token) => setForm({ token })} />
           ) : (
             <button type="button" className="linkish" onClick={() => setTokenShown(true)}>
               {t.join.haveToken}

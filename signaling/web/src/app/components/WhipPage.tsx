@@ -8,6 +8,7 @@ import { useT } from '../i18n';
 import { Mark } from './Icon';
 import { Preferences } from './Preferences';
 import { Sound } from './Sound';
+import { TokenField } from './TokenField';
 import { Video } from './Video';
 
 const CODECS = {
@@ -104,17 +105,7 @@ export function WhipPage() {
               placeholder={t.whip.nameExample}
             />
           </label>
-          <label>
-            <span>{t.whip.token}</span>
-            <input
-              name="token"
-              value={token}
-              onChange={(event) => setForm({ token: event.target.value })}
-              autoComplete="off"
-              spellCheck={false}
-              placeholder={t.join.tokenHint}
-            />
-          </label>
+          <TokenField label={t.whip.token} value={token} onChange={(token) => setForm({ token })} />
           <label>
             <span>{t.whip.publishedCodec}</span>
             <select name="codec" value={codec} onChange={(event) => setForm({ codec: event.target.value })}>
