@@ -46,7 +46,13 @@ const call = new Call(
 );
 input.addEventListener('change', () => {
   const file = input.files?.[0];
-  if (file) call.files.send(file, null);
+  if (!file) return;
+  try {
+    call.files.send(file, null);
+  } catch (error) {
+    // For example: no other person is in the room yet.
+    main?.append(error instanceof Error ? error.message : String(error));
+  }
 });
 call.join();
 window.addEventListener('pagehide', () => call.abandon());
