@@ -19,6 +19,17 @@ pub struct Cli {
     #[arg(long, value_name = "PORT", default_value_t = 7000, value_parser = clap::value_parser!(u16).range(1..))]
     pub rtc_port: u16,
 
+    /// All workers share the UDP port --rtc-port instead: one port to open in a firewall. At most 64 workers. TCP
+    /// ports stay separate.
+    #[arg(long)]
+    pub rtc_shared_port: bool,
+
+    /// How the kernel chooses the worker of a datagram at a shared port. auto: the first one of the list that it
+    /// permits. ebpf (needs CAP_BPF) knows the worker of each peer; with cbpf and hash, workers hand over datagrams
+    /// to each other.
+    #[arg(long, value_name = "HOW", default_value = "auto", requires = "rtc_shared_port")]
+    pub udp_steering: UdpSteering,
+
     /// TCP port of the first worker, for peers whose UDP is blocked (RFC 6544); worker i listens on this plus
     /// i. 0: no TCP. Default: as --rtc-port.
     #[arg(long, value_name = "PORT")]
@@ -124,6 +135,19 @@ impl FromStr for Host {
         }
         Err("neither an IP address nor a host name")
     }
+}
+
+/// A value of `--udp-steering`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum UdpSteering {
+    /// The best one.
+    Auto,
+    /// An extended BPF program.
+    Ebpf,
+    /// A classic BPF program.
+    Cbpf,
+    /// The kernel's hash of the addresses.
+    Hash,
 }
 
 /// A value of `--dtls`.

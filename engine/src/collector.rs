@@ -63,9 +63,41 @@ impl Collector for OfWorkers {
             .map(|(worker, status)| ([("worker", *worker)], status.report.into_iter().collect()))
             .collect();
         of_loop(&mut encoder, &reports)?;
+        self.encode_steering(&mut encoder, &workers)?;
         let help = "1 while signaling is attached.";
         Metric::gauge("attached", help)
             .write(&mut encoder, u64::from(self.is_attached.load(Ordering::Relaxed)))
+    }
+}
+
+impl OfWorkers {
+    /// Of a shared UDP port.
+    fn encode_steering(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        workers: &[(&str, metrics::Status<Counters>)],
+    ) -> fmt::Result {
+        let of = |status: &metrics::Status<Counters>| status.report.and_then(|report| report.steering);
+        let mode = workers.iter().find_map(|(_, status)| of(status)).map_or("ports", |(mode, _)| mode.name());
+        let help = "1; the label says how datagrams get to their worker: ports (each worker has its own), ebpf, cbpf or hash.";
+        Metric::gauge("udp_steering", help).write_each(encoder, [([("mode", mode)], 1_u64)])?;
+        let counts = workers.iter().flat_map(|(worker, status)| {
+            let stats = of(status).map(|(_, stats)| stats).unwrap_or_default();
+            let rows = [
+                ("own", stats.own),
+                ("handed_over", stats.handed_over),
+                ("dropped", stats.dropped),
+                ("received", stats.received),
+            ];
+            rows.map(|(result, count)| ([("worker", *worker), ("result", result)], count))
+        });
+        let help = "Datagrams at the shared UDP port: for the worker that received them, handed over to another one, dropped instead, or received from another one.";
+        Metric::counter("udp_steered", help).write_each(encoder, counts)?;
+        let refused = workers.iter().map(|(worker, status)| {
+            ([("worker", *worker)], of(status).map_or(0, |(_, stats)| stats.claims_refused))
+        });
+        let help = "Addresses of peers that another worker has.";
+        Metric::counter("udp_claims_refused", help).write_each(encoder, refused)
     }
 }
 

@@ -1,10 +1,11 @@
 //! The combination of the flags, checked before anything starts.
 
-use crate::cli::{Cli, DtlsVersion, Host};
+use crate::cli::{Cli, DtlsVersion, Host, UdpSteering};
 use crate::limits;
 use control::Candidate;
 use host::{BadPorts, GivenTwice, check_once, check_ports, loopback, port_shares, same_family};
-use runtime::PortPool;
+use machine::WorkerId;
+use runtime::{PortPool, Steering};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
@@ -16,6 +17,8 @@ use std::time::Duration;
 pub struct Config {
     /// The addresses of each worker.
     pub workers: Vec<WorkerConfig>,
+    /// Set if all workers have the same UDP addresses.
+    pub shared_port: Option<SharedPort>,
     /// The socket at which signaling attaches.
     pub control_socket: PathBuf,
     /// How long rooms continue without a controller.
@@ -31,6 +34,13 @@ pub struct Config {
     /// Announced addresses that are not listening addresses, to be checked at the start; empty without the
     /// flag.
     pub to_check: Vec<IpAddr>,
+}
+
+/// How the workers share their UDP addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SharedPort {
+    /// How the kernel chooses a worker; `None`: the best way that it permits.
+    pub steering: Option<Steering>,
 }
 
 /// One worker's addresses.
@@ -70,6 +80,9 @@ pub enum BadConfig {
     /// More addresses than a peer can check in time.
     #[error("{0} addresses to announce: at most {max} are possible; give fewer --announced-ip or --listen-ip", max = limits::ADDRESSES_MAX)]
     TooManyAddresses(usize),
+    /// More workers than can share a port.
+    #[error("--rtc-shared-port is for at most {max} workers, but there are {0}: give --workers", max = WorkerId::SHARING_MAX)]
+    TooManyToShare(usize),
     /// Neither UDP nor TCP is offered.
     #[error(
         "--no-udp-candidates and --rtc-tcp-port 0 disable both UDP and TCP candidates: remove one of them"
@@ -99,7 +112,11 @@ impl TryFrom<&Cli> for Config {
     fn try_from(cli: &Cli) -> Result<Self, BadConfig> {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let workers = cli.workers.map_or(cores, usize::from);
-        check_ports("--rtc-port", cli.rtc_port, workers)?;
+        let shared_port = cli.rtc_shared_port.then(|| SharedPort { steering: steering(cli.udp_steering) });
+        check_ports("--rtc-port", cli.rtc_port, if shared_port.is_some() { 1 } else { workers })?;
+        if shared_port.is_some() && workers > usize::from(WorkerId::SHARING_MAX) {
+            return Err(BadConfig::TooManyToShare(workers));
+        }
         let tcp_port = Some(cli.rtc_tcp_port.unwrap_or(cli.rtc_port)).filter(|port| *port != 0);
         check_ports("--rtc-tcp-port", tcp_port.unwrap_or_default(), workers)?;
         if cli.no_udp_candidates && tcp_port.is_none() {
@@ -118,7 +135,8 @@ impl TryFrom<&Cli> for Config {
         let plain_listen = listen.iter().copied().filter(|ip| is_announceable(ip) || ip.is_unspecified());
         let plain_listen: Vec<IpAddr> = plain_listen.collect();
         let worker = |(index, ports): (u16, RangeInclusive<u16>)| {
-            let (udp, tcp) = (Some(cli.rtc_port + index), tcp_port.map(|port| port + index));
+            let udp_port = if shared_port.is_some() { cli.rtc_port } else { cli.rtc_port + index };
+            let (udp, tcp) = (Some(udp_port), tcp_port.map(|port| port + index));
             let offered = udp.filter(|_| !cli.no_udp_candidates);
             let of_udp = at(&announced, offered).into_iter().map(Candidate::udp);
             let of_tcp = at(&announced, tcp).into_iter().map(Candidate::tcp);
@@ -132,6 +150,7 @@ impl TryFrom<&Cli> for Config {
         };
         Ok(Self {
             workers: (0..workers as u16).zip(shares).map(worker).collect(),
+            shared_port,
             control_socket: cli.control_socket.clone(),
             grace_period: Duration::from_secs(cli.grace_period),
             consent_timeout: (cli.consent_timeout != 0).then(|| Duration::from_secs(cli.consent_timeout)),
@@ -143,6 +162,15 @@ impl TryFrom<&Cli> for Config {
             allow_injected_panics: cli.allow_injected_panics,
             to_check,
         })
+    }
+}
+
+fn steering(option: UdpSteering) -> Option<Steering> {
+    match option {
+        UdpSteering::Auto => None,
+        UdpSteering::Ebpf => Some(Steering::Extended),
+        UdpSteering::Cbpf => Some(Steering::Classic),
+        UdpSteering::Hash => Some(Steering::Hash),
     }
 }
 

@@ -8,7 +8,8 @@ use crate::memory::{self, Keeper};
 use crate::{limits, self_ping};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use host::{MainThread, StartError, Workers, system};
-use runtime::{Clock, Listeners, Mailboxes, SocketOptions, Sockets, Worker};
+use machine::WorkerId;
+use runtime::{Clock, Listeners, Mailboxes, PortShare, SocketOptions, Sockets, SteeringError, Worker};
 use sfu::{Contained, Fault, Shard};
 use shm::{Listener, ListenerEvent, Versions};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
@@ -35,6 +36,9 @@ pub enum EngineError {
         /// The system's error.
         source: io::Error,
     },
+    /// The way of steering that was wanted is not possible.
+    #[error("--udp-steering cannot be used")]
+    Steering(#[from] SteeringError),
     /// An error that all processes of Leat have in common.
     #[error(transparent)]
     Host(#[from] StartError),
@@ -45,6 +49,7 @@ impl fmt::Debug for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ControlSocket(error) => f.debug_tuple("ControlSocket").field(error).finish(),
+            Self::Steering(error) => f.debug_tuple("Steering").field(&error.source).finish(),
             Self::Metrics { source, .. } => f.debug_tuple("Metrics").field(source).finish(),
             Self::Host(error) => error.fmt(f),
         }
@@ -97,32 +102,50 @@ fn start_workers(
     config: &Config,
     notices: &Sender<Notice>,
     main: &MainThread,
-) -> Result<(Workers<Order>, Vec<Board>), StartError> {
+) -> Result<(Workers<Order>, Vec<Board>), EngineError> {
     let clock = Clock::start();
     let certificate = dtls::Certificate::generate();
     let options = dtls::Options { version: config.dtls, ..dtls::Options::default() };
-    let shard_config = |worker: &WorkerConfig| sfu::Config {
+    let is_shared = config.shared_port.is_some();
+    let shard_config = |index: usize, worker: &WorkerConfig| sfu::Config {
         candidates: worker.candidates.clone(),
         plain_ips: worker.plain_ips.clone(),
+        shares_port_as: is_shared.then_some(WorkerId(index as u16)),
         certificate: certificate.clone(),
         dtls: dtls::Settings::new(options),
         grace_period: config.grace_period,
         consent_timeout: config.consent_timeout,
     };
+    let options = SocketOptions { share: is_shared, ..SocketOptions::default() };
+    if let Some(worker) = config.workers.first().filter(|_| is_shared) {
+        // A second engine could share the port, too. This socket cannot, and fails if the port is in use.
+        Sockets::bind(&worker.listen, &SocketOptions::default()).map_err(|source| StartError::Bind {
+            worker: 0,
+            port_options: PORT_OPTIONS,
+            source,
+        })?;
+    }
     // All ports are bound before the first thread starts: either the whole engine starts or nothing.
     let sockets = config.workers.iter().enumerate().map(|(index, worker)| {
-        let udp = Sockets::bind(&worker.listen, &SocketOptions::default())
-            .map(|udp| udp.with_port_pool(worker.plain.clone()));
+        let udp = Sockets::bind(&worker.listen, &options).map(|udp| udp.with_port_pool(worker.plain.clone()));
         let both = udp.and_then(|udp| Ok((udp, Listeners::bind(&worker.listen_tcp)?)));
         both.map_err(|source| StartError::Bind { worker: index, port_options: PORT_OPTIONS, source })
     });
     let sockets: Vec<(Sockets, Listeners)> = sockets.collect::<Result<_, _>>()?;
     allow_descriptors(config);
+    let mut shares = match config.shared_port {
+        Some(shared) => {
+            let workers: Vec<&Sockets> = sockets.iter().map(|(udp, _)| udp).collect();
+            PortShare::between(&workers, shared.steering)?
+        }
+        None => Vec::new(),
+    }
+    .into_iter();
 
     let (mut workers, mut boards) = (Workers::default(), Vec::new());
     let mut mailboxes = Mailboxes::between(config.workers.len()).into_iter();
     for (index, (worker, (sockets, listeners))) in config.workers.iter().zip(sockets).enumerate() {
-        let mut shard = Shard::new(shard_config(worker), host::rng()?);
+        let mut shard = Shard::new(shard_config(index, worker), host::rng()?);
         if config.allow_injected_panics {
             shard.accept_injected_panics();
         }
@@ -133,7 +156,13 @@ fn start_workers(
         boards.push(board);
         let worker = Worker::new(sockets, clock, shard, endpoint).and_then(|worker| worker.listen(listeners));
         let worker = worker.map_err(system("make a worker"))?;
-        let worker = worker.with_mailboxes(mailboxes.next().unwrap_or_default());
+        let mut worker = worker.with_mailboxes(mailboxes.next().unwrap_or_default());
+        if let Some(share) = shares.next() {
+            if index == 0 {
+                tracing::info!(steering = share.steering().name(), "the workers share their UDP port");
+            }
+            worker = worker.with_port_share(share);
+        }
         let waker = worker.waker();
         let run = move || {
             runtime::pin_to_core(index);

@@ -35,3 +35,15 @@ test('a call of three over two workers', TEST_LIMIT, async (t) => {
     });
   });
 });
+
+test('a call of three over two workers that share one UDP port', TEST_LIMIT, async (t) => {
+  const args = ['--spread-above', '0', '--rtc-shared-port'];
+  await inRoom(t, { names, args }, async ({ leat, peers }) => {
+    const ports = new Set();
+    for (const peer of peers) {
+      for (const { port } of await peer.pairs()) ports.add(port);
+    }
+    assert.deepEqual([...ports], [leat.rtcPorts[0]]);
+    await seeAndHear(peers, { frames: 50 });
+  });
+});

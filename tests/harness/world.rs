@@ -128,6 +128,7 @@ impl World {
         let config = |worker: usize| Config {
             candidates: vec![Candidate::udp(engine_address(seed, worker))],
             plain_ips: vec![PLAIN_IP],
+            shares_port_as: None,
             certificate: certificates().0.clone(),
             dtls: dtls_settings(),
             grace_period,

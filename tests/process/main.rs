@@ -11,6 +11,7 @@ mod controller;
 mod engine;
 mod network;
 mod relayed;
+mod shared_port;
 
 mod commands;
 mod connecting;

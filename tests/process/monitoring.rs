@@ -9,17 +9,17 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// The address for metrics of one engine.
-struct Monitoring(SocketAddr);
+pub struct Monitoring(pub SocketAddr);
 
 impl Monitoring {
     /// A free port on loopback.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         Self(listener.local_addr().unwrap())
     }
 
     /// The answer to `GET path`, with its head.
-    fn get(&self, path: &str) -> String {
+    pub fn get(&self, path: &str) -> String {
         let mut connection = TcpStream::connect(self.0).unwrap();
         connection.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
         let mut answer = String::new();
@@ -29,7 +29,7 @@ impl Monitoring {
 
     /// Waits until the answer contains all of these: workers publish once a second.
     #[track_caller]
-    fn await_answer(&self, path: &str, parts: &[&str]) {
+    pub fn await_answer(&self, path: &str, parts: &[&str]) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let answer = self.get(path);

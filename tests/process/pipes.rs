@@ -10,17 +10,17 @@ use crate::engine::Engine;
 use control::{Closed, Command, Consume, ConsumerId, CreatePipe, Event, Produce, SnapshotItem, TransportId};
 use dtls::Fingerprint;
 
-/// Creates a transport at this worker, and a peer for it.
-fn join_at(engine: &Engine, controller: &mut Controller, worker: usize, transport: TransportId) -> Caller {
+/// Creates a transport at this worker, which listens on this port, and a peer for it.
+pub fn join_at((worker, port): (usize, u16), controller: &mut Controller, transport: TransportId) -> Caller {
     let created = controller.request_of(worker, create_transport(ROUTER, transport));
     let Event::TransportCreated { ice, fingerprint, candidates, .. } = created else { panic!("{created:?}") };
-    let candidate = candidate(&candidates, Family::udp(), engine.port + worker as u16);
+    let candidate = candidate(&candidates, Family::udp(), port);
     let known = Command::ConnectTransport { transport, fingerprint: certificate().fingerprint().0 };
     demand_of(controller, worker, known);
     Caller::new(candidate, &ice, Fingerprint(fingerprint))
 }
 
-fn demand_of(controller: &mut Controller, worker: usize, command: Command) {
+pub fn demand_of(controller: &mut Controller, worker: usize, command: Command) {
     let answer = controller.request_of(worker, command);
     assert!(matches!(answer, Event::Done { .. }), "{answer:?}");
 }
@@ -35,8 +35,8 @@ fn pipe(controller: &mut Controller) {
 
 fn call(engine: &Engine, controller: &mut Controller) -> Call {
     (0..2).for_each(|worker| demand_of(controller, worker, create_router(ROUTER)));
-    let mut publisher = join_at(engine, controller, 0, PUBLISHING);
-    let mut subscriber = join_at(engine, controller, 1, SUBSCRIBING);
+    let mut publisher = join_at((0, engine.port), controller, PUBLISHING);
+    let mut subscriber = join_at((1, engine.port + 1), controller, SUBSCRIBING);
     demand_of(controller, 0, Command::Produce(produce(PUBLISHING, PRODUCER)));
     pipe(controller);
     demand_of(controller, 1, Command::Consume(consume(SUBSCRIBING, PRODUCER, CONSUMER)));
@@ -100,7 +100,7 @@ fn many_consumers_at_the_other_worker_receive_the_same_in_a_burst_too() {
     let mut others: Vec<Caller> = (0..3)
         .map(|other| {
             let transport = TransportId(500 + other);
-            let mut caller = join_at(&engine, &mut controller, 1, transport);
+            let mut caller = join_at((1, engine.port + 1), &mut controller, transport);
             let consume =
                 Consume { ssrc: RECEIVED_SSRC, ..consume(transport, PRODUCER, ConsumerId(500 + other)) };
             demand_of(&mut controller, 1, Command::Consume(consume));

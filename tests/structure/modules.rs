@@ -38,7 +38,7 @@ pub const FLOORS: &[Floors] = &[
             &["bind_error", "tokens"],
             &["clock", "mailbox", "sys"],
             &["memory", "udp"],
-            &["tcp"],
+            &["steering", "tcp"],
             &["control", "tx"],
             &["worker"],
         ],

@@ -187,6 +187,7 @@ impl Stage {
         let config = Config {
             candidates: vec![control::Candidate::udp(SocketAddr::new(ENGINE, 7000))],
             plain_ips: vec![ENGINE],
+            shares_port_as: None,
             certificate: certificate.clone(),
             dtls: Settings::new(Options::default()),
             grace_period: Duration::from_secs(60),

@@ -87,6 +87,7 @@ impl Call {
         let config = Config {
             candidates: vec![Candidate::udp(engine_address())],
             plain_ips: Vec::new(),
+            shares_port_as: None,
             certificate,
             dtls: dtls.clone(),
             grace_period: Duration::from_secs(60),

@@ -93,6 +93,7 @@ impl Spread {
         let config = Config {
             candidates: Vec::new(),
             plain_ips: vec![PLAIN_IP],
+            shares_port_as: None,
             certificate,
             dtls: settings,
             grace_period: Duration::from_secs(60),

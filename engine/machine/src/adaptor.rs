@@ -1,7 +1,8 @@
 //! A machine that wraps another one.
 
 use crate::{
-    Datagram, Instant, LocalId, Machine, Path, SocketError, SocketRequest, StreamId, Towards, Tx, WorkerId,
+    Datagram, Instant, LocalId, Machine, Path, PathClaim, SocketError, SocketRequest, StreamId, Towards, Tx,
+    WorkerId,
 };
 use std::net::SocketAddr;
 
@@ -94,6 +95,10 @@ impl<A: Adaptor> Machine for A {
 
     fn poll_socket_request(&mut self) -> Option<SocketRequest> {
         self.inner_mut().poll_socket_request()
+    }
+
+    fn poll_path_claim(&mut self) -> Option<PathClaim> {
+        self.inner_mut().poll_path_claim()
     }
 
     fn on_socket_opened(

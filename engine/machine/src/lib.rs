@@ -65,6 +65,42 @@ impl LocalId {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkerId(pub u16);
 
+impl WorkerId {
+    /// Workers that may share a UDP port: one for each `ice-char` (RFC 8839 §5.1).
+    pub const SHARING_MAX: u16 = 64;
+
+    /// The first character of the username fragments of this worker, if it shares a port; `None` beyond
+    /// [`SHARING_MAX`](Self::SHARING_MAX).
+    pub fn ice_char(self) -> Option<u8> {
+        ICE_CHARS.get(usize::from(self.0)).copied()
+    }
+
+    /// The worker of a username fragment that begins with this byte.
+    pub fn of_ice_char(byte: u8) -> Option<Self> {
+        let number = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        Some(Self(u16::from(number)))
+    }
+}
+
+/// `ice-char` (RFC 8839 §5.1), in the order of base64.
+pub const ICE_CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// A path of a machine whose UDP port several workers share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathClaim {
+    /// Datagrams from this path belong to this machine. Repeated while the peer proves that it is there.
+    Claim(Path),
+    /// They no longer do.
+    Release(Path),
+}
+
 /// A dense number for one remote peer, chosen by the machine: the send batch groups the datagrams of a flow
 /// without hashing. Live peers have distinct flows; numbers are reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -184,6 +220,13 @@ pub trait Machine {
         None
     }
 
+    /// The next path that the machine claims or releases, oldest first: for drivers of several workers that
+    /// share a port. Such a driver polls before it sends what the machine has written, so that the answer of
+    /// a peer finds its worker.
+    fn poll_path_claim(&mut self) -> Option<PathClaim> {
+        None
+    }
+
     /// The result of [`SocketRequest::Open`]: the address of the socket `local`, or the error.
     fn on_socket_opened(
         &mut self,
@@ -236,4 +279,19 @@ pub trait Machine {
 
     /// When to call [`on_timeout`](Self::on_timeout); `None`: only after the next input.
     fn next_timeout(&self) -> Option<Instant>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_worker_has_a_character_of_its_own() {
+        for number in 0..WorkerId::SHARING_MAX {
+            let byte = WorkerId(number).ice_char().expect("64 characters");
+            assert_eq!(WorkerId::of_ice_char(byte), Some(WorkerId(number)));
+        }
+        assert_eq!(WorkerId(WorkerId::SHARING_MAX).ice_char(), None);
+        assert_eq!((0..=255).filter_map(WorkerId::of_ice_char).count(), 64);
+    }
 }

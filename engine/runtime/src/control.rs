@@ -1,6 +1,7 @@
 //! The control of a worker. In the engine it is the shared-memory ring; in tests, channels.
 
 use crate::mailbox::MailboxStats;
+use crate::steering::{Steering, SteeringStats};
 use crate::tcp::connections::ConnectionStats;
 use crate::udp::receive::ReceiveStats;
 use crate::udp::send::SendStats;
@@ -83,4 +84,6 @@ pub struct Report {
     pub mailboxes: MailboxStats,
     /// TCP, both directions.
     pub connections: ConnectionStats,
+    /// How datagrams get to the worker, if the workers share a port.
+    pub steering: Option<(Steering, SteeringStats)>,
 }

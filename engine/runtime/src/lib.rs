@@ -3,7 +3,8 @@
 //! A [`Worker`] drives one [`machine::Machine`] on one thread with its own sockets: `recvmmsg` with GRO in,
 //! `sendmmsg` with GSO out, TCP connections that carry datagrams as frames, timers, and a [`Control`] that
 //! supplies commands and receives events. Nothing here allocates per packet after warm-up. Workers share
-//! nothing but the [mailboxes](Mailboxes) through which their machines exchange packets.
+//! nothing but the [mailboxes](Mailboxes) through which their machines exchange packets, and, if they
+//! [share a port](PortShare), the table of whose flows are whose.
 //!
 //! It is *not* a general async runtime, and it implements no protocol.
 
@@ -18,6 +19,7 @@ mod control;
 pub mod limits;
 mod mailbox;
 pub mod memory;
+mod steering;
 mod sys;
 mod tcp;
 mod tokens;
@@ -29,6 +31,7 @@ pub use bind_error::{BindError, Protocol};
 pub use clock::{Clock, ReceiveTimestamps};
 pub use control::{Control, LoopStats, Report};
 pub use mailbox::{Envelope, MailboxStats, Mailboxes};
+pub use steering::{PortShare, Steering, SteeringError, SteeringStats};
 pub use sys::pin::pin_to_core;
 pub use tcp::connections::ConnectionStats;
 pub use tcp::framing::{self, Framing};

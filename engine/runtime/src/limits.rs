@@ -206,3 +206,13 @@ pub const ENVELOPE_BYTES_MAX: usize = (2 << 10) - 4;
 /// Envelopes received in one turn: a quarter of the mailbox. The next turn receives the rest, without
 /// sleeping.
 pub const ENVELOPES_PER_TURN: usize = MAILBOX_ENVELOPES_MAX / 4;
+
+/// Paths that a worker has claimed at a shared port: twice the pairs of the transports that it can serve. Beyond, the
+/// oldest is given up: its datagrams are handed over as those of strangers, until the next check claims it again.
+pub const CLAIMS_MAX: usize = 16 << 10;
+
+/// Tables over which the paths of all workers are spread, so that two workers rarely wait for each other.
+pub const FLOW_TABLES: usize = 64;
+
+/// Attributes of a check that are searched for USERNAME. Known clients write it first.
+pub const NAME_ATTRIBUTES_MAX: usize = 8;

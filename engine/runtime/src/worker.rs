@@ -7,6 +7,7 @@ use crate::limits::{
     READS_PER_TURN, RECEIVE_RETRY, RECEIVES_PER_TURN, TIME_SLICE_NS, TIMER_SLACK_NS,
 };
 use crate::mailbox::Mailboxes;
+use crate::steering::{PortShare, read_stray};
 use crate::sys;
 use crate::tcp::bridge::{Bridge, StreamEvent};
 use crate::tcp::connections::Connections;
@@ -34,6 +35,8 @@ pub struct Worker<M, C> {
     io: Io,
     bridge: Bridge,
     receiver: Receiver,
+    /// Set if the workers share their UDP ports.
+    share: Option<PortShare>,
     clock: Clock,
     machine: M,
     control: C,
@@ -65,6 +68,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             events: Events::with_capacity(POLL_EVENTS),
             waker,
             receiver: Receiver::new(&sockets),
+            share: None,
             io: Io::new(sockets),
             bridge: Bridge::default(),
             clock,
@@ -89,6 +93,13 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     pub fn with_mailboxes(mut self, mailboxes: Mailboxes) -> Self {
         mailboxes.set_waker(self.waker.clone());
         self.io.mailboxes = mailboxes;
+        self
+    }
+
+    /// Shares its UDP ports with the other workers.
+    pub fn with_port_share(mut self, mut share: PortShare) -> Self {
+        share.strays().set_waker(self.waker.clone());
+        self.share = Some(share);
         self
     }
 
@@ -133,10 +144,12 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         self.receive();
         self.receive_frames();
         self.receive_envelopes();
+        self.receive_strays();
         self.serve_peers();
         self.fire_timers();
         self.take_commands();
         self.push_events();
+        self.take_claims();
         let ended = self.clock.now();
         self.count_turn(ended.saturating_since(started));
         let report = Report {
@@ -146,6 +159,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             sent: self.io.batch.stats(),
             mailboxes: self.io.mailboxes.stats(),
             connections: self.io.connections.stats(),
+            steering: self.share.as_ref().map(|share| (share.steering(), share.stats())),
         };
         self.control.end_turn(&mut self.machine, &report);
         Ok(flow)
@@ -158,6 +172,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         let idle = !self.unfinished && !has_input && !self.woken && self.control.may_sleep();
         // Last: from here on other workers treat this one as asleep.
         let idle = idle && self.io.mailboxes.may_sleep();
+        let idle = idle && self.share.as_mut().is_none_or(|share| share.strays().may_sleep());
         let timeout = if idle {
             let own = self
                 .retry_at
@@ -172,6 +187,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         };
         let polled = self.poll.poll(&mut self.events, timeout);
         self.io.mailboxes.set_awake();
+        self.share.iter_mut().for_each(|share| share.strays().set_awake());
         match polled {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 self.events.clear();
@@ -261,7 +277,9 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
                 let (left, now) = self.gather(local, timestamps, (left, now));
                 // The other workers start their part of the fan-out before this one does.
                 self.io.mailboxes.wake_receivers();
+                self.share.iter_mut().for_each(|share| share.strays().wake_receivers());
                 self.machine.on_batch_end(now, &mut self.io.tx(now));
+                self.take_claims();
                 self.io.flush_received(now, self.receiver.arena());
                 self.handle_socket_requests(now);
                 Ok(left)
@@ -281,7 +299,9 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         let batch = self.receiver.receive(&self.io.sockets, local)?;
         let mut tx = self.io.tx_receiving(now, self.receiver.arena());
         self.receiver.hand_over(batch, timestamps, now, |datagram| {
-            self.machine.on_datagram(now, datagram, &mut tx);
+            if !self.share.as_mut().is_some_and(|share| share.pass_on(&datagram)) {
+                self.machine.on_datagram(now, datagram, &mut tx);
+            }
         });
         Ok(batch.more())
     }
@@ -337,6 +357,38 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         self.machine.on_batch_end(now, &mut self.io.tx(now));
         self.io.flush(now);
         self.handle_socket_requests(now);
+    }
+
+    /// Receives a bounded number of datagrams that arrived at other workers.
+    fn receive_strays(&mut self) {
+        if !self.share.as_ref().is_some_and(PortShare::has_work) {
+            return;
+        }
+        let now = self.clock.now();
+        let mut left = ENVELOPES_PER_TURN;
+        while left > 0
+            && let Some(share) = &mut self.share
+            && let Some(mut envelope) = share.receive()
+        {
+            if let Some(datagram) = read_stray(envelope.bytes_mut()) {
+                self.machine.on_datagram(now, datagram, &mut self.io.tx(now));
+            }
+            share.strays().recycle(envelope);
+            left -= 1;
+        }
+        self.unfinished |= left == 0;
+        self.machine.on_batch_end(now, &mut self.io.tx(now));
+        self.take_claims();
+        self.io.flush(now);
+        self.handle_socket_requests(now);
+    }
+
+    /// Carries out the claims of the machine.
+    fn take_claims(&mut self) {
+        let Some(share) = &mut self.share else { return };
+        while let Some(claim) = self.machine.poll_path_claim() {
+            share.on_claim(claim);
+        }
     }
 
     /// Accepts new connections, and reads from a bounded number of readable ones.

@@ -11,7 +11,9 @@
 use crate::limits;
 use crate::shard::{Input, NoTx, Shard};
 use control::{Event, Request, Stage, TransportId};
-use machine::{Datagram, Flow, Instant, LocalId, Machine, Path, SocketError, SocketRequest, Tx, WorkerId};
+use machine::{
+    Datagram, Flow, Instant, LocalId, Machine, Path, PathClaim, SocketError, SocketRequest, Tx, WorkerId,
+};
 use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -231,6 +233,10 @@ impl Machine for Contained {
 
     fn poll_socket_request(&mut self) -> Option<SocketRequest> {
         self.shard.poll_socket_request()
+    }
+
+    fn poll_path_claim(&mut self) -> Option<PathClaim> {
+        self.shard.poll_path_claim()
     }
 
     fn on_socket_opened(

@@ -132,6 +132,12 @@ fn reports_contradicting_flags() {
     assert!(text("--listen-ip 0.0.0.0").contains("--announced-ip"));
     let twice = "--listen-ip ::1 --listen-ip 127.0.0.1 --listen-ip 127.0.0.1";
     assert!(text(twice).contains("--listen-ip 127.0.0.1 is given twice"));
+    let shared =
+        config("--rtc-port 65535 --rtc-shared-port --rtc-tcp-port 0 --listen-ip 127.0.0.1").expect("valid");
+    assert!(shared.workers.iter().all(|worker| worker.listen[0].port() == 65_535));
+    let many_workers = "leat-engine --control-socket /run/leat.sock --workers 65 --rtc-shared-port";
+    let cli = Cli::try_parse_from(many_workers.split_whitespace()).expect("well-formed flags");
+    assert!(Config::try_from(&cli).expect_err("too many").to_string().contains("at most 64 workers"));
     assert!(text("--rtc-port 65535").contains("--rtc-port 65535 leaves no room for 2 workers"));
     assert!(text("--rtc-tcp-port 65535").contains("--rtc-tcp-port 65535 leaves no room for 2 workers"));
     assert!(text("--rtc-tcp-port 0 --no-udp-candidates").contains("disable both UDP and TCP"));

@@ -30,7 +30,8 @@ fn the_statistics_page_ends_with_what_sockets_connections_and_mailboxes_lost() {
         dropped_closed: 22,
     };
     let mailboxes = MailboxStats { sent: 23, dropped: 24, received: 25, wakes: 26 };
-    let report = Report { now: Instant::from_nanos(8), turns, received, sent, mailboxes, connections };
+    let now = Instant::from_nanos(8);
+    let report = Report { now, turns, received, sent, mailboxes, connections, steering: None };
     let mut page = vec![0xa5; 7];
     write_statistics(&Counters::default(), &report, &mut page);
     assert_eq!(page.len(), STATISTICS_WORDS);

@@ -200,6 +200,7 @@ impl World {
         let config = Config {
             candidates: vec![Candidate::udp(SocketAddr::from((ENGINE_IP, 7000)))],
             plain_ips: vec![ENGINE_IP.into()],
+            shares_port_as: None,
             certificate: common.engine.clone(),
             dtls: common.settings.clone(),
             grace_period: Duration::from_secs(20),

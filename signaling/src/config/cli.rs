@@ -343,6 +343,9 @@ pub struct UpOptions {
     /// First UDP port for media; worker N uses this plus N
     #[arg(long, value_name = "PORT", default_value_t = 7000)]
     pub rtc_port: u16,
+    /// All workers share the UDP port --rtc-port: one port to open in a firewall
+    #[arg(long)]
+    pub rtc_shared_port: bool,
     /// First TCP port for media, for clients that cannot use UDP; worker N uses this plus N; 0: no TCP
     /// [default: same as --rtc-port]
     #[arg(long, value_name = "PORT")]

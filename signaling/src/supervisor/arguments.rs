@@ -33,6 +33,9 @@ pub(super) fn engine_arguments(
     if let Some(port) = options.rtc_tcp_port {
         push("--rtc-tcp-port", port.to_string().into());
     }
+    if options.rtc_shared_port {
+        arguments.push("--rtc-shared-port".into());
+    }
     if options.no_udp_candidates {
         arguments.push("--no-udp-candidates".into());
     }
@@ -166,7 +169,8 @@ pub(super) fn turn_arguments(
     }
     // The same default as in the engine.
     let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get() as u16);
-    let last = options.rtc_port.saturating_add(options.workers.unwrap_or_else(cores) - 1);
+    let ports = if options.rtc_shared_port { 1 } else { options.workers.unwrap_or_else(cores) };
+    let last = options.rtc_port.saturating_add(ports - 1);
     let engine = [listen_ips(options), announced_ips(options)].concat();
     for ip in engine.iter().filter(|ip| !ip.is_unspecified()) {
         let first = SocketAddr::new(*ip, options.rtc_port);

@@ -2,6 +2,7 @@
 //! here; every function is safe to call with any arguments.
 
 pub(crate) mod address;
+pub(crate) mod bpf;
 pub(crate) mod pin;
 
 use crate::limits::{PREFETCH_BYTES_MAX, RECEIVE_MESSAGES, SEND_MESSAGES, SEND_PIECES};

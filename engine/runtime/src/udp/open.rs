@@ -18,11 +18,13 @@ pub struct SocketOptions {
     pub gro: bool,
     /// Let the kernel split runs into datagrams (UDP GSO), if it can. Default: yes.
     pub gso: bool,
+    /// Whether the sockets of several workers have the same address (`SO_REUSEPORT`). Default: no.
+    pub share: bool,
 }
 
 impl Default for SocketOptions {
     fn default() -> Self {
-        Self { receive_buffer_bytes: 4 << 20, send_buffer_bytes: 4 << 20, gro: true, gso: true }
+        Self { receive_buffer_bytes: 4 << 20, send_buffer_bytes: 4 << 20, gro: true, gso: true, share: false }
     }
 }
 
@@ -49,6 +51,9 @@ pub(crate) fn open(address: SocketAddr, options: &SocketOptions) -> io::Result<S
     socket.set_cloexec(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
+    }
+    if options.share {
+        set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
     }
     // The kernel reduces these to its maximum without an error; the granted sizes are read later.
     socket.set_recv_buffer_size(options.receive_buffer_bytes)?;

@@ -50,7 +50,7 @@ impl Sockets {
                 "the kernel granted a smaller {buffer} buffer than requested (bytes); longer bursts are dropped: raise {sysctl}"
             );
         }
-        let on_demand = OnDemand::new(SocketOptions { gro, gso, ..*options });
+        let on_demand = OnDemand::new(SocketOptions { gro, gso, share: false, ..*options });
         Ok(Self { sockets, on_demand, gro, gso })
     }
 

@@ -170,7 +170,7 @@ impl Objects {
     }
 
     fn check_addresses(&self) -> Checked {
-        for (path, slot) in &self.by_path {
+        for (path, slot) in self.by_path.iter() {
             let has = |path: &Path| {
                 let webrtc = self.transports.find(*slot).and_then(Transport::webrtc);
                 webrtc.is_some_and(|webrtc| webrtc.ice.paths().any(|own| own == *path))

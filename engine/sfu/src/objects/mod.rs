@@ -2,6 +2,7 @@
 //! tables and objects agree ([`consistency`]).
 
 pub mod consistency;
+pub mod paths;
 pub mod plain_sockets;
 pub mod router;
 
@@ -10,13 +11,14 @@ use crate::egress::consumer::Consumer;
 use crate::egress::data_consumer::DataConsumer;
 use crate::ingress::data_producer::DataProducer;
 use crate::ingress::producer::Producer;
+use crate::objects::paths::Paths;
 use crate::objects::plain_sockets::PlainSockets;
 use crate::objects::router::Router;
 use crate::transport::ice::Ufrag;
 use crate::transport::sources::SsrcMeaning;
 use crate::transport::{Link, Transport, WebRtc};
 use control::{ConsumerId, DataConsumerId, DataProducerId, Produce, ProducerId, RouterId, TransportId};
-use machine::{Path, Rng, WorkerId};
+use machine::{Rng, WorkerId};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
@@ -52,7 +54,7 @@ pub struct Objects {
     /// Data consumers by their ids.
     pub data_consumer_ids: Table<DataConsumerId, Slot>,
     /// Transports by the addresses of their valid ICE pairs.
-    pub by_path: Table<Path, Slot>,
+    pub by_path: Paths,
     /// Transports by their ICE username fragments.
     pub by_ufrag: Table<Ufrag, Slot>,
     /// The sockets of plain transports.
@@ -69,6 +71,7 @@ impl Objects {
             consumers: self.consumers.successor(),
             data_producers: self.data_producers.successor(),
             data_consumers: self.data_consumers.successor(),
+            by_path: self.by_path.successor(),
             ..Self::default()
         }
     }

@@ -1,6 +1,7 @@
 //! The input of a shard: its configuration, and the controller's requests.
 
 use control::{Candidate, DecodeError, Request, RequestId};
+use machine::WorkerId;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ pub struct Config {
     /// The addresses of plain transports, for their peers: the first of a family is used for it. A family
     /// without an address has no plain transports.
     pub plain_ips: Vec<IpAddr>,
+    /// The worker's number, if the workers share their UDP ports: the username fragments begin with its
+    /// [character](WorkerId::ice_char), and the driver learns the [paths](machine::PathClaim) of peers.
+    pub shares_port_as: Option<WorkerId>,
     /// The engine's certificate.
     pub certificate: dtls::Certificate,
     /// The DTLS settings.

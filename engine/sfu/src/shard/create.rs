@@ -22,7 +22,7 @@ use control::{
     AppData, CodecParameters, Consume, Counter, CreateTransport, Event, Kind, Produce, RequestId, RouterId,
     Text,
 };
-use machine::Tx;
+use machine::{Tx, WorkerId};
 use rtp::Ssrc;
 
 pub(super) fn create_router(
@@ -55,7 +55,8 @@ pub(super) fn create_transport(
     }
     let router = router_slot(objects, create.router)?;
     check_limit(objects.transports.len(), limits::TRANSPORTS_MAX, "transports of a worker")?;
-    let (id, webrtc) = (create.transport, WebRtc::new(create, turn.rng));
+    let lead = turn.config.shares_port_as.and_then(WorkerId::ice_char);
+    let (id, webrtc) = (create.transport, WebRtc::new(create, lead, turn.rng));
     let slot = objects.insert_transport(id, router, Link::WebRtc(webrtc), turn.rng);
     turn.counters.count(Counter::Transports);
     transport_created(objects, turn.config, request, slot)

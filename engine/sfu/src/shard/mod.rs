@@ -43,11 +43,13 @@ pub(crate) use turn::NoTx;
 
 use crate::limits;
 use crate::objects::Objects;
+use crate::objects::paths::Paths;
 use crate::pipe::outbox::PipeOutbox;
 use control::{Counter, Counters, Discard, Event, Refusal, RequestId, Stage, Text, TransportId};
 use handling::Handling;
 use machine::{
-    Datagram, Flow, Instant, LocalId, Machine, Path, Rng, SocketError, SocketRequest, Tx, WorkerId, meter,
+    Datagram, Flow, Instant, LocalId, Machine, Path, PathClaim, Rng, SocketError, SocketRequest, Tx,
+    WorkerId, meter,
 };
 use news::News;
 use pending::PendingPacket;
@@ -75,8 +77,8 @@ impl Shard {
     /// A shard without routers. All its randomness comes from `rng`.
     pub fn new(config: Config, rng: Rng) -> Self {
         Self {
+            objects: Objects { by_path: Paths::new(config.shares_port_as.is_some()), ..Objects::default() },
             config,
-            objects: Objects::default(),
             timers: Timers::default(),
             news: News::default(),
             pipes: PipeOutbox::default(),
@@ -256,6 +258,10 @@ impl Machine for Shard {
 
     fn poll_socket_request(&mut self) -> Option<SocketRequest> {
         self.objects.plain_sockets.poll_order()
+    }
+
+    fn poll_path_claim(&mut self) -> Option<PathClaim> {
+        self.objects.by_path.poll_claim()
     }
 
     fn on_socket_opened(

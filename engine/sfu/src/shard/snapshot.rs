@@ -141,6 +141,7 @@ mod tests {
         let config = Config {
             candidates: Vec::new(),
             plain_ips: Vec::new(),
+            shares_port_as: None,
             certificate: dtls::Certificate::generate(),
             dtls: dtls::Settings::new(dtls::Options::default()),
             grace_period: Duration::from_secs(60),

@@ -7,7 +7,7 @@
 
 use crate::limits;
 use control::{Discard, IceParameters, IceState, Text};
-use machine::{Instant, Path, Rng};
+use machine::{ICE_CHARS, Instant, Path, Rng};
 use std::time::Duration;
 use stun::{Class, Key, Message, Method, Writer};
 
@@ -28,6 +28,8 @@ pub struct Ice {
     /// Those before a restart; valid until a pair is nominated with the new ones (RFC 8445 §9: make before
     /// break), or forever.
     previous: Option<Box<Credentials>>,
+    /// The first character of username fragments.
+    lead: Option<u8>,
     /// Pairs that passed a check, the most recently checked last.
     valid: Vec<Pair>,
     selected: Option<Selected>,
@@ -83,10 +85,11 @@ pub enum Answer {
 }
 
 impl Ice {
-    /// New credentials, no pair.
-    pub fn new(rng: &mut Rng) -> Self {
+    /// New credentials, no pair. `lead`: the first character of all username fragments; `None`: a random one.
+    pub fn new(lead: Option<u8>, rng: &mut Rng) -> Self {
         Self {
-            credentials: Box::new(Credentials::new(rng)),
+            credentials: Box::new(Credentials::new(lead, rng)),
+            lead,
             previous: None,
             valid: Vec::with_capacity(limits::PAIRS_PER_TRANSPORT_MAX),
             selected: None,
@@ -113,7 +116,7 @@ impl Ice {
 
     /// New credentials; those of a restart that was never completed are removed and returned.
     pub fn restart(&mut self, rng: &mut Rng) -> Option<Ufrag> {
-        let old = std::mem::replace(&mut self.credentials, Box::new(Credentials::new(rng)));
+        let old = std::mem::replace(&mut self.credentials, Box::new(Credentials::new(self.lead, rng)));
         // The peer may not know either of two restarts in a row: the working credentials must stay.
         if self.previous.is_some() {
             return Some(old.ufrag);
@@ -324,9 +327,12 @@ impl Ice {
 }
 
 impl Credentials {
-    fn new(rng: &mut Rng) -> Self {
+    fn new(lead: Option<u8>, rng: &mut Rng) -> Self {
         let (mut ufrag, mut pwd) = ([0; UFRAG_LEN], [0; PWD_LEN]);
         fill_with_ice_chars(rng, &mut ufrag);
+        if let Some(lead) = lead {
+            ufrag[0] = lead;
+        }
         fill_with_ice_chars(rng, &mut pwd);
         Self { ufrag, pwd, key: Key::short_term(pwd) }
     }
@@ -334,7 +340,6 @@ impl Credentials {
 
 /// Random `ice-char`s (RFC 8839 §5.1), 6 bits each.
 fn fill_with_ice_chars(rng: &mut Rng, out: &mut [u8]) {
-    const ICE_CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     rng.fill(out);
     for byte in out {
         *byte = ICE_CHARS[usize::from(*byte & 63)];

@@ -148,9 +148,9 @@ pub struct Twcc {
 }
 
 impl WebRtc {
-    /// Without an ICE check so far.
-    pub fn new(spec: CreateTransport, rng: &mut Rng) -> Self {
-        let ice = Ice::new(rng);
+    /// Without an ICE check so far. `lead`: as in [`Ice::new`].
+    pub fn new(spec: CreateTransport, lead: Option<u8>, rng: &mut Rng) -> Self {
+        let ice = Ice::new(lead, rng);
         let reported = TransportState { ice: ice.state(Instant::EPOCH), dtls: DtlsState::New, remote: None };
         Self {
             spec,

@@ -48,12 +48,17 @@ fn turn_server_relays_from_an_address_of_the_machine_or_does_not_start() {
 
 #[test]
 fn turn_server_may_relay_to_the_engine_only() {
-    let options = up("--listen-ip 192.0.2.1 --rtc-port 7000 --workers 8 --turn-port 3478");
-    let addresses = TurnAddresses { port: 3478, ..plan("--listen-ip 192.0.2.1", &[], &[]) };
-    let arguments = turn_arguments(&options, &addresses, Format::Json);
-    let arguments: Vec<_> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
-    let allowed: Vec<_> =
-        arguments.windows(2).filter(|pair| pair[0] == "--allow-peer").map(|pair| pair[1]).collect();
-    assert_eq!(allowed, ["192.0.2.1:7000-7007"]);
-    assert!(arguments.contains(&"--allowed-peers-only"));
+    for (shared, ports) in [("", "7000-7007"), (" --rtc-shared-port", "7000-7000")] {
+        let options =
+            up(&format!("--listen-ip 192.0.2.1 --rtc-port 7000 --workers 8 --turn-port 3478{shared}"));
+        let addresses = TurnAddresses { port: 3478, ..plan("--listen-ip 192.0.2.1", &[], &[]) };
+        let arguments = turn_arguments(&options, &addresses, Format::Json);
+        let arguments: Vec<_> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+        let allowed: Vec<_> =
+            arguments.windows(2).filter(|pair| pair[0] == "--allow-peer").map(|pair| pair[1]).collect();
+        assert_eq!(allowed, [format!("192.0.2.1:{ports}")]);
+        assert!(arguments.contains(&"--allowed-peers-only"));
+        let of_engine = engine_arguments(&options, std::path::Path::new("/run/socket"), Format::Json);
+        assert_eq!(of_engine.contains(&"--rtc-shared-port".into()), !shared.is_empty());
+    }
 }

@@ -81,7 +81,7 @@ fn at(secs: u64) -> Instant {
 
 #[test]
 fn the_first_valid_pair_is_used_until_one_is_nominated() {
-    let mut ice = Ice::new(&mut Rng::from_number(1));
+    let mut ice = Ice::new(None, &mut Rng::from_number(1));
     let mut check = Check::of(&ice);
     check.send(&mut ice, at(1), path(1)).expect("authentic");
     check.send(&mut ice, at(1), path(2)).expect("authentic");
@@ -93,7 +93,7 @@ fn the_first_valid_pair_is_used_until_one_is_nominated() {
 
 #[test]
 fn a_check_with_the_wrong_password_changes_nothing() {
-    let mut ice = Ice::new(&mut Rng::from_number(1));
+    let mut ice = Ice::new(None, &mut Rng::from_number(1));
     let mut check = Check::of(&ice);
     check.pwd[0] ^= 1;
     assert_eq!(check.send(&mut ice, at(1), path(1)), Err(Discard::StunUnauthenticated));
@@ -103,7 +103,7 @@ fn a_check_with_the_wrong_password_changes_nothing() {
 
 #[test]
 fn a_peer_in_the_controlled_role_gets_a_role_conflict() {
-    let mut ice = Ice::new(&mut Rng::from_number(1));
+    let mut ice = Ice::new(None, &mut Rng::from_number(1));
     let check = Check { controlled: true, ..Check::of(&ice) };
     let (answer, accepted) = check.send(&mut ice, at(1), path(1)).expect("authentic");
     assert_eq!((answer, accepted), (Answer::RoleConflict, Accepted::default()));
@@ -111,7 +111,7 @@ fn a_peer_in_the_controlled_role_gets_a_role_conflict() {
 
 /// The unknown types in the answer to a check.
 fn unknown_in_answer(check: &Check) -> Vec<u16> {
-    let mut ice = Ice::new(&mut Rng::from_number(1));
+    let mut ice = Ice::new(None, &mut Rng::from_number(1));
     let check = Check {
         ufrag: ice.ufrag().to_vec(),
         pwd: ice.credentials.pwd.to_vec(),
@@ -134,11 +134,11 @@ fn unknown_in_answer(check: &Check) -> Vec<u16> {
 
 #[test]
 fn every_unknown_comprehension_required_attribute_is_listed() {
-    let check = Check::of(&Ice::new(&mut Rng::from_number(1)));
+    let check = Check::of(&Ice::new(None, &mut Rng::from_number(1)));
     // The one in the middle may be ignored.
     let others = vec![0x7001, 0x8fff, 0x0017, 0x7003];
     assert_eq!(unknown_in_answer(&Check { others, ..check }), [0x7001, 0x0017, 0x7003]);
-    let check = Check::of(&Ice::new(&mut Rng::from_number(1)));
+    let check = Check::of(&Ice::new(None, &mut Rng::from_number(1)));
     let others: Vec<u16> = (0x4000..0x4000 + 900).collect();
     let listed = unknown_in_answer(&Check { others: others.clone(), ..check });
     assert_eq!(listed, others[..limits::UNKNOWN_ATTRIBUTES_MAX], "up to the bound");
@@ -146,7 +146,7 @@ fn every_unknown_comprehension_required_attribute_is_listed() {
 
 #[test]
 fn a_check_with_sha256_integrity_first_is_valid() {
-    let mut ice = Ice::new(&mut Rng::from_number(1));
+    let mut ice = Ice::new(None, &mut Rng::from_number(1));
     let check = Check { sha256: true, use_candidate: true, ..Check::of(&ice) };
     let (answer, accepted) = check.send(&mut ice, at(1), path(1)).expect("authentic");
     assert_eq!((answer, accepted.valid, ice.selected()), (Answer::Success, Some(path(1)), Some(path(1))));
@@ -157,7 +157,7 @@ fn a_check_with_sha256_integrity_first_is_valid() {
 
 #[test]
 fn silence_first_disconnects_then_expires() {
-    let mut ice = Ice::new(&mut Rng::from_number(1));
+    let mut ice = Ice::new(None, &mut Rng::from_number(1));
     let check = Check { use_candidate: true, ..Check::of(&ice) };
     check.send(&mut ice, at(100), path(1)).expect("authentic");
     assert_eq!(ice.state(at(114)), IceState::Completed);
@@ -174,7 +174,7 @@ fn silence_first_disconnects_then_expires() {
 
 #[test]
 fn media_renews_consent_and_its_pair() {
-    let mut ice = Ice::new(&mut Rng::from_number(1));
+    let mut ice = Ice::new(None, &mut Rng::from_number(1));
     let nomination = Check { use_candidate: true, ..Check::of(&ice) };
     nomination.send(&mut ice, at(1), path(1)).expect("authentic");
     for second in 2..100 {
@@ -192,7 +192,7 @@ fn media_renews_consent_and_its_pair() {
 
 #[test]
 fn a_check_from_a_path_of_another_transport_changes_nothing() {
-    let mut ice = Ice::new(&mut Rng::from_number(1));
+    let mut ice = Ice::new(None, &mut Rng::from_number(1));
     let check = Check { use_candidate: true, ..Check::of(&ice) };
     let bytes = check.bytes();
     let message = Message::new(&bytes).expect("well-formed");
@@ -203,7 +203,7 @@ fn a_check_from_a_path_of_another_transport_changes_nothing() {
 
 #[test]
 fn a_peer_that_nominates_once_is_followed_to_its_new_address() {
-    let mut ice = Ice::new(&mut Rng::from_number(1));
+    let mut ice = Ice::new(None, &mut Rng::from_number(1));
     let nomination = Check { use_candidate: true, ..Check::of(&ice) };
     nomination.send(&mut ice, at(1), path(1)).expect("authentic");
     let consent = Check::of(&ice);
@@ -217,7 +217,7 @@ fn a_peer_that_nominates_once_is_followed_to_its_new_address() {
 #[test]
 fn a_restart_keeps_the_old_pair_until_the_new_one_works() {
     let mut rng = Rng::from_number(1);
-    let mut ice = Ice::new(&mut rng);
+    let mut ice = Ice::new(None, &mut rng);
     let old = Check { use_candidate: true, ..Check::of(&ice) };
     old.send(&mut ice, at(1), path(1)).expect("authentic");
     ice.restart(&mut rng);
@@ -242,7 +242,7 @@ fn a_restart_keeps_the_old_pair_until_the_new_one_works() {
 #[test]
 fn a_restart_without_nomination_leaves_a_stale_pair() {
     let mut rng = Rng::from_number(1);
-    let mut ice = Ice::new(&mut rng);
+    let mut ice = Ice::new(None, &mut rng);
     let old = Check { use_candidate: true, ..Check::of(&ice) };
     old.send(&mut ice, at(1), path(1)).expect("authentic");
     ice.restart(&mut rng);
@@ -256,7 +256,7 @@ fn a_restart_without_nomination_leaves_a_stale_pair() {
 #[test]
 fn a_restart_may_move_from_udp_to_tcp_at_once() {
     let mut rng = Rng::from_number(1);
-    let mut ice = Ice::new(&mut rng);
+    let mut ice = Ice::new(None, &mut rng);
     Check { use_candidate: true, ..Check::of(&ice) }.send(&mut ice, at(1), path(1)).expect("authentic");
     ice.restart(&mut rng);
     Check { use_candidate: true, ..Check::of(&ice) }.send(&mut ice, at(1), tcp(2)).expect("authentic");
@@ -266,7 +266,7 @@ fn a_restart_may_move_from_udp_to_tcp_at_once() {
 #[test]
 fn udp_is_preferred_to_tcp_while_it_works() {
     // Without a nomination: UDP as soon as it is valid.
-    let mut ice = Ice::new(&mut Rng::from_number(1));
+    let mut ice = Ice::new(None, &mut Rng::from_number(1));
     let check = Check::of(&ice);
     check.send(&mut ice, at(1), tcp(1)).expect("authentic");
     assert_eq!(ice.selected(), Some(tcp(1)));
@@ -292,7 +292,7 @@ fn udp_is_preferred_to_tcp_while_it_works() {
 
 #[test]
 fn when_a_connection_closes_the_best_pair_with_consent_is_selected() {
-    let mut ice = Ice::new(&mut Rng::from_number(1));
+    let mut ice = Ice::new(None, &mut Rng::from_number(1));
     let check = Check::of(&ice);
     let nomination = Check { use_candidate: true, ..Check::of(&ice) };
     check.send(&mut ice, at(1), path(1)).expect("authentic");
@@ -313,7 +313,7 @@ fn when_a_connection_closes_the_best_pair_with_consent_is_selected() {
 #[test]
 fn two_restarts_in_a_row_keep_the_working_credentials() {
     let mut rng = Rng::from_number(1);
-    let mut ice = Ice::new(&mut rng);
+    let mut ice = Ice::new(None, &mut rng);
     let works = Check::of(&ice);
     works.send(&mut ice, at(1), path(1)).expect("authentic");
     assert_eq!(ice.restart(&mut rng), None);
@@ -324,7 +324,7 @@ fn two_restarts_in_a_row_keep_the_working_credentials() {
 
 #[test]
 fn the_table_of_pairs_is_bounded_and_keeps_the_selected_one() {
-    let mut ice = Ice::new(&mut Rng::from_number(1));
+    let mut ice = Ice::new(None, &mut Rng::from_number(1));
     let check = Check::of(&ice);
     for port in 1..=100 {
         check.send(&mut ice, at(1), path(port)).expect("authentic");
