@@ -4,6 +4,7 @@ use crate::media::{Codec, MESSAGE_HEAD_LEN, Pacing};
 use crate::peer::MESSAGE_LEN_MAX;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Puts load on media servers, and measures their cost
 #[derive(Debug, Parser)]
@@ -23,8 +24,24 @@ pub enum Command {
     Compare(CompareArguments),
     /// Starts several TURN servers in turn, and sends bursts through many allocations of each
     Turn(TurnArguments),
+    /// Compares two files of results, and ends with 1 if a figure is worse beyond the noise
+    Diff(DiffArguments),
     /// Starts several signaling servers in turn; many clients join rooms and change their presence
     Signaling(SignalingArguments),
+}
+
+/// `leat-bench diff`.
+#[derive(Clone, Debug, Args)]
+pub struct DiffArguments {
+    /// Results of an earlier run, written with --json by load, compare or turn
+    #[arg(value_name = "BEFORE")]
+    pub before: PathBuf,
+    /// Results of a later run of the same command
+    #[arg(value_name = "AFTER")]
+    pub after: PathBuf,
+    /// Percent of a figure that are noise at least; the spread of the rounds counts if it is larger
+    #[arg(long, value_name = "PERCENT", default_value_t = 3.0, value_parser = percent)]
+    pub noise: f64,
 }
 
 /// A signaling server.
@@ -134,6 +151,9 @@ pub struct TurnArguments {
     /// Write the comparison to this file as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write the comparison to this file as a page with plots
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// A server with a driver.
@@ -227,15 +247,35 @@ pub struct CompareArguments {
     /// The load.
     #[command(flatten)]
     pub load: Load,
-    /// Further numbers of subscribers to measure, for the plot of CPU against subscribers
-    #[arg(long, value_name = "COUNT,…", value_delimiter = ',')]
-    pub sweep: Vec<u32>,
+    /// Further numbers of subscribers to measure, for the curves of CPU and loss against subscribers: for example
+    /// subscribers=50,100,200,400. A server that loses more than 1 % is not measured with more
+    #[arg(long, value_name = "subscribers=COUNT,…")]
+    pub sweep: Option<Sweep>,
     /// Write the results to this file as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Write the results to this file as a page with plots
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+}
+
+/// A value of `--sweep`: numbers of subscribers, in ascending order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sweep(pub Vec<u32>);
+
+impl FromStr for Sweep {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let numbers = text.strip_prefix("subscribers=").unwrap_or(text);
+        let counts: Result<Vec<u32>, _> = numbers.split(',').map(str::parse).collect();
+        let mut counts = counts.ok().filter(|counts| counts.iter().all(|count| (1..=60_000).contains(count)));
+        counts.iter_mut().for_each(|counts| {
+            counts.sort_unstable();
+            counts.dedup();
+        });
+        counts.map(Self).ok_or_else(|| "expected subscribers=COUNT,COUNT,…, each from 1 to 60000".to_owned())
+    }
 }
 
 /// A load, for any server.
@@ -371,6 +411,17 @@ mod tests {
         assert_eq!(sizes(&["--shape", "meeting"]), (10, 10));
         assert_eq!(sizes(&["--shape", "meeting", "--publishers", "4", "--rooms", "3"]), (4, 12));
         assert_eq!(sizes(&["--shape", "audio", "--subscribers", "50"]), (10, 50));
+    }
+
+    #[test]
+    fn a_sweep_is_a_list_of_subscribers_in_ascending_order() {
+        let expected = Ok(Sweep(vec![50, 100, 400]));
+        assert_eq!("subscribers=100,50,400,50".parse(), expected);
+        assert_eq!("50,100,400".parse(), expected);
+        for malformed in ["", "subscribers=", "publishers=1", "1,,2", "0", "60001"] {
+            let error = malformed.parse::<Sweep>().unwrap_err();
+            assert!(error.contains("expected subscribers=COUNT"), "{malformed}: {error}");
+        }
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use crate::cli::{CompareArguments, Load, Server};
 use crate::measure::{DataReport, Family, Report};
+use crate::report::{File, Head, Page, spread as spread_of, table as aligned};
 use crate::servers::{self, Network, Start};
 use crate::watch::Watch;
-use crate::{Place, html, pin, put, write};
+use crate::{Place, pin, put, results, write};
 use anyhow::Context;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
@@ -36,15 +37,23 @@ pub fn run(arguments: &CompareArguments, watch: &Watch) -> anyhow::Result<u8> {
     }
     let mut sweep = Vec::new();
     let mut is_any_void = rivals.iter().any(|rival| !rival.void.is_empty());
-    for subscribers in &arguments.sweep {
+    let mut saturated: Vec<Server> = Vec::new();
+    for subscribers in arguments.sweep.iter().flat_map(|sweep| &sweep.0) {
         let load = Load { subscribers: Some(*subscribers), ..arguments.load.clone() };
         for rival in rivals.iter().filter(|rival| rival.skipped.is_none()) {
             if watch.is_interrupted() {
                 break;
             }
+            if saturated.contains(&rival.server) {
+                continue;
+            }
             eprintln!("{subscribers} subscribers: {}", rival.server.name());
             let mut point = Rival::new(rival.server);
             point.measure(&load, arguments.server_cpu, &network, watch)?;
+            if point.rounds.iter().any(|report| report.loss_ratio > SATURATED_ABOVE) {
+                eprintln!("{} is saturated: it is not measured with more", rival.server.name());
+                saturated.push(rival.server);
+            }
             sweep.extend(point.rounds);
             for why in point.void {
                 eprintln!("{subscribers} subscribers: void: {why}");
@@ -54,13 +63,19 @@ pub fn run(arguments: &CompareArguments, watch: &Watch) -> anyhow::Result<u8> {
     }
     let comparison = Comparison::of(&arguments.load, arguments.rounds, &rivals);
     println!("{}", table(&place, &comparison, &rivals));
+    let figures =
+        rivals.iter().flat_map(|rival| results::of_rounds(rival.server.name(), &rival.rounds)).collect();
+    let head = Head::new("compare", results::about(&arguments.load, arguments.rounds), place, figures);
     if let Some(path) = &arguments.json {
-        write(path, &serde_json::to_string_pretty(&comparison)?)?;
+        write(path, &serde_json::to_string_pretty(&File { head: &head, detail: &comparison })?)?;
     }
     if let Some(path) = &arguments.html {
         let rounds: Vec<&Report> = rivals.iter().flat_map(|rival| &rival.rounds).collect();
         let sweep: Vec<&Report> = sweep.iter().collect();
-        write(path, &html::comparison(&table(&place, &comparison, &rivals), &rounds, &sweep))?;
+        let versions = rivals.iter().map(|rival| (rival.server.name().to_owned(), rival.version.clone()));
+        let plots = results::plots(&rounds, &sweep);
+        let page = Page { head: &head, versions: versions.collect(), notes: notes(&rivals), plots };
+        write(path, &page.html()?)?;
     }
     let is_sound = rivals.iter().flat_map(|rival| &rival.rounds).all(Report::is_sound);
     Ok(u8::from(!is_sound || is_any_void))
@@ -266,67 +281,63 @@ fn cpu(report: &Report) -> f64 {
 
 /// The least, the median and the most.
 fn spread(rounds: &[Report], figure: impl Fn(&Report) -> f64) -> [f64; 3] {
-    let mut figures: Vec<f64> = rounds.iter().map(figure).collect();
-    figures.sort_by(f64::total_cmp);
-    let middle = figures.len() / 2;
-    let median = match figures.len() % 2 {
-        1 => figures[middle],
-        _ => (figures[middle - 1] + figures[middle]) / 2.0,
-    };
-    [figures[0], median, figures[figures.len() - 1]]
+    spread_of(&rounds.iter().map(figure).collect::<Vec<_>>())
 }
 
-/// For people: Markdown, in the form of `bench/record/`.
+/// What a reader of the page must know.
+fn notes(rivals: &[Rival]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for rival in rivals {
+        let server = rival.server.name();
+        notes.extend(rival.skipped.iter().map(|why| format!("{server} was skipped: {why}")));
+        notes.extend(
+            rival.void.iter().map(|why| format!("A round of {server} is void and in no figure: {why}.")),
+        );
+        if !rival.rounds.is_empty() && is_saturated(rival) {
+            notes.push(format!("{server} is saturated: what is lost costs less than what is delivered, so its CPU is not comparable."));
+        }
+        notes.extend(rival.rounds.iter().flat_map(results::notes));
+    }
+    notes.dedup();
+    notes
+}
+
+/// For people: an aligned table that is Markdown too, in the form of `bench/record/`.
 fn table(place: &Place, comparison: &Comparison, rivals: &[Rival]) -> String {
     let mut text = format!(
-        "{}\n\n{}, {} subscribers, {} rounds in turn; medians, and the spread of CPU. Loss, tags and payloads were checked in the same rounds.\n\n\
-         | server | CPU ns per packet | ratio | user / system | packets/s | lost | wrong | p50 µs | p99 | p99.9 | KiB a peer | joins/s | cores of the generator |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        "{}\n\n{}, {} subscribers, {} rounds in turn; medians, and the spread of CPU. Loss, tags and payloads were checked in the same rounds.\n\n",
         place, comparison.shape, comparison.subscribers, comparison.rounds
     );
+    let head = [
+        "server",
+        "CPU ns per packet",
+        "ratio",
+        "user / system",
+        "packets/s",
+        "lost %",
+        "wrong",
+        "p50 µs",
+        "p99",
+        "p99.9",
+        "KiB a peer",
+        "joins/s",
+        "cores of the generator",
+    ];
     let first = rivals.iter().find(|rival| !rival.rounds.is_empty());
-    let (first_cpu, is_first_saturated) =
-        first.map_or((0.0, false), |rival| (spread(&rival.rounds, cpu)[1], is_saturated(rival)));
+    let first = first.map_or((0.0, false), |rival| (spread(&rival.rounds, cpu)[1], is_saturated(rival)));
+    let rows = rivals.iter().zip(&comparison.results).map(|(rival, outcome)| row(rival, outcome, first));
+    text.push_str(&aligned(&head, rows));
+    text.push('\n');
     for (rival, outcome) in rivals.iter().zip(&comparison.results) {
         let _ = match outcome {
-            Outcome::Skipped { server, skipped } => writeln!(text, "| {server} | skipped: {skipped} |"),
-            Outcome::Void { server, version, .. } => {
-                writeln!(text, "| {server} {version} | no round counts, see below |")
-            }
-            Outcome::Measured {
-                server,
-                version,
-                cpu_ns_per_packet,
-                delivered_pps,
-                loss_ratio,
-                saturated,
-                payload_errors,
-                latency_us,
-                rss_bytes_per_peer,
-                joins_per_s,
-                ..
-            } => {
-                let [least, _, most] = spread(&rival.rounds, cpu);
-                let part = |figure: fn(&crate::measure::ServerCost) -> f64| {
-                    spread(&rival.rounds, |report| report.server_cost.as_ref().map_or(0.0, figure))[1]
-                };
-                let generator = spread(&rival.rounds, |report| report.generator_cores)[1];
-                let limit = rival.rounds.iter().any(|report| report.generator_is_bottleneck);
-                writeln!(
-                    text,
-                    "| {server} {version} | {cpu_ns_per_packet:.0} ({least:.0} to {most:.0}) | {} | {:.0} / {:.0} | {delivered_pps:.0} | {:.4} % | {payload_errors} | {} | {} | {} | {:.1} | {joins_per_s:.0} | {generator:.2}{} |",
-                    ratio(*cpu_ns_per_packet, first_cpu, *saturated || is_first_saturated),
-                    part(|cost| cost.user_ns_per_packet),
-                    part(|cost| cost.system_ns_per_packet),
-                    loss_ratio * 100.0,
-                    latency_us.p50,
-                    latency_us.p99,
-                    latency_us.p999,
-                    rss_bytes_per_peer / 1024.0,
-                    if limit { ", the bottleneck" } else { "" },
-                )
-            }
+            Outcome::Skipped { server, skipped } => writeln!(text, "\n{server} was skipped: {skipped}"),
+            Outcome::Void { server, .. } => writeln!(text, "\nNo round of {server} counts, see below."),
+            Outcome::Measured { .. } => Ok(()),
         };
+        if rival.rounds.iter().any(|report| report.generator_is_bottleneck) {
+            let _ =
+                writeln!(text, "\nThe generator was the bottleneck in a round of {}.", rival.server.name());
+        }
     }
     let is_any_saturated = rivals.iter().any(|rival| !rival.rounds.is_empty() && is_saturated(rival));
     if is_any_saturated {
@@ -346,40 +357,75 @@ fn table(place: &Place, comparison: &Comparison, rivals: &[Rival]) -> String {
     text
 }
 
+/// One server. `first`: CPU per packet of the reference, and whether it is saturated.
+fn row(rival: &Rival, outcome: &Outcome, (first_cpu, is_first_saturated): (f64, bool)) -> Vec<String> {
+    let Outcome::Measured {
+        server,
+        version,
+        cpu_ns_per_packet,
+        delivered_pps,
+        loss_ratio,
+        saturated,
+        payload_errors,
+        latency_us,
+        rss_bytes_per_peer,
+        joins_per_s,
+        ..
+    } = outcome
+    else {
+        return vec![format!("{} {}", rival.server.name(), rival.version), "–".to_owned()];
+    };
+    let [least, _, most] = spread(&rival.rounds, cpu);
+    let part = |figure: fn(&crate::measure::ServerCost) -> f64| {
+        spread(&rival.rounds, |report| report.server_cost.as_ref().map_or(0.0, figure))[1]
+    };
+    vec![
+        format!("{server} {version}"),
+        format!("{cpu_ns_per_packet:.0} ({least:.0} to {most:.0})"),
+        ratio(*cpu_ns_per_packet, first_cpu, *saturated || is_first_saturated),
+        format!(
+            "{:.0} / {:.0}",
+            part(|cost| cost.user_ns_per_packet),
+            part(|cost| cost.system_ns_per_packet)
+        ),
+        format!("{delivered_pps:.0}"),
+        format!("{:.4}", loss_ratio * 100.0),
+        payload_errors.to_string(),
+        latency_us.p50.to_string(),
+        latency_us.p99.to_string(),
+        latency_us.p999.to_string(),
+        format!("{:.1}", rss_bytes_per_peer / 1024.0),
+        format!("{joins_per_s:.0}"),
+        format!("{:.2}", spread(&rival.rounds, |report| report.generator_cores)[1]),
+    ]
+}
+
 /// The messages of all servers; empty without messages.
 fn data_table(rivals: &[Rival]) -> String {
-    let mut text = String::new();
-    let mut first_cpu = None;
+    let mut first: Option<(f64, u32)> = None;
+    let mut rows = Vec::new();
     for rival in rivals {
         let Some(data) = DataFigures::of(&rival.rounds) else { continue };
-        let first = *first_cpu.get_or_insert_with(|| {
-            let _ = writeln!(
-                text,
-                "\nMessages of {} bytes. CPU per megabyte includes the media beside them.\n\n\
-                 | server | MB/s | CPU µs per MB | ratio | user / system | delivered | lost | wrong |\n\
-                 |---|---|---|---|---|---|---|---|",
-                data.message_len
-            );
-            data.cpu_us_per_mbyte
-        });
+        let (first_cpu, _) = *first.get_or_insert((data.cpu_us_per_mbyte, data.message_len));
         let [least, _, most] =
             spread(&rival.rounds, |report| report.data.as_ref().map_or(0.0, DataReport::cpu_us_per_mbyte));
-        let _ = writeln!(
-            text,
-            "| {} {} | {:.1} | {:.0} ({least:.0} to {most:.0}) | {:.2} | {:.0} / {:.0} | {} | {} | {} |",
-            rival.server.name(),
-            rival.version,
-            data.delivered_mbytes_per_s,
-            data.cpu_us_per_mbyte,
-            data.cpu_us_per_mbyte / first,
-            data.user_us_per_mbyte,
-            data.system_us_per_mbyte,
-            data.delivered,
-            data.lost,
-            data.wrong,
-        );
+        rows.push(vec![
+            format!("{} {}", rival.server.name(), rival.version),
+            format!("{:.1}", data.delivered_mbytes_per_s),
+            format!("{:.0} ({least:.0} to {most:.0})", data.cpu_us_per_mbyte),
+            format!("{:.2}", data.cpu_us_per_mbyte / first_cpu),
+            format!("{:.0} / {:.0}", data.user_us_per_mbyte, data.system_us_per_mbyte),
+            data.delivered.to_string(),
+            data.lost.to_string(),
+            data.wrong.to_string(),
+        ]);
     }
-    text
+    let Some((_, message_len)) = first else { return String::new() };
+    let head = ["server", "MB/s", "CPU µs per MB", "ratio", "user / system", "delivered", "lost", "wrong"];
+    format!(
+        "\nMessages of {message_len} bytes. CPU per megabyte includes the media beside them.\n\n{}\n",
+        aligned(&head, rows)
+    )
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 
 pub mod cli;
 mod compare;
+mod diff;
 mod drivers;
-mod html;
 mod load;
 mod measure;
 mod media;
@@ -13,6 +13,8 @@ mod peer;
 mod place;
 mod proto;
 mod random;
+mod report;
+mod results;
 mod servers;
 mod signaling;
 mod turn;
@@ -28,6 +30,7 @@ use measure::Report;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
+use report::{File, Head, Page};
 use std::path::Path;
 use watch::Watch;
 
@@ -38,23 +41,30 @@ pub fn run(command: Command) -> anyhow::Result<u8> {
         Command::Load(arguments) => load(&arguments, &watch),
         Command::Compare(arguments) => compare::run(&arguments, &watch),
         Command::Turn(arguments) => turn::run(&arguments, &watch),
+        Command::Diff(arguments) => diff::run(&arguments.before, &arguments.after, arguments.noise),
         Command::Signaling(arguments) => signaling::run(&arguments, &watch),
     }
 }
 
 /// `leat-bench load`: 0 if all checked packets were valid.
 fn load(arguments: &LoadArguments, watch: &Watch) -> anyhow::Result<u8> {
+    // Before pinning: afterwards it would see one core.
+    let place = Place::here();
     if let Some(core) = arguments.load.cpu {
         pin(core)?;
     }
     let url = arguments.url.as_deref().unwrap_or_else(|| arguments.server.default_url());
     let report = put(&arguments.load, arguments.server, url, arguments.pid, watch)?;
     println!("{report}");
+    let figures = results::of_rounds(&report.server, std::slice::from_ref(&report));
+    let head = Head::new("load", results::about(&arguments.load, 1), place, figures);
     if let Some(path) = &arguments.json {
-        write(path, &serde_json::to_string_pretty(&report)?)?;
+        write(path, &serde_json::to_string_pretty(&File { head: &head, detail: &report })?)?;
     }
     if let Some(path) = &arguments.html {
-        write(path, &html::load(&report))?;
+        let plots = results::plots(&[&report], &[]);
+        let page = Page { head: &head, versions: Vec::new(), notes: results::notes(&report), plots };
+        write(path, &page.html()?)?;
     }
     Ok(u8::from(!report.is_sound()))
 }

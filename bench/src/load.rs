@@ -2,7 +2,9 @@
 
 use crate::cli::{Load, Shape};
 use crate::drivers::{Driver, Feed, Me, Published, Subscribed};
-use crate::measure::{Account, DataReport, Family, Joins, Latency, Report, ServerCost, percentiles};
+use crate::measure::{
+    Account, DataReport, Family, Joins, Latency, Moment, Report, Series, ServerCost, percentiles,
+};
 use crate::media::{Codec, Track};
 use crate::peer::{DataFlow, DataRole, Identity, Local, Media, Outgoing, Scrutiny, Surroundings};
 use crate::watch::Watch;
@@ -71,7 +73,10 @@ pub async fn run<D: Driver>(
     // Some servers start processes with their first room.
     families.extend(target.pid.map(Family::of));
     let cpu_before = Account::own();
-    watch.pause("measuring", Duration::from_secs_f64(load.duration)).await;
+    let time = Duration::from_secs_f64(load.duration);
+    let (_, series) =
+        tokio::join!(watch.pause("measuring", time), course(&world, target.pid, before, time, watch));
+    let series = series?;
     let after = target.pid.map(Account::of);
     let cpu_after = Account::own();
     let mut server_ended: Vec<String> = families.iter().flat_map(Family::ended).collect();
@@ -127,6 +132,7 @@ pub async fn run<D: Driver>(
         thrown: tally.thrown,
         keyframe_requests: tally.keyframe_requests,
         latency_us: Latency::of(tally),
+        series,
         data,
         server_cost,
         server_ended,
@@ -141,6 +147,32 @@ pub async fn run<D: Driver>(
         generator_is_bottleneck: harvest.cpu.as_secs_f64() / seconds > BUSY,
         failures,
     })
+}
+
+/// Rows of the course, at most.
+const MOMENTS_MAX: u32 = 600;
+
+/// Looks at the counts once a second, or less often in a long measurement.
+async fn course(
+    world: &World,
+    pid: Option<u32>,
+    before: Option<Account>,
+    time: Duration,
+    watch: &Watch,
+) -> anyhow::Result<Vec<Moment>> {
+    let (started, step) = (Instant::now(), Duration::from_secs(1).max(time / MOMENTS_MAX));
+    let mut series = Series::begin(before);
+    for row in 1..=MOMENTS_MAX {
+        let due = started + step * row;
+        // The last part of a second is in no row.
+        if due > started + time || watch.is_interrupted() {
+            break;
+        }
+        tokio::time::sleep_until(due.into()).await;
+        let tally = world.peek().await?;
+        series.add(started.elapsed(), tally, pid.map(Account::of));
+    }
+    Ok(series.finish())
 }
 
 /// A room with its publishers.

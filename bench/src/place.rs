@@ -1,11 +1,12 @@
 //! The place of a measurement, which is part of the result.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs;
 use std::process::Command;
 
 /// Commit, processor and kernel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Place {
     commit: String,
     cpu: String,
@@ -25,6 +26,11 @@ impl Place {
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease")
                 .map_or_else(|_| unknown(), |release| release.trim().to_owned()),
         }
+    }
+
+    /// Processor, cores and kernel: what must be equal for a comparison.
+    pub fn machine(&self) -> (&str, usize, &str) {
+        (&self.cpu, self.cores, &self.kernel)
     }
 
     /// The commit, and whether it was changed.

@@ -168,6 +168,86 @@ fn lost_packets_are_requested_and_repaired() {
     assert!(thrown > 0 && repaired > 0, "{thrown} thrown away, {repaired} repaired: {report}");
 }
 
+/// The file matches `bench/results.schema.json`.
+fn assert_schema(results: &Value) {
+    let schema: Value = serde_json::from_str(include_str!("../results.schema.json")).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let faults: Vec<String> =
+        validator.iter_errors(results).map(|fault| format!("{}: {fault}", fault.instance_path)).collect();
+    assert!(faults.is_empty(), "{faults:#?} in {results:#}");
+    let names: Vec<String> = results["figures"].as_array().unwrap().iter().map(name_of).collect();
+    let unique: std::collections::HashSet<&String> = names.iter().collect();
+    assert!(unique.len() == names.len() && !names.is_empty(), "{names:?}");
+}
+
+fn name_of(figure: &Value) -> String {
+    format!("{} {}", figure["server"], figure["name"])
+}
+
+/// Runs `leat-bench diff`; the exit code and the output.
+fn diff(before: &Path, after: &Path) -> (Option<i32>, String) {
+    let output = Command::new(BENCH).arg("diff").args([before, after]).output().unwrap();
+    (output.status.code(), said(&output))
+}
+
+#[test]
+fn two_files_of_results_are_compared_and_a_regression_is_exit_code_1() {
+    let leat = Leat::start("diff");
+    let report = leat.load("--subscribers 3 --bitrate 300 --warm-up 1 --duration 3");
+    assert_schema(&report);
+    assert_eq!(report["series"].as_array().unwrap().len(), 3, "a row a second: {report}");
+    let directory = Directory::new("diff-files");
+    let file = |name: &str, results: &Value| {
+        let path = directory.0.join(name);
+        std::fs::write(&path, results.to_string()).unwrap();
+        path
+    };
+    let before = file("before.json", &report);
+    let (code, text) = diff(&before, &before);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("within the noise") && !text.contains("WORSE"), "{text}");
+
+    let mut slower = report.clone();
+    let figures = slower["figures"].as_array_mut().unwrap();
+    let cpu = figures.iter_mut().find(|figure| figure["name"] == "cpu_per_packet").unwrap();
+    cpu["rounds"][0] = (cpu["rounds"][0].as_f64().unwrap() * 1.5).into();
+    let (code, text) = diff(&before, &file("after.json", &slower));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("+50.0 %") && text.contains("WORSE"), "{text}");
+
+    slower["kind"] = "turn".into();
+    let (code, text) = diff(&before, &file("other.json", &slower));
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("load and turn are not comparable"), "{text}");
+    let (code, text) = diff(&before, &file("no.json", &serde_json::json!({"form": 1})));
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("no.json is no file of results"), "{text}");
+}
+
+#[test]
+fn relays_are_measured_with_a_table_a_page_and_a_file_of_results() {
+    let directory = Directory::new("turn");
+    let (json, html) = (directory.0.join("turn.json"), directory.0.join("turn.html"));
+    let output = Command::new(BENCH)
+        .args(["turn", "--rivals", "leat", "--rounds", "2", "--allocations", "4", "--rate", "500"])
+        .args(["--seconds", "1", "--server-cpu", "0", "--cpu", "0"])
+        .args(["--json", json.to_str().unwrap(), "--html", html.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let results: Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    assert_schema(&results);
+    assert!(
+        results["figures"].as_array().unwrap().iter().all(|figure| figure["rounds"]
+            .as_array()
+            .unwrap()
+            .len()
+            == 2)
+    );
+    let page = std::fs::read_to_string(html).unwrap();
+    assert_eq!(page.matches("<svg").count(), 2, "{page}");
+}
+
 /// Runs `leat-bench compare`; the results.
 fn compare(name: &str, options: &str) -> Vec<Value> {
     let directory = Directory::new(name);
@@ -182,6 +262,8 @@ fn compare(name: &str, options: &str) -> Vec<Value> {
     let page = std::fs::read_to_string(html).unwrap();
     assert!(page.contains("<svg") && page.ends_with("</html>\n"), "{page}");
     let report: Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    assert_schema(&report);
+    assert!(page.contains("cpu per packet<small>ns; less is better</small>"), "{page}");
     assert_eq!((&report["shape"], &report["rounds"]), (&"livestream".into(), &1.into()), "{report}");
     report["results"].as_array().unwrap().clone()
 }

@@ -1,6 +1,6 @@
 //! The report of a measurement: as text, and as JSON.
 
-use super::Tally;
+use super::{Moment, Tally};
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
@@ -60,6 +60,8 @@ pub struct Report {
     pub keyframe_requests: u64,
     /// From a publisher's clock to a receiver's socket.
     pub latency_us: Latency,
+    /// The course, one row a second.
+    pub series: Vec<Moment>,
     /// Messages of data channels, if they were part of the load.
     pub data: Option<DataReport>,
     /// Absent if no process was given.

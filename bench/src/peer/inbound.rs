@@ -154,7 +154,13 @@ impl Inbound {
 
     /// Adds the missing packets so far to the tally, and restarts counting.
     pub fn close_span(&mut self, tally: &mut Tally) {
-        let Some(span) = self.span.take() else { return };
+        self.add_span(tally);
+        self.span = None;
+    }
+
+    /// Adds the missing packets so far to the tally.
+    pub fn add_span(&self, tally: &mut Tally) {
+        let Some(span) = self.span else { return };
         let expected = span.last - span.first;
         tally.expected += expected;
         tally.lost += expected.saturating_sub(span.last_received - span.first_received);

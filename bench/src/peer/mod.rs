@@ -172,6 +172,15 @@ impl Peer {
         }
     }
 
+    /// As [`close_spans`](Self::close_spans), but counting goes on.
+    pub fn add_spans(&self, tally: &mut Tally) {
+        if let Stage::Connected(connected) = &self.stage
+            && let Role::Subscriber(subscriber) = &connected.role
+        {
+            subscriber.add_spans(tally);
+        }
+    }
+
     /// The next datagram to send.
     pub fn take_outgoing(&mut self) -> impl Iterator<Item = Vec<u8>> {
         self.outbox.drain(..)

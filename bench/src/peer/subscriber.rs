@@ -170,6 +170,11 @@ impl Subscriber {
         self.streams.iter_mut().for_each(|stream| stream.close_span(tally));
     }
 
+    /// As [`close_spans`](Self::close_spans), but counting goes on.
+    pub fn add_spans(&self, tally: &mut Tally) {
+        self.streams.iter().for_each(|stream| stream.add_span(tally));
+    }
+
     /// Whether every stream has begun.
     pub fn has_all(&self) -> bool {
         self.streams.iter().all(Inbound::has_begun)

@@ -6,6 +6,7 @@ mod client;
 use crate::cli::{Relay, TurnArguments};
 use crate::measure::Account;
 use crate::peer::wall_clock;
+use crate::report::{self, Bars, Better, Curve, Figure, File, Head, Page, Plot, Scale, Stack};
 use crate::servers::{self, Running, Start};
 use crate::watch::Watch;
 use crate::world::socket::{BUFFER_LEN, CONTROL_LEN, Socket};
@@ -42,22 +43,29 @@ pub fn run(arguments: &TurnArguments, watch: &Watch) -> anyhow::Result<u8> {
             }
         }
     }
-    println!(
-        "{place}\n{} allocations, bursts of {} packets of {} bytes\n",
-        arguments.allocations, arguments.burst, arguments.payload
+    let about = format!(
+        "{} allocations, bursts of {} packets of {} bytes, {} packets a second. Every packet was checked.",
+        arguments.allocations, arguments.burst, arguments.payload, arguments.rate
     );
-    println!(
-        "| server | CPU ns / relayed packet | relayed / s | latency p50 / p99 / p99.9 µs | lost | RSS bytes / allocation | allocations / s |"
-    );
-    println!("|---|---|---|---|---|---|---|");
-    for round in &rounds {
-        println!("{}", round.row());
-    }
+    let head = [
+        "server",
+        "CPU ns / relayed packet",
+        "relayed / s",
+        "latency p50 / p99 / p99.9 µs",
+        "lost",
+        "RSS bytes / allocation",
+        "allocations / s",
+    ];
+    println!("{place}\n{about}\n\n{}", report::table(&head, rounds.iter().map(Round::row)));
+    let head = Head::new("turn", about, place, figures(&rounds));
     if let Some(path) = &arguments.json {
-        write(
-            path,
-            &serde_json::to_string_pretty(&RelayComparison { rounds: arguments.rounds, results: &rounds })?,
-        )?;
+        let detail = RelayComparison { rounds: arguments.rounds, results: &rounds };
+        write(path, &serde_json::to_string_pretty(&File { head: &head, detail: &detail })?)?;
+    }
+    if let Some(path) = &arguments.html {
+        let versions = rounds.iter().map(|round| (round.server.to_owned(), round.version.clone())).collect();
+        let page = Page { head: &head, versions, notes: Vec::new(), plots: plots(&rounds) };
+        write(path, &page.html()?)?;
     }
     Ok(u8::from(rounds.iter().any(|round| round.lost + round.payload_errors > 0)))
 }
@@ -75,6 +83,8 @@ struct Round {
     server: &'static str,
     version: String,
     cpu_ns_per_packet: f64,
+    user_ns_per_packet: f64,
+    system_ns_per_packet: f64,
     delivered_pps: f64,
     latency_us: [u64; 3],
     lost: u64,
@@ -84,19 +94,92 @@ struct Round {
 }
 
 impl Round {
-    fn row(&self) -> String {
+    fn row(&self) -> Vec<String> {
         let [p50, p99, p999] = self.latency_us;
-        format!(
-            "| {} {} | {:.0} | {:.0} | {p50} / {p99} / {p999} | {} | {:.0} | {:.0} |",
-            self.server,
-            self.version,
-            self.cpu_ns_per_packet,
-            self.delivered_pps,
-            self.lost,
-            self.rss_bytes_per_allocation,
-            self.allocations_per_s
-        )
+        vec![
+            format!("{} {}", self.server, self.version),
+            format!("{:.0}", self.cpu_ns_per_packet),
+            format!("{:.0}", self.delivered_pps),
+            format!("{p50} / {p99} / {p999}"),
+            self.lost.to_string(),
+            format!("{:.0}", self.rss_bytes_per_allocation),
+            format!("{:.0}", self.allocations_per_s),
+        ]
     }
+}
+
+/// Each server, once.
+fn servers_of(rounds: &[Round]) -> Vec<&'static str> {
+    let mut servers: Vec<&'static str> = Vec::new();
+    for round in rounds {
+        if !servers.contains(&round.server) {
+            servers.push(round.server);
+        }
+    }
+    servers
+}
+
+fn figures(rounds: &[Round]) -> Vec<Figure> {
+    use Better::{Less, More, Neither};
+    type Row = (&'static str, &'static str, Better, fn(&Round) -> f64);
+    const ROWS: [Row; 10] = [
+        ("cpu_per_packet", "ns", Less, |round| round.cpu_ns_per_packet),
+        ("user_per_packet", "ns", Less, |round| round.user_ns_per_packet),
+        ("system_per_packet", "ns", Less, |round| round.system_ns_per_packet),
+        ("delivered", "packets/s", Neither, |round| round.delivered_pps),
+        ("latency_p50", "µs", Less, |round| round.latency_us[0] as f64),
+        ("latency_p99", "µs", Less, |round| round.latency_us[1] as f64),
+        ("latency_p99.9", "µs", Less, |round| round.latency_us[2] as f64),
+        ("lost", "packets", Less, |round| round.lost as f64),
+        ("memory_per_allocation", "bytes", Less, |round| round.rss_bytes_per_allocation),
+        ("allocations", "1/s", More, |round| round.allocations_per_s),
+    ];
+    let of_server = |server: &'static str| {
+        ROWS.iter().map(move |(name, unit, better, figure)| {
+            let values = rounds.iter().filter(|round| round.server == server).map(figure);
+            Figure::new(server, (name, unit, *better), values.collect())
+        })
+    };
+    servers_of(rounds).into_iter().flat_map(of_server).collect()
+}
+
+fn plots(rounds: &[Round]) -> Vec<Plot> {
+    let servers = servers_of(rounds);
+    let of = |server: &str, figure: fn(&Round) -> f64| {
+        let values = rounds.iter().filter(|round| round.server == server).map(figure);
+        report::spread(&values.collect::<Vec<_>>())
+    };
+    let stack = |server: &&'static str| {
+        let [least, _, most] = of(server, |round| round.cpu_ns_per_packet);
+        let parts = [
+            of(server, |round| round.user_ns_per_packet)[1],
+            of(server, |round| round.system_ns_per_packet)[1],
+        ];
+        Stack { name: (*server).to_owned(), parts: parts.to_vec(), spread: (least, most) }
+    };
+    let line = |server: &&'static str| {
+        type Point = (f64, fn(&Round) -> f64);
+        let figures: [Point; 3] = [
+            (50.0, |round| round.latency_us[0] as f64),
+            (99.0, |round| round.latency_us[1] as f64),
+            (99.9, |round| round.latency_us[2] as f64),
+        ];
+        let points = figures.into_iter().map(|(percentile, figure)| (percentile, of(server, figure)[1]));
+        ((*server).to_owned(), points.collect())
+    };
+    let costs = Bars {
+        title: "CPU of a relayed packet",
+        unit: "ns",
+        parts: vec!["user", "system"],
+        stacks: servers.iter().map(stack).collect(),
+    };
+    let latencies = Curve {
+        title: "Latency by percentile",
+        x: ("percentile", Scale::Percentile),
+        y: ("µs", Scale::Log),
+        lines: servers.iter().map(line).collect(),
+    };
+    vec![Plot::Bars(costs), Plot::Curve(latencies)]
 }
 
 fn measure(relay: Relay, running: &Running, arguments: &TurnArguments) -> anyhow::Result<Round> {
@@ -124,10 +207,13 @@ fn measure(relay: Relay, running: &Running, arguments: &TurnArguments) -> anyhow
     let seconds = started.elapsed().as_secs_f64();
     let (user, system) = Account::of(running.pid()).since(&before);
     let RelayTally { sent, received, errors, latency } = &load.tally;
+    let per_packet = |time: Duration| time.as_nanos() as f64 / (*received).max(1) as f64;
     Ok(Round {
         server: relay.name(),
         version: running.version.clone(),
-        cpu_ns_per_packet: (user + system).as_nanos() as f64 / (*received).max(1) as f64,
+        cpu_ns_per_packet: per_packet(user + system),
+        user_ns_per_packet: per_packet(user),
+        system_ns_per_packet: per_packet(system),
         delivered_pps: *received as f64 / seconds,
         latency_us: [0.5, 0.99, 0.999].map(|part| latency.value_at_quantile(part)),
         lost: sent.saturating_sub(*received),

@@ -49,6 +49,8 @@ enum WorldCommand {
     /// Starts counting.
     Measure,
     Harvest(oneshot::Sender<Harvest>),
+    /// The counts so far; counting goes on.
+    Peek(oneshot::Sender<Tally>),
 }
 
 /// The result of a measurement.
@@ -90,6 +92,7 @@ impl std::fmt::Debug for WorldCommand {
             Self::Join(_) => "Join",
             Self::Measure => "Measure",
             Self::Harvest(_) => "Harvest",
+            Self::Peek(_) => "Peek",
         })
     }
 }
@@ -120,6 +123,13 @@ impl World {
         let (reply, harvest) = oneshot::channel();
         self.tell(WorldCommand::Harvest(reply));
         harvest.await.context("the media thread has ended early")
+    }
+
+    /// The counts so far.
+    pub async fn peek(&self) -> anyhow::Result<Tally> {
+        let (reply, tally) = oneshot::channel();
+        self.tell(WorldCommand::Peek(reply));
+        tally.await.context("the media thread has ended early")
     }
 
     fn tell(&self, command: WorldCommand) {
@@ -237,6 +247,12 @@ impl Loop {
                     let harvest = self.harvest();
                     // The caller may have been interrupted.
                     let _ = reply.send(harvest);
+                }
+                Ok(WorldCommand::Peek(reply)) => {
+                    let mut tally = self.tally.clone();
+                    self.members.iter().for_each(|member| member.peer.add_spans(&mut tally));
+                    // As above.
+                    let _ = reply.send(tally);
                 }
                 Err(TryRecvError::Empty) => return true,
                 Err(TryRecvError::Disconnected) => return false,
