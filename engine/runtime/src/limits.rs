@@ -211,6 +211,10 @@ pub const ENVELOPES_PER_TURN: usize = MAILBOX_ENVELOPES_MAX / 4;
 /// oldest is given up: its datagrams are handed over as those of strangers, until the next check claims it again.
 pub const CLAIMS_MAX: usize = 16 << 10;
 
+/// A path whose peer has passed no check for this time may be claimed by another worker. Browsers send a check every
+/// few seconds (RFC 7675 §5.1: consent lasts 30 s).
+pub const CLAIM_SILENCE_MAX: Duration = Duration::from_secs(30);
+
 /// Tables over which the paths of all workers are spread, so that two workers rarely wait for each other.
 pub const FLOW_TABLES: usize = 64;
 

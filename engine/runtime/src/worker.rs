@@ -386,8 +386,9 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     /// Carries out the claims of the machine.
     fn take_claims(&mut self) {
         let Some(share) = &mut self.share else { return };
+        let now = self.clock.now();
         while let Some(claim) = self.machine.poll_path_claim() {
-            share.on_claim(claim);
+            share.on_claim(now, claim);
         }
     }
 

@@ -125,6 +125,8 @@ const PACKETS: u16 = 25;
 fn every_datagram_reaches_the_worker_of_its_peer_and_the_extended_program_sends_it_there_directly() {
     for steering in Steering::ALL {
         let stats = with_workers(*steering, |address| {
+            // All stay open: a port that is used again would still be claimed.
+            let mut clients = Vec::new();
             for peer in 0..PEERS {
                 let client = UdpSocket::bind("127.0.0.1:0").unwrap();
                 client.connect(address).unwrap();
@@ -135,6 +137,7 @@ fn every_datagram_reaches_the_worker_of_its_peer_and_the_extended_program_sends_
                     client.send(&[0x90; 200]).unwrap();
                     assert_eq!(answer(&client), peer % WORKERS, "media, {steering:?}");
                 }
+                clients.push(client);
             }
         });
         let Some(stats) = stats else {

@@ -14,7 +14,7 @@
 
 mod program;
 
-use crate::limits::{CLAIMS_MAX, FLOW_TABLES, NAME_ATTRIBUTES_MAX};
+use crate::limits::{CLAIM_SILENCE_MAX, CLAIMS_MAX, FLOW_TABLES, NAME_ATTRIBUTES_MAX};
 use crate::mailbox::{Envelope, Mailboxes};
 use crate::sys::address::{ADDRESS_BYTES, decode, encode};
 use crate::sys::bpf::{self, FlowMap, SocketMap};
@@ -76,11 +76,20 @@ pub struct SteeringStats {
     pub claims_refused: u64,
 }
 
-/// The paths of all workers. A worker writes when a peer comes or goes, and reads for datagrams that are not its own.
+/// The paths of all workers. A worker writes for each check of a peer, and reads for datagrams that are not its own.
 #[derive(Debug)]
 struct Flows {
     hasher: RandomState,
-    tables: Box<[RwLock<HashMap<Path, WorkerId>>]>,
+    tables: Box<[FlowTable]>,
+}
+
+type FlowTable = RwLock<HashMap<Path, Claimed>>;
+
+/// The worker that has a path, and when it claimed it last.
+#[derive(Clone, Copy, Debug)]
+struct Claimed {
+    worker: WorkerId,
+    at: Instant,
 }
 
 impl Flows {
@@ -89,25 +98,38 @@ impl Flows {
         Self { hasher: RandomState::new(), tables }
     }
 
-    fn table(&self, path: &Path) -> &RwLock<HashMap<Path, WorkerId>> {
+    fn table(&self, path: &Path) -> &FlowTable {
         &self.tables[self.hasher.hash_one(path) as usize % FLOW_TABLES]
     }
 
     fn owner(&self, path: &Path) -> Option<WorkerId> {
-        self.table(path).read().unwrap_or_else(PoisonError::into_inner).get(path).copied()
+        self.table(path)
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(path)
+            .map(|claimed| claimed.worker)
     }
 
     /// Whether the path now belongs to this worker.
-    fn claim(&self, path: Path, worker: WorkerId) -> bool {
+    fn claim(&self, now: Instant, path: Path, worker: WorkerId) -> bool {
         let mut table = self.table(&path).write().unwrap_or_else(PoisonError::into_inner);
-        *table.entry(path).or_insert(worker) == worker
+        let claimed = table.entry(path).or_insert(Claimed { worker, at: now });
+        // A NAT may have given the address of a silent peer to another one.
+        if claimed.worker != worker && now.saturating_since(claimed.at) <= CLAIM_SILENCE_MAX {
+            return false;
+        }
+        *claimed = Claimed { worker, at: now };
+        true
     }
 
-    fn release(&self, path: &Path, worker: WorkerId) {
+    /// Whether the path belonged to this worker. Then it belongs to none.
+    fn release(&self, path: &Path, worker: WorkerId) -> bool {
         let mut table = self.table(path).write().unwrap_or_else(PoisonError::into_inner);
-        if table.get(path) == Some(&worker) {
+        let is_own = table.get(path).is_some_and(|claimed| claimed.worker == worker);
+        if is_own {
             table.remove(path);
         }
+        is_own
     }
 }
 
@@ -234,9 +256,9 @@ impl PortShare {
     }
 
     /// Carries out a claim or a release of the machine.
-    pub(crate) fn on_claim(&mut self, claim: PathClaim) {
+    pub(crate) fn on_claim(&mut self, now: Instant, claim: PathClaim) {
         match claim {
-            PathClaim::Claim(path) => self.claim(path),
+            PathClaim::Claim(path) => self.claim(now, path),
             PathClaim::Release(path) => {
                 if self.claimed.remove(&path) {
                     self.give_up(&path);
@@ -249,12 +271,15 @@ impl PortShare {
         }
     }
 
-    fn claim(&mut self, path: Path) {
-        if self.claimed.contains(&path) {
+    fn claim(&mut self, now: Instant, path: Path) {
+        if !self.flows.claim(now, path, self.own) {
+            // Another worker may have taken it over from this one.
+            self.claimed.remove(&path);
+            self.last_own = None;
+            self.stats.claims_refused += 1;
             return;
         }
-        if !self.flows.claim(path, self.own) {
-            self.stats.claims_refused += 1;
+        if self.claimed.contains(&path) {
             return;
         }
         while self.claimed.len() >= CLAIMS_MAX
@@ -276,11 +301,11 @@ impl PortShare {
 
     fn give_up(&mut self, path: &Path) {
         self.last_own = None;
-        if let Some(program) = self.programs.get(usize::from(path.local.0)) {
+        let is_own = self.flows.release(path, self.own);
+        if is_own && let Some(program) = self.programs.get(usize::from(path.local.0)) {
             // It may never have been added.
             let _ = program.flows.remove(path.remote);
         }
-        self.flows.release(path, self.own);
     }
 }
 

@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 const WORKERS: u16 = 8;
+const NOW: Instant = Instant::from_nanos(1_000_000_000);
 
 /// A check for this worker. `before`: attributes in front of USERNAME.
 fn check(worker: u16, before: &[u8]) -> Vec<u8> {
@@ -67,14 +68,34 @@ fn a_stray_datagram_is_read_as_it_arrived() {
 fn a_path_belongs_to_the_worker_that_claimed_it_first_until_it_is_released() {
     let mut shares = shares(2);
     let [one, other] = &mut shares[..] else { panic!("two workers") };
-    one.on_claim(PathClaim::Claim(path(1)));
-    other.on_claim(PathClaim::Claim(path(1)));
+    one.on_claim(NOW, PathClaim::Claim(path(1)));
+    other.on_claim(NOW, PathClaim::Claim(path(1)));
     assert_eq!((one.flows.owner(&path(1)), other.stats().claims_refused), (Some(WorkerId(0)), 1));
     // A worker cannot release what another one has.
-    other.on_claim(PathClaim::Release(path(1)));
+    other.on_claim(NOW, PathClaim::Release(path(1)));
     assert_eq!(one.flows.owner(&path(1)), Some(WorkerId(0)));
-    one.on_claim(PathClaim::Release(path(1)));
-    other.on_claim(PathClaim::Claim(path(1)));
+    one.on_claim(NOW, PathClaim::Release(path(1)));
+    other.on_claim(NOW, PathClaim::Claim(path(1)));
+    assert_eq!(one.flows.owner(&path(1)), Some(WorkerId(1)));
+}
+
+#[test]
+fn a_silent_path_may_be_claimed_by_another_worker_and_the_former_one_cannot_release_it() {
+    let mut shares = shares(2);
+    let [one, other] = &mut shares[..] else { panic!("two workers") };
+    one.on_claim(NOW, PathClaim::Claim(path(1)));
+    // A check renews the claim.
+    let renewed = NOW + CLAIM_SILENCE_MAX;
+    one.on_claim(renewed, PathClaim::Claim(path(1)));
+    other.on_claim(renewed + CLAIM_SILENCE_MAX, PathClaim::Claim(path(1)));
+    assert_eq!((other.stats().claims_refused, other.flows.owner(&path(1))), (1, Some(WorkerId(0))));
+    let later = renewed + CLAIM_SILENCE_MAX + Duration::from_nanos(1);
+    other.on_claim(later, PathClaim::Claim(path(1)));
+    assert_eq!(other.flows.owner(&path(1)), Some(WorkerId(1)));
+    // The former peer returns, and then its transport ends.
+    one.on_claim(later, PathClaim::Claim(path(1)));
+    assert_eq!((one.stats().claims_refused, one.claimed.contains(&path(1))), (1, false));
+    one.on_claim(later, PathClaim::Release(path(1)));
     assert_eq!(one.flows.owner(&path(1)), Some(WorkerId(1)));
 }
 
@@ -82,18 +103,18 @@ fn a_path_belongs_to_the_worker_that_claimed_it_first_until_it_is_released() {
 fn claims_are_bounded_and_the_oldest_is_given_up() {
     let mut share = shares(1).pop().expect("one");
     for port in 0..=CLAIMS_MAX as u16 {
-        share.on_claim(PathClaim::Claim(path(port)));
+        share.on_claim(NOW, PathClaim::Claim(path(port)));
     }
     assert_eq!((share.claimed.len(), share.order.len()), (CLAIMS_MAX, CLAIMS_MAX));
     assert_eq!(share.flows.owner(&path(0)), None);
     assert_eq!(share.flows.owner(&path(1)), Some(WorkerId(0)));
     for _ in 0..3 {
         for port in 0..=CLAIMS_MAX as u16 {
-            share.on_claim(PathClaim::Release(path(port)));
+            share.on_claim(NOW, PathClaim::Release(path(port)));
             assert!(share.order.len() <= 2 * share.claimed.len() + ORDER_SPARE + 1);
         }
         for port in 0..100 {
-            share.on_claim(PathClaim::Claim(path(port)));
+            share.on_claim(NOW, PathClaim::Claim(path(port)));
         }
     }
     let left: usize = share.flows.tables.iter().map(|table| table.read().expect("no panic").len()).sum();
@@ -104,7 +125,7 @@ fn claims_are_bounded_and_the_oldest_is_given_up() {
 fn a_datagram_of_another_worker_is_handed_over_once_and_a_full_mailbox_drops_it() {
     let mut shares = shares(2);
     let [one, other] = &mut shares[..] else { panic!("two workers") };
-    other.on_claim(PathClaim::Claim(path(1)));
+    other.on_claim(NOW, PathClaim::Claim(path(1)));
     let passes = |share: &mut PortShare, path, bytes: &mut [u8]| {
         share.pass_on(&Datagram { path, received_at: Instant::EPOCH, bytes })
     };
@@ -177,17 +198,19 @@ fn the_kernel_steers_checks_by_their_name_and_flows_by_their_claim() {
                     continue;
                 }
                 let path = Path { local: LocalId(0), remote: client.local_addr().expect("bound") };
-                shares[usize::from(worker)].on_claim(PathClaim::Claim(path));
+                shares[usize::from(worker)].on_claim(NOW, PathClaim::Claim(path));
                 for len in [1, 30, 1_200] {
                     client.send_to(&vec![0x90; len], to).expect("sent");
                     assert_eq!(arrives_at(&group), usize::from(worker), "media of {len} bytes");
                 }
                 // After the end of its transport, the address belongs to the next one.
                 let next = (worker + 1) % WORKERS;
-                shares[usize::from(worker)].on_claim(PathClaim::Release(path));
-                shares[usize::from(next)].on_claim(PathClaim::Claim(path));
+                shares[usize::from(worker)].on_claim(NOW, PathClaim::Release(path));
+                shares[usize::from(next)].on_claim(NOW, PathClaim::Claim(path));
                 client.send_to(&[0x90; 100], to).expect("sent");
                 assert_eq!(arrives_at(&group), usize::from(next));
+                // A later client may get this port.
+                shares[usize::from(next)].on_claim(NOW, PathClaim::Release(path));
             }
             // No datagram makes the program fail: it goes somewhere.
             let client = UdpSocket::bind(client_address).expect("loopback");
