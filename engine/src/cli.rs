@@ -96,6 +96,10 @@ pub struct Cli {
     /// Form of the log on standard error. LEAT_LOG sets its level (error, warn, info, debug).
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub log: Format,
+
+    /// Show the addresses of clients in the log. Without it, they are redacted.
+    #[arg(long)]
+    pub log_addresses: bool,
 }
 
 /// Parses `--consent-timeout`. A shorter value would close the transports of browsers between two of their

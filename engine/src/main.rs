@@ -15,6 +15,7 @@ use cli::Cli;
 use config::Config;
 use host::Program;
 use leat_log::Format;
+use leat_log::redact::ClientAddresses;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let program = Program::start(PROGRAM, cli.log);
+    let program = Program::start(PROGRAM, cli.log, ClientAddresses::shown_if(cli.log_addresses));
     runtime::memory::map_large_blocks();
     program.run(cli.die_with_parent, || Config::try_from(&cli), |config| engine::run(&config))
 }

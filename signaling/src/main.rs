@@ -6,6 +6,7 @@
 use anyhow::Context;
 use bus::Bus;
 use leat_log::Format;
+use leat_log::redact::ClientAddresses;
 use signaling::api::accounts::AccountsApi;
 use signaling::api::{audit_writer, stored_keys};
 use signaling::config::cli;
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
             Err(code) => return code,
         };
     let format = options.log.unwrap_or_else(Format::for_stderr);
-    leat_log::start(format, LOG_FILTER);
+    leat_log::start(format, LOG_FILTER, ClientAddresses::shown_if(options.log_addresses));
     let config = match Config::try_from(options) {
         Ok(config) => config,
         Err(error) => return leat_log::fatal(format, PROGRAM, &error, leat_log::EXIT_USAGE),

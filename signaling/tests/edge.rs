@@ -4,9 +4,10 @@
 mod harness;
 
 use harness::engine::{Engine, socket_path};
-use harness::polling::{HANDSHAKE, Http, PollingClient, frame};
+use harness::polling::{HANDSHAKE, Http, PollingClient, frame, to_base64};
 use harness::{Signaling, join, settings};
 use prost::Message;
+use serde_json::json;
 use signaling::auth::keyring::Keyring;
 use signaling::auth::token::{self, Claims, NumericDate};
 use signaling::limits;
@@ -46,11 +47,20 @@ fn trusting(networks: &[&str]) -> TrustedProxies {
     TrustedProxies(networks.iter().map(|network| network.parse().expect("a network")).collect())
 }
 
+/// A token of this user.
+fn token_of(user: &str) -> String {
+    let claims = Claims::new(user, "r", NumericDate(u64::MAX));
+    token::mint(&claims, SECRET.as_bytes()).expect("a good secret")
+}
+
 /// A JoinRoom that admits this user.
 fn entry(user: &str) -> Vec<u8> {
-    let claims = Claims::new(user, "r", NumericDate(u64::MAX));
-    let token = token::mint(&claims, SECRET.as_bytes()).expect("a good secret");
-    let join = signaling::proto::JoinRoom { token, ..join("r", "") };
+    entry_with(user, "r")
+}
+
+/// A JoinRoom with the token of this user, to this room.
+fn entry_with(user: &str, room: &str) -> Vec<u8> {
+    let join = signaling::proto::JoinRoom { token: token_of(user), ..join(room, "") };
     Signal { version: "1".into(), payload: Some(Payload::JoinRoom(join)), ..Default::default() }
         .encode_to_vec()
 }
@@ -469,8 +479,7 @@ fn signaling_from(mut command: Command, arguments: &[&str]) -> (Program, SocketA
             SECRET,
         ])
         .args(arguments)
-        .env_remove("LEAT_SECRET")
-        .env_remove("LEAT_LOG");
+        .env_remove("LEAT_SECRET");
     let mut program = Program::start("leat-signaling", &mut command);
     let line = program.await_line("\"message\":\"listening\"");
     let address = line.split("127.0.0.1:").nth(1).expect("an address");
@@ -483,7 +492,7 @@ async fn a_thousand_silent_connections_do_not_lock_out_others() {
     // The default of most systems, whose hard limit is much higher.
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -S -n 1024 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_leat-signaling")]);
-    command.env("XDG_STATE_HOME", std::env::temp_dir().join("leat-signaling-tests"));
+    command.env("XDG_STATE_HOME", std::env::temp_dir().join("leat-signaling-tests")).env_remove("LEAT_LOG");
     let (_program, server) = signaling_from(command, &[]);
     let mut silent = Vec::new();
     for number in 0..1_100 {
@@ -521,6 +530,41 @@ async fn sigterm_notifies_clients_and_ends_the_process() {
         other => panic!("{other:?}"),
     }
     assert!(program.await_end().success());
+}
+
+#[tokio::test]
+async fn log_of_a_session_has_no_address_token_or_credential_of_a_client() {
+    let mut command = signaling_command();
+    command.env("LEAT_LOG", "debug").env("LEAT_TURN_SECRET", SECRET);
+    let turn = ["--turn-url", "turn:192.0.2.9:3478"];
+    let (mut program, server) = signaling_from(command, &turn);
+    let client = Http::from(server, "127.0.2.1");
+    let session = PollingClient::connect(client.clone()).await;
+    let Some(Payload::Joined(joined)) = session.ask(0, &entry("ada")).await.payload else { panic!("joined") };
+    program.await_line("a peer joined");
+    let entries = json!([{ "timestamp": 7, "level": "error",
+        "message": format!("{} of 127.0.2.1 has {:?}", token_of("ada"), joined.ice_servers) }]);
+    let batch =
+        json!({ "peerId": joined.peer_id, "secret": to_base64(&joined.resume_secret), "entries": entries });
+    assert_eq!(client.ask_json("/client-logs", &batch.to_string()).await.status, 204);
+    let again = PollingClient::connect(client.clone()).await;
+    let answer = again.ask(0, &entry_with("ada", "another-room")).await;
+    assert!(matches!(answer.payload, Some(Payload::Error(_))), "{answer:?}");
+    let pid = rustix::process::Pid::from_child(&program.process);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+    assert!(program.await_end().success());
+    program.log.extend(program.lines.iter());
+    let log = program.log.join("\n");
+    for part in ["a peer joined", "a request failed", "clientTime", "\"clientAddress\":\"[redacted]\""] {
+        assert!(log.contains(part), "no {part:?} in {log}");
+    }
+    let server = &joined.ice_servers[0];
+    assert!(!server.credential.is_empty(), "{joined:?}");
+    for secret in
+        ["127.0.2.1", &token_of("ada"), &server.credential, &to_base64(&joined.resume_secret), SECRET]
+    {
+        assert!(!log.contains(secret), "{secret:?} is in {log}");
+    }
 }
 
 /// A folder for one test.
@@ -588,7 +632,7 @@ async fn clients_are_distinguished(program: &mut Program, proxy: SocketAddr) {
 #[tokio::test]
 async fn clients_behind_nginx_are_distinguished() {
     let (mut program, server) =
-        signaling(&["--trusted-proxy", "127.0.0.1", "--connections-per-address", "2"]);
+        signaling(&["--log-addresses", "--trusted-proxy", "127.0.0.1", "--connections-per-address", "2"]);
     let (folder, port) = (Folder::new("nginx"), free_port());
     let path = folder.0.display();
     let config = folder.write(
@@ -629,8 +673,13 @@ async fn clients_behind_haproxy_are_distinguished_by_header_and_by_proxy_protoco
     {
         // One polling request and one WebSocket at a time, and one more.
         let connections = if name == "tcp" { "3" } else { "2" };
-        let (mut program, server) =
-            signaling(&["--trusted-proxy", "127.0.0.0/24", "--connections-per-address", connections]);
+        let (mut program, server) = signaling(&[
+            "--log-addresses",
+            "--trusted-proxy",
+            "127.0.0.0/24",
+            "--connections-per-address",
+            connections,
+        ]);
         let (folder, port) = (Folder::new(name), free_port());
         let config = folder.write(
             "haproxy.cfg",
@@ -702,6 +751,6 @@ fn invalid_network_or_origin_is_reported_with_what_is_expected() {
 /// `leat-signaling`, whose database is not that of this user.
 fn signaling_command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_leat-signaling"));
-    command.env("XDG_STATE_HOME", std::env::temp_dir().join("leat-signaling-tests"));
+    command.env("XDG_STATE_HOME", std::env::temp_dir().join("leat-signaling-tests")).env_remove("LEAT_LOG");
     command
 }

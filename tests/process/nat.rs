@@ -8,7 +8,7 @@ use crate::caller::Caller;
 use crate::controller::Controller;
 use crate::engine::{Engine, binary, socket_path};
 use crate::network::{Internet, Mapping, NAT, SERVER};
-use crate::relayed::{TURN_PORT, TurnServer, mapped};
+use crate::relayed::{PASSWORD, TURN_PORT, TurnServer, mapped};
 use control::{Command, TransportId};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -24,7 +24,7 @@ const RTC_PORT: u16 = 7000;
 struct Service {
     internet: Internet,
     engine: Engine,
-    _turn: TurnServer,
+    turn: TurnServer,
 }
 
 impl Service {
@@ -40,10 +40,22 @@ impl Service {
             "--workers",
             "1",
         ]);
-        command.arg("--control-socket").arg(&socket).env("LEAT_LOG", "info");
+        command.arg("--control-socket").arg(&socket).env("LEAT_LOG", "debug");
         let engine = Engine::start_by(command, RTC_PORT, socket);
         let turn = TurnServer::start(&internet.server, SocketAddr::from((SERVER, RTC_PORT)));
-        Self { internet, engine, _turn: turn }
+        Self { internet, engine, turn }
+    }
+
+    /// The logs of engine and TURN server are about these calls, and have nothing of what they must not show.
+    #[track_caller]
+    fn assert_logs_are_redacted(&self) {
+        let (engine, turn) = (self.engine.log(), self.turn.said());
+        assert!(engine.contains("engine is up"), "{engine}");
+        assert!(turn.contains("allocation made") && turn.contains(" client=[redacted] "), "{turn}");
+        let client = "192.168.7.2";
+        for hidden in [client, &NAT.to_string(), PASSWORD] {
+            assert!(!engine.contains(hidden) && !turn.contains(hidden), "{hidden} is in {engine}{turn}");
+        }
     }
 
     /// A call of two peers behind the NAT that reach the engine in this way: connected within the bound, and
@@ -109,5 +121,6 @@ fn behind_a_nat_with_only_the_turn_ports_open_a_call_connects_by_relays() {
             assert!(!blocked.is_connected(), "{mapping:?}: the engine is reached past the block");
         });
         service.call(Caller::go_by_relay);
+        service.assert_logs_are_redacted();
     }
 }

@@ -17,7 +17,10 @@ use stun::{ChannelData, Message, Method, TransactionId, Writer};
 /// The server's address; a second worker has the next port.
 pub const TURN_PORT: u16 = 3478;
 
-/// A TURN server's process, with the user `u`, password `p`.
+/// The password of the server's user `u`.
+pub const PASSWORD: &str = "a-password-of-this-test";
+
+/// A TURN server's process, with one user.
 #[derive(Debug)]
 pub struct TurnServer {
     process: Child,
@@ -36,8 +39,9 @@ impl TurnServer {
         let log = crate::engine::socket_path().with_extension("turn");
         let process = at
             .command(binary("leat-turn"))
-            .args(["--port", &TURN_PORT.to_string(), "--user", "u:p"])
+            .args(["--port", &TURN_PORT.to_string(), "--user", &format!("u:{PASSWORD}")])
             .args(options)
+            .env("LEAT_LOG", "debug")
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap())
             .spawn()
@@ -52,7 +56,8 @@ impl TurnServer {
         server
     }
 
-    fn said(&self) -> String {
+    /// Its log so far.
+    pub fn said(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 }
@@ -90,7 +95,7 @@ impl Relayed {
         let challenge = Message::new(&challenge).unwrap();
         let nonce = challenge.attribute(NONCE).expect("a challenge");
         let realm = challenge.attribute(REALM).unwrap();
-        let known = Some(Known { user: "u", password: "p", realm, nonce });
+        let known = Some(Known { user: "u", password: PASSWORD, realm, nonce });
         let allocated = ask(&socket, Method::ALLOCATE, known, transport);
         let relayed = Message::new(&allocated).unwrap().xor_relayed_addresses().next().flatten();
         let bound = ask(&socket, Method::CHANNEL_BIND, known, |writer| {

@@ -3,7 +3,7 @@
 
 use crate::PATIENCE;
 use crate::network::{Namespace, SERVER};
-use crate::relayed::{TURN_PORT, TurnServer, ask};
+use crate::relayed::{PASSWORD, TURN_PORT, TurnServer, ask};
 use leat_tests::{Known, turn_request};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -50,7 +50,7 @@ impl<T> Client<T> {
     }
 
     fn known(&self) -> Known<'_> {
-        Known { user: "u", password: "p", realm: &self.realm, nonce: &self.nonce }
+        Known { user: "u", password: PASSWORD, realm: &self.realm, nonce: &self.nonce }
     }
 }
 

@@ -170,6 +170,10 @@ pub struct Cli {
     /// text.
     #[arg(long, value_name = "FORM")]
     pub log: Option<Format>,
+
+    /// Show the addresses of clients in the log. Without it, they are redacted.
+    #[arg(long)]
+    pub log_addresses: bool,
 }
 
 /// A value of `--user`.

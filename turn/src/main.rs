@@ -19,6 +19,7 @@ use cli::Cli;
 use config::Config;
 use host::Program;
 use leat_log::Format;
+use leat_log::redact::ClientAddresses;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    let program = Program::start(PROGRAM, Config::log(&cli));
+    let program = Program::start(PROGRAM, Config::log(&cli), ClientAddresses::shown_if(cli.log_addresses));
     let run = |config| server::run(config, &arguments);
     program.run(cli.die_with_parent, || Config::read(&arguments), run)
 }

@@ -2,6 +2,7 @@
 
 use crate::panics;
 use leat_log::Format;
+use leat_log::redact::ClientAddresses;
 use std::error::Error;
 use std::process::ExitCode;
 
@@ -21,8 +22,8 @@ pub struct Program {
 
 impl Program {
     /// Starts the log. From now on panics are logged.
-    pub fn start(name: &'static str, log: Format) -> Self {
-        leat_log::start(log, LOG_FILTER);
+    pub fn start(name: &'static str, log: Format, addresses: ClientAddresses) -> Self {
+        leat_log::start(log, LOG_FILTER, addresses);
         // After the log's own hook, which it replaces: it logs by the same formatter.
         panics::install_hook();
         Self { name, log }

@@ -3,14 +3,17 @@
 //!
 //! A JSON line has the keys `timestamp`, `level`, `context`, `message` and, for a failure, `error`; the
 //! schema is `tests/vectors/log/schema.json`. An event of [`tracing`] becomes a line, its fields become the
-//! context, and a field named `error` becomes the error.
+//! context, and a field named `error` becomes the error. [`redact`] is what a line does not show.
 
 #![forbid(unsafe_code)]
 
 mod line;
+pub mod redact;
+mod text;
 
 use clap::error::ErrorKind;
 use line::Line;
+use redact::ClientAddresses;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::error::Error;
 use std::ffi::OsString;
@@ -18,6 +21,7 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
+use text::TextFields;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -67,18 +71,19 @@ impl fmt::Display for Format {
 }
 
 /// Starts logging. The environment variable `LEAT_LOG` selects what is logged; without it, `filter` does.
-pub fn start(format: Format, filter: &str) {
+pub fn start(format: Format, filter: &str, addresses: ClientAddresses) {
     let filter = EnvFilter::try_from_env("LEAT_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
     let registry = tracing_subscriber::registry().with(filter);
     // A second start, in a test, has no effect.
     let _ = match format {
         Format::Json => {
             std::panic::set_hook(Box::new(|info| write(&of_panic(info))));
-            registry.with(Json).try_init()
+            registry.with(Json(addresses)).try_init()
         }
         Format::Text => registry
             .with(
                 tracing_subscriber::fmt::layer()
+                    .fmt_fields(TextFields(addresses))
                     .with_target(false)
                     .with_ansi(io::stderr().is_terminal())
                     .with_writer(io::stderr),
@@ -105,7 +110,7 @@ pub fn command_line<C: clap::Parser>(
         let _ = error.print();
         return Err(ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE)));
     }
-    let line = Line::new(Level::ERROR, format!("{program}: wrong options"));
+    let line = Line::new(Level::ERROR, &format!("{program}: wrong options"));
     write(&line.with_error("Usage", &on_one_line(&error.to_string())).to_string());
     Err(ExitCode::from(EXIT_USAGE))
 }
@@ -121,9 +126,9 @@ fn on_one_line(text: &str) -> String {
 /// Logs why the process ends. Returns the exit code.
 pub fn fatal(format: Format, program: &str, error: &dyn Error, code: u8) -> ExitCode {
     match format {
-        Format::Text => write(&format!("{program}: {}", chain(error))),
+        Format::Text => write(&redact::without_secrets(&format!("{program}: {}", chain(error)))),
         Format::Json => {
-            let line = Line::new(Level::ERROR, format!("{program}: {error}"));
+            let line = Line::new(Level::ERROR, &format!("{program}: {error}"));
             write(&line.with_error(&line::name_of(error), &chain(error)).to_string());
         }
     }
@@ -143,18 +148,18 @@ pub fn chain(error: &dyn Error) -> String {
 }
 
 /// Writes each event as one JSON object.
-struct Json;
+struct Json(ClientAddresses);
 
 impl<S: Subscriber> Layer<S> for Json {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        write(&Line::of(event).to_string());
+        write(&Line::of(event, self.0).to_string());
     }
 }
 
 fn of_panic(info: &PanicHookInfo<'_>) -> String {
     let place = info.location().map_or_else(|| "an unknown location".to_owned(), ToString::to_string);
     let why = info.payload_as_str().unwrap_or("a panic without a message");
-    let line = Line::new(Level::ERROR, format!("panicked at {place}")).with_error("Panic", why);
+    let line = Line::new(Level::ERROR, &format!("panicked at {place}")).with_error("Panic", why);
     let trace = Backtrace::capture();
     match trace.status() {
         BacktraceStatus::Captured => line.with_stack(&trace.to_string()),

@@ -1,5 +1,6 @@
 //! One line of the log.
 
+use crate::redact::{ClientAddresses, without_secrets};
 use serde_json::{Map, Value};
 use std::error::Error;
 use std::fmt::{self, Debug, Write as _};
@@ -18,15 +19,18 @@ pub(crate) struct Line {
     message: String,
     context: Map<String, Value>,
     error: Option<Map<String, Value>>,
+    addresses: ClientAddresses,
 }
 
 impl Line {
-    pub(crate) fn new(level: Level, message: String) -> Self {
-        Self { level, message, context: Map::new(), error: None }
+    /// A line about the process itself, which has no client: addresses are shown.
+    pub(crate) fn new(level: Level, message: &str) -> Self {
+        let message = without_secrets(message).into_owned();
+        Self { level, message, context: Map::new(), error: None, addresses: ClientAddresses::Shown }
     }
 
-    pub(crate) fn of(event: &Event<'_>) -> Self {
-        let mut line = Self::new(*event.metadata().level(), String::new());
+    pub(crate) fn of(event: &Event<'_>, addresses: ClientAddresses) -> Self {
+        let mut line = Self { addresses, ..Self::new(*event.metadata().level(), "") };
         event.record(&mut line);
         line
     }
@@ -44,6 +48,10 @@ impl Line {
     }
 
     fn put(&mut self, field: &Field, value: Value) {
+        let value = match value {
+            Value::String(text) => self.addresses.redact(field.name(), &text).into_owned().into(),
+            other => other,
+        };
         match field.name() {
             "message" => self.message = text(value),
             "error" => {
@@ -56,6 +64,7 @@ impl Line {
     }
 
     fn put_error(&mut self, name: &str, message: &str) {
+        let message = &*self.addresses.redact("error", message);
         let error = [("name", name), ("message", message)];
         self.error = Some(error.into_iter().map(|(key, text)| (key.into(), text.into())).collect());
     }

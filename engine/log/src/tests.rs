@@ -10,7 +10,10 @@ struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        self.0.lock().expect("no panic while locked").push(Line::of(event).to_string());
+        self.0
+            .lock()
+            .expect("no panic while locked")
+            .push(Line::of(event, ClientAddresses::Redacted).to_string());
     }
 }
 
@@ -56,9 +59,72 @@ fn every_level_and_type_of_field_makes_a_line_of_the_schema() {
 }
 
 #[test]
+fn a_line_shows_neither_addresses_of_clients_nor_tokens_in_both_formats() {
+    let texts = Arc::new(Mutex::new(Vec::new()));
+    let log = || {
+        let io = io::Error::other("no answer from 192.0.2.7:443");
+        tracing::warn!(
+            clientAddress = "192.0.2.7",
+            address = "10.0.0.1:7080",
+            roomId = "r",
+            count = 3,
+            error = &io as &(dyn Error + 'static),
+            "refused [2001:db8::7]:443: Bearer abc"
+        );
+    };
+    let text = texts.clone();
+    let writer = move || Texts(text.clone());
+    let layer = |addresses| {
+        tracing_subscriber::fmt::layer()
+            .fmt_fields(TextFields(addresses))
+            .with_ansi(false)
+            .with_writer(writer.clone())
+    };
+    for addresses in [ClientAddresses::Redacted, ClientAddresses::Shown] {
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer(addresses)), log);
+    }
+    let lines = texts.lock().expect("no panic while locked").clone();
+    assert!(
+        lines[0].ends_with(
+            "refused [[redacted]]:443: Bearer [redacted] clientAddress=\"[redacted]\" address=\"10.0.0.1:7080\" \
+             roomId=\"r\" count=3 error=no answer from [redacted]\n"
+        ),
+        "{lines:?}"
+    );
+    assert!(
+        lines[1].ends_with(
+            "refused [2001:db8::7]:443: Bearer [redacted] clientAddress=\"192.0.2.7\" address=\"10.0.0.1:7080\" \
+             roomId=\"r\" count=3 error=no answer from 192.0.2.7:443\n"
+        ),
+        "{lines:?}"
+    );
+    let json = logged(log).remove(0);
+    assert_eq!(json["message"], "refused [[redacted]]:443: Bearer [redacted]");
+    assert_eq!(
+        json["context"],
+        json!({"clientAddress": "[redacted]", "address": "10.0.0.1:7080", "roomId": "r", "count": 3})
+    );
+    assert_eq!(json["error"], json!({"name": "Custom", "message": "no answer from [redacted]"}));
+}
+
+/// Collects what is written.
+struct Texts(Arc<Mutex<Vec<String>>>);
+
+impl Write for Texts {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic while locked").push(String::from_utf8_lossy(bytes).into_owned());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
 fn a_stack_belongs_to_its_error() {
     let line = checked(
-        &Line::new(Level::ERROR, "m".into()).with_error("Panic", "why").with_stack("at a\nat b").to_string(),
+        &Line::new(Level::ERROR, "m").with_error("Panic", "why").with_stack("at a\nat b").to_string(),
     );
     assert_eq!(line["error"], json!({"name": "Panic", "message": "why", "stack": "at a\nat b"}));
 }

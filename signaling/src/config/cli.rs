@@ -66,6 +66,9 @@ pub struct SignalingOptions {
     /// Log format [default: text on a terminal, else json]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub log: Option<Format>,
+    /// Show the addresses of clients in the log [default: they are redacted]
+    #[arg(long)]
+    pub log_addresses: bool,
 }
 
 /// The HTTP server.
@@ -403,6 +406,9 @@ pub struct UpOptions {
     /// Log format [default: text on a terminal, else json]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub log: Option<Format>,
+    /// Show the addresses of clients in the log [default: they are redacted]
+    #[arg(long)]
+    pub log_addresses: bool,
 }
 
 /// `leat token`.

@@ -42,6 +42,9 @@ pub(super) fn engine_arguments(
     if options.check_announced {
         arguments.push("--check-announced".into());
     }
+    if options.log_addresses {
+        arguments.push("--log-addresses".into());
+    }
     arguments.push("--die-with-parent".into());
     arguments
 }
@@ -177,6 +180,9 @@ pub(super) fn turn_arguments(
         push("--allow-peer", format!("{first}-{last}").into());
     }
     arguments.push("--allowed-peers-only".into());
+    if options.log_addresses {
+        arguments.push("--log-addresses".into());
+    }
     arguments.push("--die-with-parent".into());
     arguments
 }
@@ -296,6 +302,9 @@ pub(super) fn signaling_arguments(
     }
     if options.rooms.allow_sha1_fingerprints {
         arguments.push("--allow-sha1-fingerprints".into());
+    }
+    if options.log_addresses {
+        arguments.push("--log-addresses".into());
     }
     arguments.push("--die-with-parent".into());
     arguments

@@ -18,6 +18,7 @@ use arguments::{
     engine_arguments, has_turn_option, listen_ips, signaling_arguments, turn_addresses, turn_arguments,
 };
 use leat_log::Format;
+use leat_log::redact::ClientAddresses;
 use process::{QUICK_EXIT, Supervised, died, until_ready};
 use std::ffi::OsString;
 use std::io;
@@ -29,7 +30,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Runs until SIGINT or SIGTERM, or until the first start of a child fails. Returns the exit code, which in
 /// the second case is that of the child.
 pub fn run(options: cli::UpOptions, format: Format) -> anyhow::Result<u8> {
-    leat_log::start(format, crate::LOG_FILTER);
+    leat_log::start(format, crate::LOG_FILTER, ClientAddresses::shown_if(options.log_addresses));
     check(&options)?;
     // One thread, which lives as long as the process: the parent-death signal of the kernel depends on the
     // thread that started the child.
