@@ -205,6 +205,31 @@ pub const PEER_CHANGES_BURST: f64 = 20.0;
 pub const MUTES_PER_SECOND: f64 = 10.0;
 /// Mutes at once, before [`MUTES_PER_SECOND`] applies: all peers of a large room.
 pub const MUTES_BURST: f64 = 500.0;
+/// `QualityReport`s of a peer per second: the SDK sends one in 30 s. Above it, they get `LIMIT` and the time for a
+/// retry.
+pub const QUALITY_REPORTS_PER_SECOND: f64 = 0.1;
+/// `QualityReport`s at once, before [`QUALITY_REPORTS_PER_SECOND`] applies: after the join, and before the end.
+pub const QUALITY_REPORTS_BURST: f64 = 4.0;
+/// Milliseconds of a join in a `QualityReport`: an administrator admits the client after an hour. A higher value gets
+/// `BAD_MESSAGE`, as for the next four.
+pub const QUALITY_JOIN_MS_MAX: u32 = 3_600_000;
+/// Milliseconds until the first picture in a `QualityReport`: the others start their cameras after a day.
+pub const QUALITY_FIRST_FRAME_MS_MAX: u32 = 86_400_000;
+/// Freezes in a `QualityReport`: a hundred videos that freeze for half a day.
+pub const QUALITY_FREEZES_MAX: u32 = 1_000_000;
+/// Jitter and round-trip time in a `QualityReport`, in microseconds: connections end before.
+pub const QUALITY_DELAY_US_MAX: u32 = 60_000_000;
+/// Packets in a `QualityReport`: the largest number that JSON readers keep.
+pub const QUALITY_PACKETS_MAX: u64 = 9_007_199_254_740_992;
+/// Freezes of one report that are added to the metric: one client must not determine the number of all.
+pub const FREEZES_PER_REPORT: u32 = 100;
+/// Records of ended sessions that wait for the database: all sessions of a large process end at once. Further ones are
+/// dropped and counted.
+pub const QUALITY_QUEUE_LEN: usize = 8_192;
+/// Records of ended sessions that one transaction writes.
+pub const QUALITY_BATCH_LEN: usize = 100;
+/// Attempts to write records that the database refuses. Afterwards they are dropped and counted.
+pub const QUALITY_TRIES: u32 = 3;
 /// Earlier tokens of a peer, from `RefreshToken` and resumes, that are revoked with it until they expire. More
 /// are not revoked, the oldest first: a client does not get more before the first ones have expired.
 pub const FORMER_TOKENS_MAX: usize = 8;

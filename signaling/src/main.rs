@@ -8,7 +8,7 @@ use bus::Bus;
 use leat_log::Format;
 use leat_log::redact::ClientAddresses;
 use signaling::api::accounts::AccountsApi;
-use signaling::api::{audit_writer, stored_keys};
+use signaling::api::{audit_writer, quality_writer, stored_keys};
 use signaling::config::cli;
 use signaling::config::{AccountSettings, Config, ConfigError};
 use signaling::engine::{self, Engine};
@@ -115,9 +115,9 @@ async fn run(config: Config) -> anyhow::Result<()> {
     }
     let mut settings = config.http_settings;
     settings.stream_keys = accounts.clone();
-    let mut auditing = None;
+    let (mut auditing, mut recording) = (None, None);
     if let Some(accounts) = accounts {
-        let AccountSettings { audit_retention, parties, .. } = config.accounts;
+        let AccountSettings { audit_retention, quality_retention, parties, .. } = config.accounts;
         let api = AccountsApi::start(accounts.clone(), parties).context("cannot start a thread")?;
         settings.api = Arc::new(api).router();
         if let Some(keyring) = rooms.keyring() {
@@ -126,6 +126,10 @@ async fn run(config: Config) -> anyhow::Result<()> {
         tokio::spawn(stored_keys::follow_api_keys(accounts.clone(), rooms.clone()));
         tokio::spawn(audit_writer::follow_revocations(accounts.clone(), rooms.clone()));
         auditing = Some(tokio::spawn(audit_writer::write_audit(accounts.clone(), rooms.audit_queue())));
+        let records = rooms.quality_queue();
+        let metrics = rooms.quality_metrics().clone();
+        recording = Some(tokio::spawn(quality_writer::write_quality(accounts.clone(), records, metrics)));
+        tokio::spawn(quality_writer::delete_old_quality(accounts.clone(), quality_retention));
         if let Some(retention) = audit_retention {
             tokio::spawn(stored_keys::delete_old_audit_entries(accounts, retention));
         }
@@ -147,9 +151,10 @@ async fn run(config: Config) -> anyhow::Result<()> {
     }
     // A store that is away must not use the time of the others. What is not written by then is lost.
     rooms.end_audit();
+    rooms.end_quality();
     let audit = async {
-        if let Some(auditing) = auditing {
-            let _ = auditing.await;
+        for task in [auditing, recording].into_iter().flatten() {
+            let _ = task.await;
         }
     };
     let stores = async { tokio::join!(audit, bus.flush(), sessions.clear()) };

@@ -23,6 +23,64 @@ pub struct RequestMetrics {
 /// Seconds of a join. It takes milliseconds, and a second while media is not ready.
 const JOIN_BUCKETS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0];
 
+/// What clients measure of their calls, and report.
+#[derive(Clone, Debug)]
+pub struct QualityMetrics {
+    joins: Histogram,
+    first_frames: Histogram,
+    freezes: Counter,
+    reports: Counter,
+    records_dropped: Counter,
+}
+
+/// Seconds until a client has joined, or shows the first picture.
+const CALL_BUCKETS: [f64; 10] = [0.1, 0.25, 0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 120.0];
+
+impl Default for QualityMetrics {
+    fn default() -> Self {
+        Self {
+            joins: Histogram::new(CALL_BUCKETS),
+            first_frames: Histogram::new(CALL_BUCKETS),
+            freezes: Counter::default(),
+            reports: Counter::default(),
+            records_dropped: Counter::default(),
+        }
+    }
+}
+
+impl QualityMetrics {
+    /// Counts a report, with what is new in it: the time of the join and the time to the first picture, in
+    /// milliseconds, and the number of further freezes.
+    pub fn count(&self, join_ms: Option<u32>, first_frame_ms: Option<u32>, freezes: u32) {
+        self.reports.inc();
+        let seconds = |ms: u32| f64::from(ms) / 1_000.0;
+        join_ms.into_iter().for_each(|ms| self.joins.observe(seconds(ms)));
+        first_frame_ms.into_iter().for_each(|ms| self.first_frames.observe(seconds(ms)));
+        self.freezes.inc_by(freezes.into());
+    }
+
+    /// Counts records that were not written to the database.
+    pub fn count_dropped(&self, records: usize) {
+        self.records_dropped.inc_by(records as u64);
+    }
+
+    /// Adds the metrics to a page.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "Time from the beginning of a join in a client to its end, as clients report it";
+        registry.register_with_unit("client_join_duration", help, Unit::Seconds, self.joins.clone());
+        let help = "Time from the beginning of a join in a client to the first picture of another peer, as clients report it";
+        registry.register_with_unit("first_frame_duration", help, Unit::Seconds, self.first_frames.clone());
+        registry.register(
+            "freezes",
+            "Freezes of received video, as clients report them",
+            self.freezes.clone(),
+        );
+        registry.register("quality_reports", "Reports of clients that were accepted", self.reports.clone());
+        let help = "Records of sessions that were not written, because the database was away or refused them";
+        registry.register("quality_records_dropped", help, self.records_dropped.clone());
+    }
+}
+
 impl Default for RequestMetrics {
     fn default() -> Self {
         let metrics = Self { requests: Family::default(), joins: Histogram::new(JOIN_BUCKETS) };

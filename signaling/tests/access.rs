@@ -67,7 +67,7 @@ async fn each_request_needs_its_permission_and_no_other() {
         let creating =
             proto::JoinRoom { token: token(&claims), ..join(&format!("new-{}", granted.len()), "") };
         match (granted.contains(&"create"), outside.ask(Payload::JoinRoom(creating)).await) {
-            (true, Payload::Joined(_)) => outside.done(Payload::Leave(proto::Leave {})).await,
+            (true, Payload::Joined(_)) => outside.done(Payload::Leave(proto::Leave::default())).await,
             (false, Payload::Error(error)) => assert_eq!(error.code(), ErrorCode::TokenPermission, "{name}"),
             (_, other) => panic!("{name}: {other:?}"),
         }
@@ -196,7 +196,7 @@ async fn each_request_needs_its_permission_and_no_other() {
             };
             assert_eq!(found, wanted, "{what}");
         }
-        client.done(Payload::Leave(proto::Leave {})).await;
+        client.done(Payload::Leave(proto::Leave::default())).await;
     }
     assert!(!published.peer_id.is_empty());
 }
@@ -234,7 +234,7 @@ async fn hidden_peer_is_in_no_roster_and_receives() {
         ..entry("recorder", Permissions { hidden: true, ..admin() })
     };
     assert!(again.join(join).await.resumed);
-    again.done(Payload::Leave(proto::Leave {})).await;
+    again.done(Payload::Leave(proto::Leave::default())).await;
     match ada.notification().await {
         Payload::PeerJoined(joined) => assert_eq!(joined.peer.expect("who").id, bobs.peer_id),
         other => panic!("{other:?}"),
@@ -343,7 +343,7 @@ async fn kicked_peer_is_out_at_once_and_its_token_admits_no_more() {
     for _ in 0..2 {
         until(&mut boss, |payload| matches!(payload, Payload::PeerLeft(_)).then_some(())).await;
     }
-    assert_eq!(ada.fails(Payload::Leave(proto::Leave {})).await, ErrorCode::WrongState);
+    assert_eq!(ada.fails(Payload::Leave(proto::Leave::default())).await, ErrorCode::WrongState);
     let again = signaling.client();
     let with = |resume: Option<proto::Resume>| {
         Payload::JoinRoom(proto::JoinRoom { resume, ..entry("ada", Permissions::default()) })

@@ -78,9 +78,15 @@ async fn another_process_gets_the_events_of_rooms_participants_and_tracks() {
     // The participant's end is that of its tracks.
     ada.produce(&transport.id, "audio").await;
     assert!(matches!(next(&mut events).await.what, What::TrackPublished { .. }));
-    ada.done(Payload::Leave(proto::Leave {})).await;
+    let report = proto::QualityReport { freezes: 2, round_trip_us: Some(900), ..Default::default() };
+    ada.done(Payload::Leave(proto::Leave { quality: Some(report) })).await;
     assert_eq!(next(&mut events).await.what, changed("Negotiating", "Ended"));
     assert_eq!(next(&mut events).await.what, What::ParticipantLeft { participant: participant() });
+    let What::SessionQuality { participant: of, quality } = next(&mut events).await.what else {
+        panic!("quality")
+    };
+    assert_eq!((of, quality.freezes, quality.round_trip_us), (participant(), Some(2), Some(900)));
+    assert!(quality.joined_at_ms.is_some() && quality.join_ms.is_none(), "{quality:?}");
     assert_eq!(next(&mut events).await.what, What::RoomClosed);
 }
 
@@ -112,7 +118,7 @@ async fn clients_get_the_least_loaded_turn_server_of_the_region_beside_the_stati
     let urls = async || {
         let client = signaling.client();
         let joined = client.join(join("stage", "Ada")).await;
-        client.done(Payload::Leave(proto::Leave {})).await;
+        client.done(Payload::Leave(proto::Leave::default())).await;
         assert!(joined.ice_servers.iter().all(|server| !server.credential.is_empty()));
         joined.ice_servers.into_iter().flat_map(|server| server.urls).collect::<Vec<_>>()
     };
@@ -172,7 +178,7 @@ async fn while_nats_is_away_clients_join_and_get_the_last_known_turn_server() {
     let known = async || {
         let client = signaling.client();
         let joined = client.join(join("stage", "Ada")).await;
-        client.done(Payload::Leave(proto::Leave {})).await;
+        client.done(Payload::Leave(proto::Leave::default())).await;
         !joined.ice_servers.is_empty()
     };
     let end = Instant::now() + LIMIT;

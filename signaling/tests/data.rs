@@ -200,7 +200,7 @@ async fn data_channels_outlive_the_signaling_process() {
     };
     assert!(!engine.commands().iter().any(is_close));
     // The one who left closes it for the other.
-    ada.done(Payload::Leave(proto::Leave {})).await;
+    ada.done(Payload::Leave(proto::Leave::default())).await;
     until(&mut bob, |payload| matches!(payload, Payload::PeerLeft(_)).then_some(())).await;
     assert_eq!(bob.fails(consume(&recv, &producer)).await, ErrorCode::NoSuchProducer);
 }

@@ -119,7 +119,7 @@ async fn two_peers_join_exchange_media_and_leave() {
     let gone = Payload::CloseConsumer(proto::CloseConsumer { consumer_id: ear.id });
     assert_eq!(bob.fails(gone).await, ErrorCode::NoSuchConsumer);
 
-    ada.done(Payload::Leave(proto::Leave {})).await;
+    ada.done(Payload::Leave(proto::Leave::default())).await;
     assert!(
         matches!(bob.notification().await, Payload::ConsumerClosed(closed) if closed.consumer_id == eye.id)
     );
@@ -134,9 +134,9 @@ async fn two_peers_join_exchange_media_and_leave() {
             |c| matches!(c, Command::CloseTransport { transport } if *transport == sending),
         )
         .await;
-    assert_eq!(ada.fails(Payload::Leave(proto::Leave {})).await, ErrorCode::WrongState);
+    assert_eq!(ada.fails(Payload::Leave(proto::Leave::default())).await, ErrorCode::WrongState);
 
-    bob.done(Payload::Leave(proto::Leave {})).await;
+    bob.done(Payload::Leave(proto::Leave::default())).await;
     engine.received("to close the empty room's router", |c| matches!(c, Command::CloseRouter { .. })).await;
     ada.no_more_notifications();
 }
@@ -422,7 +422,7 @@ async fn call_continues_after_its_token_expired() {
     assert_eq!(ada.fails(produce(&send, "video")).await, ErrorCode::TokenPermission, "as before");
 
     // After leaving, a valid token is needed again.
-    ada.done(Payload::Leave(proto::Leave {})).await;
+    ada.done(Payload::Leave(proto::Leave::default())).await;
     assert_eq!(ada.fails(again(expired("r"), Some(resume(secret)))).await, ErrorCode::TokenExpired);
 }
 
@@ -550,7 +550,7 @@ async fn joins_of_one_user_do_not_use_up_the_joins_of_others() {
     let ada = signaling.client();
     let mut joins = 0;
     while matches!(ada.ask(of("ada")).await, Payload::Joined(_)) {
-        ada.done(Payload::Leave(proto::Leave {})).await;
+        ada.done(Payload::Leave(proto::Leave::default())).await;
         joins += 1;
         assert!(joins < limits::MESSAGES_BURST as usize / 2, "nothing bounds the joins of one user");
     }
@@ -633,7 +633,7 @@ async fn invalid_packets_count_as_messages() {
     // A pause of this thread refills the bucket with a few messages.
     let mut is_limited = false;
     for _ in 0..100 {
-        is_limited |= client.fails(Payload::Leave(proto::Leave {})).await == ErrorCode::Limit;
+        is_limited |= client.fails(Payload::Leave(proto::Leave::default())).await == ErrorCode::Limit;
     }
     assert!(is_limited);
 }
@@ -653,7 +653,7 @@ async fn random_bytes_get_an_answer() {
     let version = |version: &str| {
         Signal {
             version: version.into(),
-            payload: Some(Payload::Leave(proto::Leave {})),
+            payload: Some(Payload::Leave(proto::Leave::default())),
             ..Default::default()
         }
         .encode_to_vec()
@@ -722,6 +722,6 @@ async fn display_name_in_the_token_takes_precedence() {
         let client = signaling.client();
         let join = proto::JoinRoom { token: signed(name), ..join("r", typed) };
         assert_eq!(client.join(join).await.display_name, shown, "{name:?} and {typed:?}");
-        client.done(Payload::Leave(proto::Leave {})).await;
+        client.done(Payload::Leave(proto::Leave::default())).await;
     }
 }

@@ -302,7 +302,7 @@ async fn subscription_reports_transitions_until_the_last_peer_has_left() {
     assert_eq!(socket.event("a").await, ("ann".into(), "ACTIVE".into()), "the most active peer counts");
     laptop.disconnect();
     assert_eq!(socket.event("a").await, ("ann".into(), "IDLE".into()));
-    phone.done(Payload::Leave(proto::Leave {})).await;
+    phone.done(Payload::Leave(proto::Leave::default())).await;
     assert_eq!(socket.event("a").await, ("ann".into(), "AWAY".into()));
     // The peer of the laptop is still in its grace period, and leaves after it. AWAY is not repeated.
     let token = token("watcher", "lobby");
@@ -826,7 +826,7 @@ async fn client_that_does_not_read_loses_its_subscription_and_is_counted() {
     while world.signaling.rooms.slow_presence_watchers() == 0 {
         assert!(changes < 1_800, "no watcher was too slow");
         let (guest, _) = world.join("lobby", "").await;
-        guest.done(Payload::Leave(proto::Leave {})).await;
+        guest.done(Payload::Leave(proto::Leave::default())).await;
         changes += 2;
         tokio::task::yield_now().await;
     }

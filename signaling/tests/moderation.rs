@@ -98,7 +98,7 @@ async fn mute_outlives_the_producer_and_the_peer() {
     let video = ada.produce(&send, "video").await;
     ada.done(go_on(&video)).await;
 
-    ada.done(Payload::Leave(proto::Leave {})).await;
+    ada.done(Payload::Leave(proto::Leave::default())).await;
     ada.join(entry("ada", Permissions::default())).await;
     let send = ada.transport("send").await.id;
     let last = ada.produce(&send, "audio").await;
@@ -135,13 +135,13 @@ async fn mute_is_that_of_all_later_peers_of_the_user() {
     assert!(is_muted(try_to_speak(&second, "audio").await));
     boss.done(mute(&seconds.peer_id, "video", true)).await;
     for client in [&second, &ada] {
-        client.done(Payload::Leave(proto::Leave {})).await;
+        client.done(Payload::Leave(proto::Leave::default())).await;
     }
     for _ in 0..3 {
         let (back, _) = enter(&signaling, "ada", Permissions::default()).await;
         assert!(is_muted(try_to_speak(&back, "audio").await));
         assert!(is_muted(try_to_speak(&back, "video").await));
-        back.done(Payload::Leave(proto::Leave {})).await;
+        back.done(Payload::Leave(proto::Leave::default())).await;
     }
     // The end of the mute is the end also for later peers.
     let (_last, lasts) = enter(&signaling, "ada", Permissions::default()).await;
@@ -175,7 +175,7 @@ async fn mutes_by_one_administrator_are_limited() {
 /// The id of a peer, as a client that joins now gets it.
 async fn boss_sees(signaling: &Signaling, user: &str) -> String {
     let (client, joined) = enter(signaling, "observer", Permissions::default()).await;
-    client.done(Payload::Leave(proto::Leave {})).await;
+    client.done(Payload::Leave(proto::Leave::default())).await;
     joined.peers.into_iter().find(|peer| peer.user == user).expect("in the room").id
 }
 
@@ -330,7 +330,7 @@ async fn waiting_client_joins_when_it_is_admitted() {
     // A second administrator finds them, and clients can give up.
     let (deputy, deputys) = enter(&signaling, "deputy", admin()).await;
     assert_eq!(deputys.waiting.len(), 3);
-    carl.done(Payload::Leave(proto::Leave {})).await;
+    carl.done(Payload::Leave(proto::Leave::default())).await;
     let gone = until(&mut boss, waiting).await;
     assert!(gone.gone && gone.waiting_id == carls.waiting_id);
     assert_eq!(boss.fails(admit(&carls.waiting_id)).await, ErrorCode::NoSuchPeer);
@@ -350,7 +350,7 @@ async fn waiting_client_joins_when_it_is_admitted() {
         _ => None,
     });
     assert_eq!(reason.await, "not today");
-    let leave = Payload::Leave(proto::Leave {});
+    let leave = Payload::Leave(proto::Leave::default());
     assert_eq!(bob.fails(leave).await, ErrorCode::WrongState);
 
     // A revocation reaches those that wait, a lost socket ends the wait, and a full room admits no client.
@@ -421,7 +421,7 @@ async fn waiting_clients_are_bounded_and_end_with_the_room() {
     let one_more = signaling.client();
     let join = Payload::JoinRoom(entry("one more", Permissions::default()));
     assert_eq!(one_more.fails(join).await, ErrorCode::Limit);
-    boss.done(Payload::Leave(proto::Leave {})).await;
+    boss.done(Payload::Leave(proto::Leave::default())).await;
     for client in &mut clients {
         assert!(matches!(client.notification().await, Payload::Denied(_)));
     }

@@ -34,7 +34,7 @@ async fn metrics_count_requests_and_what_exists_without_names_of_rooms_or_users(
     ada.produce(&send.id, "audio").await;
     let unknown = Payload::CloseProducer(proto::CloseProducer { producer_id: "0123".into() });
     assert!(matches!(bob.ask(unknown).await, Payload::Error(_)));
-    bob.done(Payload::Leave(proto::Leave {})).await;
+    bob.done(Payload::Leave(proto::Leave::default())).await;
 
     let monitored = Monitored {
         rooms: signaling.rooms.clone(),

@@ -160,7 +160,7 @@ async fn every_real_offer_gets_an_answer_that_another_parser_accepts() {
             let received: Vec<_> = own.rids.iter().map(|rid| &rid.id).collect();
             assert_eq!(received, sent, "{name}");
         }
-        client.done(Payload::Leave(proto::Leave {})).await;
+        client.done(Payload::Leave(proto::Leave::default())).await;
     }
 }
 

@@ -300,7 +300,7 @@ impl World {
         assert_eq!(refused, ErrorCode::TokenRevoked);
 
         let (cid, _) = self.enter(&self.new_user(), Permissions::default()).await;
-        cid.done(Payload::Leave(proto::Leave {})).await;
+        cid.done(Payload::Leave(proto::Leave::default())).await;
         user
     }
 
@@ -424,7 +424,7 @@ impl World {
         let others = async {
             loop {
                 let (other, _) = self.enter(&self.new_user(), Permissions::default()).await;
-                other.done(Payload::Leave(proto::Leave {})).await;
+                other.done(Payload::Leave(proto::Leave::default())).await;
                 sleep(Duration::from_millis(200)).await;
             }
         };

@@ -193,8 +193,8 @@ async fn copies_are_not_announced_and_the_room_ends_on_every_worker() {
     }
     bob.client.no_more_notifications();
 
-    ada.client.done(Payload::Leave(proto::Leave {})).await;
-    bob.client.done(Payload::Leave(proto::Leave {})).await;
+    ada.client.done(Payload::Leave(proto::Leave::default())).await;
+    bob.client.done(Payload::Leave(proto::Leave::default())).await;
     for worker in 0..2 {
         for _ in 0..6_000 {
             let is_it = |(at, command): &(usize, Command)| {

@@ -80,7 +80,7 @@ async fn presence_is_in_the_roster_and_its_changes_are_notified() {
     assert_eq!(changed(&mut bob).await.state(), PresenceState::Active);
 
     // The last peer of a user leaves: AWAY, and then it is not in the roster.
-    ada.done(Payload::Leave(proto::Leave {})).await;
+    ada.done(Payload::Leave(proto::Leave::default())).await;
     assert_eq!(changed(&mut bob).await.state(), PresenceState::Away);
     match bob.any_notification().await {
         Payload::PeerLeft(left) => assert_eq!(left.peer_id, ada_joined.peer_id),

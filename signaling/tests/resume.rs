@@ -212,7 +212,7 @@ async fn client_that_drops_at_every_notification_knows_what_another_knows() {
                 Some(actor) if chance.below(6) > 0 => actor.act(&mut chance).await,
                 Some(_) => {
                     let actor = actors.remove(which);
-                    actor.client.done(Payload::Leave(proto::Leave {})).await;
+                    actor.client.done(Payload::Leave(proto::Leave::default())).await;
                 }
                 None if may_enter => {
                     let actor = Actor::enter(&signaling, &room).await;
@@ -248,7 +248,7 @@ async fn client_that_drops_at_every_notification_knows_what_another_knows() {
         replayed += restless.replays;
         for client in actors.into_iter().map(|actor| actor.client).chain(steady.client).chain(restless.client)
         {
-            client.done(Payload::Leave(proto::Leave {})).await;
+            client.done(Payload::Leave(proto::Leave::default())).await;
         }
     }
     assert!(drops > 3 * SEEDS as usize && replayed > 3 * SEEDS as usize, "{drops} drops, {replayed} replays");
@@ -346,9 +346,9 @@ async fn session_follows_the_transports_and_each_transition_is_counted() {
     drop(engine);
     while !matches!(ada.notification().await, Payload::MediaLost(_)) {}
     assert_eq!(state(&ada), "Reconnecting", "a new engine has none of its transports");
-    ada.done(Payload::Leave(proto::Leave {})).await;
+    ada.done(Payload::Leave(proto::Leave::default())).await;
     assert_eq!(state(&ada), "Handshaking", "a connection may join again");
-    assert_eq!(ada.fails(Payload::Leave(proto::Leave {})).await, ErrorCode::WrongState);
+    assert_eq!(ada.fails(Payload::Leave(proto::Leave::default())).await, ErrorCode::WrongState);
     let counts = signaling::rooms::EVENTS.map(|event| signaling.rooms.transition_count(event));
     assert_eq!(counts, [1, 1, 2, 1, 1]);
     assert_eq!(signaling::rooms::EVENTS[2], SessionEvent::IceDisconnect);

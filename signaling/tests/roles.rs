@@ -98,7 +98,7 @@ async fn administrator_passes_its_role_to_another_peer() {
     assert!(again.join(back).await.permissions.is_some_and(|granted| granted.admin));
     again.done(kick(&bobs.peer_id)).await;
     // A later peer has what its token permits.
-    boss.done(Payload::Leave(proto::Leave {})).await;
+    boss.done(Payload::Leave(proto::Leave::default())).await;
     assert!(boss.join(entry("boss", admin())).await.permissions.is_some_and(|granted| granted.admin));
 }
 

@@ -120,7 +120,7 @@ async fn closed_connection_leaves_nothing() {
 }
 
 async fn send_leave_beacon(address: SocketAddr, peer_id: &str, secret: &[u8]) -> u16 {
-    let beacon = proto::Goodbye { peer_id: peer_id.into(), secret: secret.into() };
+    let beacon = proto::Goodbye { peer_id: peer_id.into(), secret: secret.into(), ..Default::default() };
     Http::to(address).ask("POST", "/leave", &beacon.encode_to_vec()).await.status
 }
 
@@ -146,7 +146,7 @@ async fn closed_page_leaves_over_http() {
     // The connection of the peer is still open.
     assert_eq!(send_leave_beacon(address, &joined.peer_id, &joined.resume_secret).await, 204);
     assert!(matches!(ada.notification().await, Payload::PeerLeft(left) if left.peer_id == joined.peer_id));
-    assert_eq!(bob.fails(Payload::Leave(proto::Leave {})).await, ErrorCode::WrongState);
+    assert_eq!(bob.fails(Payload::Leave(proto::Leave::default())).await, ErrorCode::WrongState);
     // Repeated, because the page also sent it on its connection.
     assert_eq!(send_leave_beacon(address, &joined.peer_id, &joined.resume_secret).await, 204);
     ada.no_more_notifications();
@@ -155,8 +155,11 @@ async fn closed_page_leaves_over_http() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leave_followed_by_an_immediate_close_is_handled() {
     let (_engine, signaling, address) = serve().await;
-    let leave =
-        Signal { version: "1".into(), payload: Some(Payload::Leave(proto::Leave {})), ..Default::default() };
+    let leave = Signal {
+        version: "1".into(),
+        payload: Some(Payload::Leave(proto::Leave::default())),
+        ..Default::default()
+    };
     let leave = to_base64(&leave.encode_to_vec());
     let enter = Signal {
         version: "1".into(),
@@ -178,7 +181,8 @@ async fn leave_followed_by_an_immediate_close_is_handled() {
 #[tokio::test]
 async fn leave_beacons_are_bounded_by_address() {
     let (_engine, signaling, address) = serve().await;
-    let beacon = proto::Goodbye { peer_id: "a5".repeat(8), secret: vec![0; 32] }.encode_to_vec();
+    let beacon =
+        proto::Goodbye { peer_id: "a5".repeat(8), secret: vec![0; 32], ..Default::default() }.encode_to_vec();
     let is_taken = |_: &u32| signaling.rooms.on_leave_beacon(HERE, &beacon).is_ok();
     let taken = (0..limits::LEAVE_BEACONS_BURST as u32 * 2).filter(is_taken).count();
     assert!(taken < limits::LEAVE_BEACONS_BURST as usize * 3 / 2, "the burst, and what a slow machine adds");
@@ -268,7 +272,7 @@ async fn unread_bytes_end_a_session_that_answers_pings() {
     };
     let client = PollingClient::connect(Http::to(address)).await;
     let (enter, leave) =
-        (signal(Payload::JoinRoom(join("r", "Ada"))), signal(Payload::Leave(proto::Leave {})));
+        (signal(Payload::JoinRoom(join("r", "Ada"))), signal(Payload::Leave(proto::Leave::default())));
     client.ask(0, &enter).await;
     let head = |id: usize| format!("451-{id}[\"signal\",{{\"_placeholder\":true,\"num\":0}}]");
     let mut is_open = true;
@@ -307,7 +311,7 @@ async fn client_that_does_not_read_notifications_is_disconnected() {
         while !matches!(visitor.ask(Payload::JoinRoom(join("r", &name))).await, Payload::Joined(_)) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        visitor.done(Payload::Leave(proto::Leave {})).await;
+        visitor.done(Payload::Leave(proto::Leave::default())).await;
     }
     assert_eq!(client.http.get(&client.path).await.status, 400, "there is no such session");
 }

@@ -72,9 +72,56 @@ pub enum What {
         /// The new state.
         to: String,
     },
+    /// A participant has left: what its client measured of the call.
+    #[serde(rename = "session.quality")]
+    SessionQuality {
+        /// The participant.
+        participant: Participant,
+        /// Its measurements.
+        quality: CallQuality,
+    },
     /// A type of a newer version.
     #[serde(other)]
     Unknown,
+}
+
+/// What the client of a participant measured from its entry to its end. Without a value: it was not measured, or
+/// the client sends no reports.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallQuality {
+    /// The entry, in milliseconds since 1970; absent if it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined_at_ms: Option<u64>,
+    /// From the beginning of the entry in the client to its end, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join_ms: Option<u32>,
+    /// From the same beginning to the first picture of another participant, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_frame_ms: Option<u32>,
+    /// Freezes of received video.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freezes: Option<u32>,
+    /// Their duration in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen_ms: Option<u32>,
+    /// Packets of received media.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packets_received: Option<u64>,
+    /// Packets of received media that did not arrive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packets_lost: Option<u64>,
+    /// Mean jitter of received media, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jitter_us: Option<u32>,
+    /// Mean round-trip time, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_us: Option<u32>,
+    /// Mean opinion score of received sound in hundredths, 100 (bad) to 450.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mos_hundredths: Option<u32>,
+    /// Whether a TURN server relayed its media.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relayed: Option<bool>,
 }
 
 /// One peer in a room.
@@ -141,6 +188,7 @@ impl What {
             Self::TrackPublished { .. } => "track.published",
             Self::TrackUnpublished { .. } => "track.unpublished",
             Self::SessionState { .. } => "session.state",
+            Self::SessionQuality { .. } => "session.quality",
             Self::Unknown => "unknown",
         }
     }

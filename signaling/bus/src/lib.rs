@@ -21,7 +21,7 @@ mod transport;
 mod turn_register;
 mod turn_url;
 
-pub use event::{Event, Participant, Track, What};
+pub use event::{CallQuality, Event, Participant, Track, What};
 pub use message::{BusError, Counts, Message, Subscription};
 pub use nats::NatsOptions;
 pub use revocations::{Revocation, Revocations, follow_revocations};

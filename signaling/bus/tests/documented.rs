@@ -1,6 +1,6 @@
 //! The page `docs/events.md` has every subject and payload, exactly as they are sent.
 
-use bus::{Event, Participant, Revocation, ServerState, Track, TurnReport, What};
+use bus::{CallQuality, Event, Participant, Revocation, ServerState, Track, TurnReport, What};
 use std::time::Duration;
 
 const PAGE: &str = include_str!("../../../docs/events.md");
@@ -11,6 +11,19 @@ fn all() -> Vec<What> {
         || Participant { id: "00c0ffee00c0ffee".to_owned(), user: "ada".to_owned(), name: "Ada".to_owned() };
     let track =
         || Track { id: "0000000000000007".to_owned(), kind: "video".to_owned(), source: "camera".to_owned() };
+    let quality = CallQuality {
+        joined_at_ms: Some(1_795_999_400_000),
+        join_ms: Some(240),
+        first_frame_ms: Some(710),
+        freezes: Some(1),
+        frozen_ms: Some(420),
+        packets_received: Some(61_200),
+        packets_lost: Some(31),
+        jitter_us: Some(3_100),
+        round_trip_us: Some(28_000),
+        mos_hundredths: Some(436),
+        relayed: Some(false),
+    };
     let all = vec![
         What::RoomCreated,
         What::RoomClosed,
@@ -23,6 +36,7 @@ fn all() -> Vec<What> {
             from: "Negotiating".to_owned(),
             to: "Connected".to_owned(),
         },
+        What::SessionQuality { participant: participant(), quality },
     ];
     for what in &all {
         match what {
@@ -33,6 +47,7 @@ fn all() -> Vec<What> {
             | What::TrackPublished { .. }
             | What::TrackUnpublished { .. }
             | What::SessionState { .. }
+            | What::SessionQuality { .. }
             | What::Unknown => {}
         }
     }

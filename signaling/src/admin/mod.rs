@@ -29,6 +29,7 @@ pub fn run(command: AdminCommand, out: &mut impl Write) -> anyhow::Result<()> {
             AdminCommand::Keys(given) => admin.keys(given.command, out).await,
             AdminCommand::StreamKeys(given) => admin.stream_keys(given.command, out).await,
             AdminCommand::Audit { project, limit, .. } => admin.audit(project.as_deref(), limit, out).await,
+            AdminCommand::Quality { project, limit, .. } => admin.quality(&project, limit, out).await,
             AdminCommand::Backup { file, .. } => admin.backup(&file, out).await,
             AdminCommand::Restore { file, .. } => admin.restore(&file, out).await,
         }
@@ -190,6 +191,42 @@ impl Administration {
                     entry.details,
                 ]);
             }
+        }
+        Ok(table.print(out)?)
+    }
+
+    async fn quality(&self, project: &str, limit: u16, out: &mut impl Write) -> anyhow::Result<()> {
+        let mut table = Table::new([
+            "ENDED",
+            "ROOM",
+            "SESSION",
+            "PARTICIPANT",
+            "JOIN_MS",
+            "FIRST_FRAME_MS",
+            "FREEZES",
+            "RECEIVED",
+            "LOST",
+            "ROUND_TRIP_US",
+            "MOS",
+            "RELAYED",
+        ]);
+        let number = |value: Option<i64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
+        for record in self.accounts.quality(project, limit.into()).await? {
+            let mos = record.mos_hundredths.map(|score| format!("{}.{:02}", score / 100, score % 100));
+            table.row([
+                date(record.ended_at),
+                record.room,
+                record.session,
+                record.participant,
+                number(record.join_ms),
+                number(record.first_frame_ms),
+                number(record.freezes),
+                number(record.packets_received),
+                number(record.packets_lost),
+                number(record.round_trip_us),
+                mos.unwrap_or_else(|| "-".to_owned()),
+                record.relayed.map_or("-", |is_relayed| if is_relayed { "yes" } else { "no" }).to_owned(),
+            ]);
         }
         Ok(table.print(out)?)
     }

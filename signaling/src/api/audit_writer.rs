@@ -61,7 +61,11 @@ async fn write(accounts: &Accounts, record: &AuditRecord) -> Result<(), AccountE
 }
 
 /// A user of the store by id, so that an erased one is not named; another one by the name in its token.
-async fn participant(accounts: &Accounts, project: &str, name: &str) -> Result<Actor, AccountError> {
+pub(super) async fn participant(
+    accounts: &Accounts,
+    project: &str,
+    name: &str,
+) -> Result<Actor, AccountError> {
     let found = accounts.user(project, name).await?;
     Ok(found.map_or_else(|| Actor::Participant(name.to_owned()), |user| Actor::User(user.id)))
 }

@@ -3,6 +3,7 @@
 pub mod accounts;
 mod api_error;
 pub mod audit_writer;
+pub mod quality_writer;
 pub mod stored_keys;
 
 pub use api_error::ApiError;

@@ -131,6 +131,9 @@ pub struct AccountOptions {
     /// [default: never]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub audit_retention: Option<Duration>,
+    /// Time after which the records of the quality of calls are deleted: a number and s, m, h or d
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "30d")]
+    pub quality_retention: Duration,
     /// Require a token of every client, also without another key: of a login, or of an API key in the
     /// database
     #[arg(long)]

@@ -178,6 +178,8 @@ pub struct AccountSettings {
     pub is_chosen: bool,
     /// Time after which entries of the audit log are deleted.
     pub audit_retention: Option<Duration>,
+    /// Time after which records of the quality of calls are deleted.
+    pub quality_retention: Duration,
     /// What tokens of logins contain beside the user.
     pub parties: TokenParties,
 }
@@ -217,6 +219,7 @@ impl TryFrom<cli::SignalingOptions> for Config {
                 database: cli.accounts.store.database().ok(),
                 is_chosen: cli.accounts.store.is_chosen(),
                 audit_retention: cli.accounts.audit_retention,
+                quality_retention: cli.accounts.quality_retention,
                 parties: TokenParties { audience: cli.key.token_audience, issuer: cli.key.token_issuer },
             },
             redis: cli.sessions.redis().cloned(),

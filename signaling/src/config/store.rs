@@ -224,6 +224,18 @@ pub enum AdminCommand {
         #[command(flatten)]
         store: StoreOptions,
     },
+    /// Print the quality of the calls that have ended, the latest session first
+    Quality {
+        /// The project
+        #[arg(long, value_name = "NAME", default_value = DEFAULT_PROJECT)]
+        project: String,
+        /// Maximum number of sessions
+        #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=500))]
+        limit: u16,
+        /// The database of accounts.
+        #[command(flatten)]
+        store: StoreOptions,
+    },
     /// Write everything in the database to a file, which contains secrets
     Backup {
         /// The file; it must not exist
@@ -251,6 +263,7 @@ impl AdminCommand {
             | Self::Keys(Administer { store, .. })
             | Self::StreamKeys(Administer { store, .. })
             | Self::Audit { store, .. }
+            | Self::Quality { store, .. }
             | Self::Backup { store, .. }
             | Self::Restore { store, .. } => store,
         }

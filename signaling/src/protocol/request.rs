@@ -3,10 +3,10 @@
 use crate::proto::{
     AdmitPeer, Answer, Candidate, CloseConsumer, CloseDataConsumer, CloseDataProducer, CloseProducer,
     CloseTransport, ConnectPlainTransport, ConnectTransport, ConsumeData, ConsumeMedia, CreatePlainTransport,
-    CreateTransport, DenyPeer, EndRoom, ErrorCode, GetStats, JoinRoom, Kick, MutePeer, MuteProducer, Offer,
-    PauseConsumer, PauseProducer, ProduceData, ProduceMedia, RefreshToken, RestartIce, ResumeConsumer,
-    ResumeProducer, SendMessage, SetAdmin, SetBitrates, SetMetadata, SetPreferredLayers, SetPresence,
-    SetPriority, SetRoom, SetSubscribers, signal::Payload,
+    CreateTransport, DenyPeer, EndRoom, ErrorCode, GetStats, JoinRoom, Kick, Leave, MutePeer, MuteProducer,
+    Offer, PauseConsumer, PauseProducer, ProduceData, ProduceMedia, QualityReport, RefreshToken, RestartIce,
+    ResumeConsumer, ResumeProducer, SendMessage, SetAdmin, SetBitrates, SetMetadata, SetPreferredLayers,
+    SetPresence, SetPriority, SetRoom, SetSubscribers, signal::Payload,
 };
 use crate::request_error::RequestError;
 
@@ -15,7 +15,7 @@ use crate::request_error::RequestError;
 #[allow(missing_docs, reason = "each variant is the message of signal.proto with the same name")]
 pub enum Request {
     JoinRoom(JoinRoom),
-    Leave,
+    Leave(Leave),
     GetRouterCapabilities,
     CreateTransport(CreateTransport),
     CreatePlainTransport(CreatePlainTransport),
@@ -55,6 +55,7 @@ pub enum Request {
     Offer(Offer),
     Answer(Answer),
     Candidate(Candidate),
+    QualityReport(QualityReport),
 }
 
 impl TryFrom<Payload> for Request {
@@ -64,7 +65,7 @@ impl TryFrom<Payload> for Request {
     fn try_from(payload: Payload) -> Result<Self, RequestError> {
         Ok(match payload {
             Payload::JoinRoom(join) => Self::JoinRoom(join),
-            Payload::Leave(_) => Self::Leave,
+            Payload::Leave(leave) => Self::Leave(leave),
             Payload::GetRouterCapabilities(_) => Self::GetRouterCapabilities,
             Payload::CreateTransport(create) => Self::CreateTransport(create),
             Payload::CreatePlainTransport(create) => Self::CreatePlainTransport(create),
@@ -104,6 +105,7 @@ impl TryFrom<Payload> for Request {
             Payload::Offer(offer) => Self::Offer(offer),
             Payload::Answer(answer) => Self::Answer(answer),
             Payload::Candidate(candidate) => Self::Candidate(candidate),
+            Payload::QualityReport(report) => Self::QualityReport(report),
             _ => {
                 return Err(RequestError::new(
                     ErrorCode::UnsupportedMessage,

@@ -121,6 +121,9 @@ pub struct TransportRecord {
     /// Whether the peer is an administrator, if an administrator decided that.
     #[prost(bool, optional, tag = "25")]
     pub role: Option<bool>,
+    /// When the peer joined, in milliseconds since 1970; 0 in records of an earlier version.
+    #[prost(uint64, tag = "26")]
+    pub joined_at_ms: u64,
 }
 
 /// Who may consume a producer.

@@ -20,6 +20,13 @@ impl State {
         self.observer.publish(&peer.room, || What::ParticipantLeft { participant: participant(id, peer) });
     }
 
+    /// After a peer has left.
+    pub(super) fn publish_quality(&self, id: PeerId, peer: &Peer) {
+        let what =
+            || What::SessionQuality { participant: participant(id, peer), quality: peer.quality.result() };
+        self.observer.publish(&peer.room, what);
+    }
+
     pub(super) fn publish_room_closed(&self, room: &RoomKey) {
         self.observer.publish(room, || What::RoomClosed);
     }

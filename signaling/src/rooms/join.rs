@@ -2,6 +2,7 @@
 
 use super::lookup::{permitted, turn_user};
 use super::notification_log::NotificationLog;
+use super::peer_quality::PeerQuality;
 use super::restrictions::{Mute, UserHash, granted};
 use super::room_key::RoomKey;
 use super::session::{SessionEvent, SessionState};
@@ -16,7 +17,7 @@ use crate::media_node::{AskError, Worker};
 use crate::ortc::capabilities;
 use crate::proto::{
     self, EncodingPolicy, ErrorCode, Goodbye, IceServer, JoinRoom, Joined, NotificationPosition, PeerAway,
-    Resume, signal::Payload,
+    QualityReport, Resume, signal::Payload,
 };
 use crate::protocol::encode;
 use crate::request_error::RequestError;
@@ -386,8 +387,13 @@ impl Rooms {
         });
     }
 
-    pub(super) fn leave(&self, id: PeerId) {
-        self.remove(&mut self.state(), id, "a peer left");
+    pub(super) fn leave(&self, id: PeerId, quality: Option<QualityReport>) {
+        let mut state = self.state();
+        if let (Some(report), Some(peer)) = (quality, state.peers.get_mut(&id)) {
+            // A report that is refused does not keep a client in the room.
+            let _ = peer.quality.take(report, &self.quality_metrics);
+        }
+        self.remove(&mut state, id, "a peer left");
     }
 
     /// Handles the leave beacon of a closed page: its peer leaves, whatever the state of its connection.
@@ -404,12 +410,16 @@ impl Rooms {
             RequestError::bad("peer_id must be the 16 hexadecimal digits of Joined.peer_id")
         })?;
         let mut state = self.state();
-        let Some(peer) = state.peers.get(&id) else { return Ok(()) };
+        let Some(peer) = state.peers.get_mut(&id) else { return Ok(()) };
         if !is_secret_of(peer, &goodbye.secret) {
             return Err(RequestError::new(
                 ErrorCode::ResumeSecret,
                 "the secret does not belong to this peer",
             ));
+        }
+        if let Some(report) = goodbye.quality {
+            // The page is gone: nothing reads an error.
+            let _ = peer.quality.take(report, &self.quality_metrics);
         }
         self.remove(&mut state, id, "a peer left: its page was closed");
         Ok(())
@@ -418,6 +428,7 @@ impl Rooms {
     pub(super) fn remove(&self, state: &mut State, id: PeerId, why: &'static str) {
         let Some(RemovedPeer { peer, transports, routers }) = state.remove_peer(id) else { return };
         tracing::info!(roomId = %peer.room, userId = %peer.user, peerId = %id, "{why}");
+        self.record_quality(id, &peer);
         for (transport, worker) in transports {
             self.node.tell(worker, Command::CloseTransport { transport });
         }
@@ -704,6 +715,7 @@ fn add_peer(
         changes: None,
         mutes: None,
         messages: None,
+        quality: PeerQuality::since(since_1970()),
         joined: state.joins,
         negotiator: None,
     };

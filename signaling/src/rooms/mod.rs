@@ -28,11 +28,13 @@ mod object;
 mod observer;
 mod outbox;
 mod overview;
+mod peer_quality;
 mod placement;
 mod plain;
 mod policy;
 mod presence;
 mod producers;
+mod quality;
 mod recovery;
 mod refresh;
 mod reservation;
@@ -55,6 +57,7 @@ pub use negotiation::{
 pub use negotiator::Plan;
 pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue};
 pub use overview::PeerOverview;
+pub use quality::{QualityQueue, QualityRecord};
 pub use room_key::RoomKey;
 pub use session::{EVENTS, SessionEvent, SessionState, TRANSITIONS};
 pub use state::PeerId;
@@ -65,7 +68,7 @@ use crate::auth::since_1970;
 use crate::auth::turn::{self, TurnServer};
 use crate::limits;
 use crate::media_node::{AskError, MediaNode};
-use crate::metrics::RequestMetrics;
+use crate::metrics::{QualityMetrics, RequestMetrics};
 use crate::ortc::capabilities;
 use crate::ortc::media_config::MediaConfig;
 use crate::presence::Board;
@@ -78,6 +81,7 @@ use bus::Bus;
 use bytes::Bytes;
 use client_logs::ClientLogs;
 use observer::Observer;
+use quality::QualityRecorder;
 use state::State;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -172,12 +176,15 @@ pub struct Rooms {
     client_logs: ClientLogs,
     /// What administrators do.
     auditor: Auditor,
+    /// The quality of sessions that have ended.
+    quality: QualityRecorder,
     /// Whether the objects of returning clients are known.
     settled: watch::Sender<bool>,
     /// Whether this process is about to end.
     draining: watch::Sender<bool>,
     connections: AtomicU64,
     metrics: RequestMetrics,
+    quality_metrics: QualityMetrics,
     /// Cloned into every connection, to count them.
     alive: Arc<()>,
 }
@@ -273,10 +280,12 @@ impl Rooms {
             leave_beacons: Mutex::new(leave_beacons),
             client_logs: ClientLogs::default(),
             auditor: Auditor::default(),
+            quality: QualityRecorder::default(),
             settled: watch::channel(false).0,
             draining: watch::channel(false).0,
             connections: AtomicU64::new(0),
             metrics: RequestMetrics::default(),
+            quality_metrics: QualityMetrics::default(),
             alive: Arc::default(),
         });
         let waiting = rooms.clone();
@@ -345,6 +354,11 @@ impl Rooms {
     /// What this process counts about requests.
     pub fn metrics(&self) -> &RequestMetrics {
         &self.metrics
+    }
+
+    /// What clients measure of their calls.
+    pub fn quality_metrics(&self) -> &QualityMetrics {
+        &self.quality_metrics
     }
 
     /// What exists now.
@@ -416,7 +430,7 @@ impl Rooms {
         connection: &Connection,
         request: Result<Request, RequestError>,
     ) -> Result<Payload, RequestError> {
-        if *self.draining.borrow() && !matches!(request, Ok(Request::Leave)) {
+        if *self.draining.borrow() && !matches!(request, Ok(Request::Leave(_))) {
             return Err(draining());
         }
         let request = request?;
@@ -461,7 +475,7 @@ impl Rooms {
             Request::DenyPeer(deny) => self.deny_waiting(peer()?, &deny)?,
             Request::SetSubscribers(set) => self.set_subscribers(peer()?, &set).await?,
             Request::SetMetadata(set) => self.set_metadata(peer()?, set)?,
-            Request::Leave if self.stop_waiting(connection) => {}
+            Request::Leave(_) if self.stop_waiting(connection) => {}
             Request::SetPresence(set) => self.set_presence(peer()?, &set)?,
             Request::SendMessage(send) => self.send_message(peer()?, send)?,
             Request::ProduceData(produce) => return self.produce_data(peer()?, produce).await,
@@ -474,7 +488,8 @@ impl Rooms {
             }
             Request::EndRoom(end) => self.end_room(peer()?, &end)?,
             Request::SetAdmin(set) => self.set_admin(peer()?, &set)?,
-            Request::Leave => self.leave(peer()?),
+            Request::QualityReport(report) => self.on_quality_report(peer()?, report)?,
+            Request::Leave(leave) => self.leave(peer()?, leave.quality),
         }
         Ok(Payload::Ack(Ack {}))
     }

@@ -7,6 +7,7 @@ use super::app_data::{
 };
 use super::notification_log::NotificationLog;
 use super::object::Object;
+use super::peer_quality::PeerQuality;
 use super::restrictions::{Kicked, Kinds, Mute, Policy, UserHash};
 use super::room_key::RoomKey;
 use super::session::SessionState;
@@ -210,6 +211,7 @@ impl Rooms {
                 changes: None,
                 mutes: None,
                 messages: None,
+                quality: PeerQuality::since(Duration::from_millis(record.joined_at_ms)),
                 joined: state.joins,
                 negotiator: None,
             };

@@ -111,7 +111,7 @@ impl SessionState {
     pub fn check(self, request: &Request, is_waiting: bool) -> Result<(), RequestError> {
         let text = match (self, request) {
             (Self::Handshaking, Request::JoinRoom(_)) if !is_waiting => return Ok(()),
-            (Self::Handshaking, Request::Leave) if is_waiting => return Ok(()),
+            (Self::Handshaking, Request::Leave(_)) if is_waiting => return Ok(()),
             (Self::Handshaking, _) if is_waiting => {
                 "an administrator has to admit this client first; Leave ends the wait"
             }

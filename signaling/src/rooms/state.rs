@@ -9,6 +9,7 @@ use super::negotiator::Negotiator;
 use super::notification_log::NotificationLog;
 use super::observer::Observer;
 use super::outbox::{ConnectionId, Outbox};
+use super::peer_quality::PeerQuality;
 use super::restrictions::{Kicked, Kinds, Mute, Policy, UserHash, WaitingClient};
 use super::room_key::RoomKey;
 use super::sdp_record::SdpRecord;
@@ -181,6 +182,8 @@ pub(super) struct Peer {
     pub(super) mutes: Option<TokenBucket>,
     /// Bounds the messages of the application that this peer sends.
     pub(super) messages: Option<TokenBucket>,
+    /// What its client measures.
+    pub(super) quality: PeerQuality,
     /// Number of its join: later peers have higher ones.
     pub(super) joined: u64,
     /// If it speaks SDP.
@@ -624,6 +627,7 @@ impl State {
             transports.into_iter().filter_map(|id| Some((id, self.remove_transport(id)?.worker))).collect();
         let mut routers = Vec::new();
         self.publish_left(id, &peer);
+        self.publish_quality(id, &peer);
         if let Some(room) = self.rooms.get_mut(&peer.room) {
             room.peers.remove(&id);
             room.remember_mute(&peer.user, muted);

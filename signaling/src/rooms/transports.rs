@@ -137,6 +137,7 @@ fn transport_record(
         subscribers: subscriber_records(peer),
         room: state.rooms.get(&peer.room).and_then(room_record),
         role: peer.role,
+        joined_at_ms: peer.quality.joined_at_ms(),
         ..TransportRecord::default()
     };
     record.set_permissions(&peer.permissions);

@@ -54,6 +54,7 @@ pub async fn serve(listener: TcpListener, monitored: Monitored) -> std::io::Resu
 pub fn routes(monitored: Monitored) -> Router {
     let mut registry = Registry::with_prefix("leat_signaling");
     monitored.rooms.metrics().register(&mut registry);
+    monitored.rooms.quality_metrics().register(&mut registry);
     registry.register_collector(Box::new(monitored.clone()));
     let registry = Arc::new(registry);
     let metrics = move || async move {

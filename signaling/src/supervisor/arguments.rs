@@ -283,6 +283,7 @@ pub(super) fn signaling_arguments(
     if let Some(retention) = options.accounts.audit_retention {
         push("--audit-retention", format!("{}s", retention.as_secs()).into());
     }
+    push("--quality-retention", format!("{}s", options.accounts.quality_retention.as_secs()).into());
     if let Some(region) = &options.bus.region {
         push("--region", region.to_string().into());
     }

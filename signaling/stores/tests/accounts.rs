@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use stores::accounts::limits::REVOCATIONS_PER_PROJECT_MAX;
 use stores::accounts::{
     AccountError, Accounts, Action, Actor, BackupCounts, DEFAULT_PROJECT, Database, LoginError, NewUser,
-    PasswordThreads, RevocationKind, RevocationReader, StoredRevocation, account_hash,
+    PasswordThreads, RevocationKind, RevocationReader, StoredQuality, StoredRevocation, account_hash,
 };
 
 /// The store under test, and what ends with it.
@@ -89,6 +89,7 @@ on_both! {
     retention_deletes_only_old_entries
     retention_deletes_many_entries
     revocations_reach_every_process_once
+    quality_of_calls_is_kept_until_its_retention_has_ended
     old_program_works_after_a_newer_migration
     processes_migrate_and_write_at_the_same_time
     damaged_backup_changes_nothing
@@ -490,6 +491,45 @@ async fn retention_deletes_many_entries(world: World) {
     let left = world.accounts.audit(None, None, 500).await.expect("a list");
     let short: Vec<_> = left.iter().map(|entry| (&*entry.action, &*entry.details)).collect();
     assert_eq!(short, [("audit.delete", "5000 entries before 1000000"), ("test", "")]);
+}
+
+async fn quality_of_calls_is_kept_until_its_retention_has_ended(world: World) {
+    let accounts = &world.accounts;
+    let of = |project: &str, ended_at| StoredQuality {
+        project: project.into(),
+        room: "stage".into(),
+        session: "00c0ffee00c0ffee".into(),
+        participant: "participant:ada".into(),
+        ended_at,
+        ..StoredQuality::default()
+    };
+    let complete = StoredQuality {
+        joined_at: Some(500),
+        join_ms: Some(240),
+        first_frame_ms: Some(710),
+        freezes: Some(1),
+        frozen_ms: Some(420),
+        packets_received: Some(1 << 53),
+        packets_lost: Some(31),
+        jitter_us: Some(3_100),
+        round_trip_us: Some(28_000),
+        mos_hundredths: Some(436),
+        relayed: Some(true),
+        ..of("shop", 2_000)
+    };
+    accounts.add_quality(&[of("shop", 1_000), of("other", 1_000), complete.clone()]).await.expect("added");
+    assert_eq!(accounts.quality("shop", 10).await.expect("a list"), [complete.clone(), of("shop", 1_000)]);
+    assert_eq!(accounts.quality("shop", 1).await.expect("a list"), std::slice::from_ref(&complete));
+
+    // More than one transaction deletes.
+    const FILL: &str = "INSERT INTO call_quality (id, project, room, session, participant, ended_at) \
+         WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 5000) \
+         SELECT '00000000' || CAST(10000000 + n AS TEXT), 'shop', 'stage', 's', 'participant:ada', 1500 FROM numbers";
+    world.execute(FILL).await.expect("filled");
+    assert_eq!(accounts.delete_quality_before(2_000).await.expect("deleted"), 5_002);
+    assert_eq!(accounts.delete_quality_before(2_000).await.expect("nothing is left"), 0);
+    assert_eq!(world.another().quality("shop", 10).await.expect("a list"), [complete]);
+    assert_eq!(accounts.quality("other", 10).await.expect("a list"), []);
 }
 
 async fn revocations_reach_every_process_once(world: World) {

@@ -144,6 +144,14 @@ export const DASHBOARDS = [
       curves('Requests that failed, by code', 'reqps', ['{{code}}', rate('leat_signaling_requests_total{code!="OK"}', 'code')]),
       curves('Time of a join', 's', ['50 %', quantile(0.5)], ['95 %', quantile(0.95)], ['99 %', quantile(0.99)]),
       curves(
+        'Time of a join, as clients measure it',
+        's',
+        ['50 %', quantile(0.5, 'client_join')],
+        ['95 %', quantile(0.95, 'client_join')],
+      ),
+      curves('Time to the first picture', 's', ['50 %', quantile(0.5, 'first_frame')], ['95 %', quantile(0.95, 'first_frame')]),
+      curves('Freezes at clients', 'cps', ['freezes', signaling('freezes')]),
+      curves(
         'Bus',
         'pps',
         ['sent', signaling('bus_published')],
@@ -212,8 +220,8 @@ export const DASHBOARDS = [
   },
 ];
 
-function quantile(share) {
-  return `histogram_quantile(${share}, ${rate('leat_signaling_join_duration_seconds_bucket', 'le')})`;
+function quantile(share, name = 'join') {
+  return `histogram_quantile(${share}, ${rate(`leat_signaling_${name}_duration_seconds_bucket`, 'le')})`;
 }
 
 /** Every query of every dashboard: where it is, and the query with Grafana's variable replaced. */

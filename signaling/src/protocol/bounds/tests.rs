@@ -117,6 +117,6 @@ fn descriptions_are_found_by_their_field() {
         assert!(is_description(&bytes));
         assert!(!is_description(&bytes[..3]));
     }
-    assert!(!is_description(&bytes(Payload::Leave(proto::Leave {}))));
+    assert!(!is_description(&bytes(Payload::Leave(proto::Leave::default()))));
     assert!(!is_description(&[]) && !is_description(&[0xff; 64]) && !is_description(&[0x0a, 0xff]));
 }

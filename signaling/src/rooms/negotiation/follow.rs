@@ -37,7 +37,7 @@ impl Rooms {
             let Some(rooms) = rooms.upgrade() else { return };
             // The media flows on while this process is replaced.
             if !*rooms.draining.borrow() {
-                rooms.leave(peer);
+                rooms.leave(peer, None);
             }
             rooms.disconnect(&connection);
             drop(permit);

@@ -236,7 +236,7 @@ impl Rooms {
     /// Closes a resource: its client leaves. Returns whether there was one.
     pub fn close_resource(&self, name: ResourceName<'_>) -> bool {
         let Some((peer, _)) = self.peer_of_resource(name) else { return false };
-        self.leave(peer);
+        self.leave(peer, None);
         true
     }
 
@@ -369,7 +369,7 @@ struct Departure<'a> {
 impl Drop for Departure<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.peer.into_iter().for_each(|peer| self.rooms.leave(peer));
+            self.peer.into_iter().for_each(|peer| self.rooms.leave(peer, None));
             self.rooms.disconnect(self.connection);
         }
     }

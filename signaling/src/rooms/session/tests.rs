@@ -52,7 +52,7 @@ fn each_request_is_possible_in_its_states_only() {
             _ => &in_room,
         };
         let while_waiting = SessionState::Handshaking.check(&request, true);
-        assert_eq!(while_waiting.is_ok(), request == Request::Leave, "{request:?} while waiting");
+        assert_eq!(while_waiting.is_ok(), matches!(request, Request::Leave(_)), "{request:?} while waiting");
         for state in STATES {
             let checked = state.check(&request, false);
             if possible.contains(&state) {
@@ -71,7 +71,7 @@ fn each_request_is_possible_in_its_states_only() {
 fn requests() -> Vec<Request> {
     let all = vec![
         Request::JoinRoom(proto::JoinRoom::default()),
-        Request::Leave,
+        Request::Leave(proto::Leave::default()),
         Request::GetRouterCapabilities,
         Request::CreateTransport(proto::CreateTransport::default()),
         Request::CreatePlainTransport(proto::CreatePlainTransport::default()),
@@ -111,6 +111,7 @@ fn requests() -> Vec<Request> {
         Request::CloseDataProducer(proto::CloseDataProducer::default()),
         Request::CloseDataConsumer(proto::CloseDataConsumer::default()),
         Request::SetAdmin(proto::SetAdmin::default()),
+        Request::QualityReport(proto::QualityReport::default()),
     ];
     let numbers: BTreeSet<_> = all.iter().map(number).collect();
     assert_eq!(numbers, (0..all.len()).collect(), "each kind once");
@@ -122,7 +123,7 @@ fn requests() -> Vec<Request> {
 fn number(request: &Request) -> usize {
     match request {
         Request::JoinRoom(_) => 0,
-        Request::Leave => 1,
+        Request::Leave(_) => 1,
         Request::GetRouterCapabilities => 2,
         Request::CreateTransport(_) => 3,
         Request::CreatePlainTransport(_) => 4,
@@ -162,5 +163,6 @@ fn number(request: &Request) -> usize {
         Request::CloseDataProducer(_) => 38,
         Request::CloseDataConsumer(_) => 39,
         Request::SetAdmin(_) => 40,
+        Request::QualityReport(_) => 41,
     }
 }

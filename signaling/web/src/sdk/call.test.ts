@@ -173,7 +173,11 @@ describe('who speaks', () => {
   test('is what the server reports about the others; only the own microphone is read in the browser', async () => {
     await inCall();
     const recv = transports.find(({ direction }) => direction === 'recv') as types.Transport;
-    const getStats = vi.spyOn(recv, 'getStats');
+    const picture = new Map([['video', { type: 'inbound-rtp', kind: 'video', framesDecoded: 1 }]]);
+    const getStats = vi.spyOn(recv, 'getStats').mockResolvedValue(picture as unknown as RTCStatsReport);
+    // The first picture is looked for until it is there.
+    await vi.waitFor(() => expect(getStats).toHaveBeenCalled(), SOON);
+    getStats.mockClear();
     report('bob', 'me');
     await speaking('bob');
     report('me');

@@ -79,7 +79,8 @@ export class Call {
     const { session, entry, channel } = this.#core;
     if (session === 'Ended') return;
     this.#core.flushLogs();
-    const left = entry.joined ? channel.request({ case: 'leave', value: {} }, 'ack') : Promise.resolve();
+    const leave = { case: 'leave', value: { quality: this.#core.qualityReport } } as const;
+    const left = entry.joined ? channel.request(leave, 'ack') : Promise.resolve();
     this.#end();
     await Promise.race([left.catch(() => undefined), new Promise((resolve) => setTimeout(resolve, LEAVE_MS))]);
     channel.close();
@@ -92,8 +93,12 @@ export class Call {
   abandon(): void {
     const { session, entry, channel } = this.#core;
     this.#core.flushLogs();
-    channel.tell({ case: 'leave', value: {} });
-    if (entry.identity && session !== 'Ended') sendLeaveBeacon(this.#url, entry.identity.peerId, entry.identity.secret);
+    const quality = this.#core.qualityReport;
+    channel.tell({ case: 'leave', value: { quality } });
+    if (entry.identity && session !== 'Ended') {
+      const { peerId, secret } = entry.identity;
+      sendLeaveBeacon(this.#url, { peerId, secret, quality });
+    }
     this.#end();
     channel.close();
   }

@@ -20,10 +20,11 @@ import { LogUploader } from './log_sender';
 import type { Delivery, Media } from './media';
 import { type CallNotice, noticeText } from './notice';
 import { apply, type Effect } from './notifications';
+import { QualityReporter } from './quality/reporter';
 import { measuredOf, QualitySampler } from './quality/sampler';
 import { consequenceOf } from './refusals';
 import { Room } from './room';
-import { emptyRoster, rosterAfter, withoutSources } from './roster';
+import { emptyRoster, hasVideo, rosterAfter, withoutSources } from './roster';
 import { eventDue, next, type SessionEvent, type SessionState } from './session';
 import { shared } from './share';
 import { Speaking } from './speaking';
@@ -60,7 +61,12 @@ export class CallCore {
   readonly #quality = new QualitySampler(
     () => this.media && measuredOf(this.media),
     () => this.#publish(),
+    (round) => this.#reporter.add(round),
   );
+  readonly #reporter = new QualityReporter({
+    send: (value) => this.channel.request({ case: 'qualityReport', value }, 'ack'),
+    received: () => this.media?.getStats('recv') ?? null,
+  });
   readonly #activity = new Activity(() => this.channel.tell({ case: 'setPresence', value: { state: PresenceState.ACTIVE } }));
   /** By id; immutable values. */
   readonly fileTransfers = new Map<string, FileTransfer>();
@@ -131,7 +137,10 @@ export class CallCore {
     this.entry = new Entry(options, this.channel, this.token, {
       onSocket: () => this.lifecycle.onSocket(),
       onJoined: (joined, device, early) => this.#onJoined(joined, this.lifecycle.onJoined(joined, device), early),
-      onPlaceLost: (reason) => this.lifecycle.drop(reason),
+      onPlaceLost: (reason) => {
+        this.#reporter.begin();
+        this.lifecycle.drop(reason);
+      },
       makeDevice: async (joined) => {
         this.encryption.follow(policyOf(joined.policy));
         return this.encryption.makeDevice();
@@ -216,6 +225,11 @@ export class CallCore {
     return this.#session;
   }
 
+  /** The last measurements of the call, for the server; undefined before the join. */
+  get qualityReport() {
+    return this.#reporter.report ?? undefined;
+  }
+
   get media(): Media | null {
     return this.lifecycle.media;
   }
@@ -226,6 +240,7 @@ export class CallCore {
   }
 
   start(): void {
+    this.#reporter.begin();
     this.#publish();
     this.channel.open();
     this.#speaking.start();
@@ -247,6 +262,7 @@ export class CallCore {
       );
     }
     this.conversation.onJoined(joined.replayed);
+    this.#reporter.onJoined(hasVideo(room.roster));
     this.dispatch('AUTH_VALID');
     for (const notification of early) if (this.entry.isNext(notification)) this.#apply(notification.payload);
     for (const producerId of joined.mutedProducers) this.#onMuted(producerId, true);
@@ -372,6 +388,7 @@ export class CallCore {
       else if (event) this.dispatch(event);
       this.#noteRestored(media);
     }
+    this.#reporter.onRoom(hasVideo(this.room.roster));
     this.#publish();
   }
 
@@ -410,6 +427,7 @@ export class CallCore {
       this.lifecycle.end();
       this.#speaking.stop();
       this.#quality.stop();
+      this.#reporter.stop();
       this.room.roster = emptyRoster;
       this.room.access = initialAccess;
     }

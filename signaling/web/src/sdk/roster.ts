@@ -93,6 +93,13 @@ export function peerOf(peer: Peer): RemotePeer {
   };
 }
 
+/** Whether another peer sends video. */
+export function hasVideo(roster: Roster): boolean {
+  for (const { sources } of roster.values())
+    for (const { kind, paused } of sources.values()) if (kind === 'video' && !paused) return true;
+  return false;
+}
+
 export function rosterOf(peers: readonly Peer[]): Roster {
   return new Map(peers.map((peer) => [peer.id, peerOf(peer)]));
 }

@@ -2,7 +2,7 @@
 
 import type { Direction, Incoming, Outgoing } from '../sources';
 import { levelAfter, levelOf, type Measurement, measure, type QualityLevel, type Steady } from './measure';
-import { type Report, receivedSample, type Sample, sentSample } from './samples';
+import { isRelayed, type Report, receivedSample, type Sample, sentSample } from './samples';
 
 const SAMPLE_MS = 2_000;
 /** Two minutes. */
@@ -52,16 +52,35 @@ interface Entry extends SourceQuality {
   readonly steady: Steady | null;
 }
 
+/** A received source in one round. */
+export interface ReceivedSource {
+  /** The counters of the round before; undefined in the first one. */
+  readonly before: Sample | undefined;
+  readonly now: Sample;
+  /** Null if nothing was received since. */
+  readonly measurement: Measurement | null;
+}
+
+export interface Round {
+  readonly received: readonly ReceivedSource[];
+  /** The latest round-trip times of sources that this client sends, in milliseconds. */
+  readonly sentRttMs: readonly number[];
+  /** Whether a TURN server relays media; null without a path. */
+  readonly relayed: boolean | null;
+}
+
 export class QualitySampler {
   readonly #measured: () => Measured | null;
   readonly #onChange: () => void;
+  readonly #onRound: (round: Round) => void;
   #entries: ReadonlyMap<string, Entry> = new Map();
   #timer: ReturnType<typeof setInterval> | undefined;
   #quality: ReadonlyMap<string, SourceQuality> = new Map();
 
-  constructor(measured: () => Measured | null, onChange: () => void) {
+  constructor(measured: () => Measured | null, onChange: () => void, onRound: (round: Round) => void = () => undefined) {
     this.#measured = measured;
     this.#onChange = onChange;
+    this.#onRound = onRound;
   }
 
   /** By producer id for what this client receives, by name for what it sends. A source that was not measured has none. */
@@ -93,7 +112,21 @@ export class QualitySampler {
     const found = samples.flatMap(([key, sample]) =>
       sample ? [[key, entryAfter(this.#entries.get(key), sample)] as const] : [],
     );
-    this.#set(new Map(found));
+    const entries = new Map(found);
+    const paths = [isRelayed(recv), isRelayed(send)].filter((relayed) => relayed !== null);
+    this.#onRound({
+      received: [...measured.received.keys()].flatMap((key) => this.#receivedSource(key, entries.get(key))),
+      sentRttMs: [...measured.sent.keys()].flatMap((key) => entries.get(key)?.sample.rttMs ?? []),
+      relayed: paths.length > 0 ? paths.includes(true) : null,
+    });
+    this.#set(entries);
+  }
+
+  #receivedSource(key: string, entry: Entry | undefined): ReceivedSource[] {
+    if (!entry) return [];
+    const before = this.#entries.get(key)?.sample;
+    const last = entry.series.at(-1);
+    return [{ before, now: entry.sample, measurement: last && last.at === entry.sample.at && before ? last : null }];
   }
 
   #set(entries: ReadonlyMap<string, Entry>): void {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type Report, receivedSample, sentSample } from './samples';
+import { hasPicture, isRelayed, type Report, receivedSample, sentSample } from './samples';
 
 const report = (...rows: object[]): Report =>
   new Map(rows.map((row, index) => [String(index), { id: String(index), timestamp: 5_000, ...row }])) as unknown as Report;
@@ -56,4 +56,18 @@ test('before the first report of the server, the round trip is that of the path'
     { ...pair, nominated: true, state: 'succeeded' },
   ];
   expect(sentSample(report(...rows), '1')).toMatchObject({ packetsLost: 0, jitterMs: 0, rttMs: 30 });
+});
+
+test('a path is relayed if its own candidate is a relay', () => {
+  const selected = { ...pair, nominated: true, state: 'succeeded', localCandidateId: 'own' };
+  const candidate = (candidateType: string) => ({ type: 'local-candidate', id: 'own', candidateType });
+  const other = { type: 'local-candidate', id: 'other', candidateType: 'relay' };
+  expect(isRelayed(report(selected, other, candidate('relay')))).toBe(true);
+  expect(isRelayed(report(selected, other, candidate('host')))).toBe(false);
+  expect(isRelayed(report(other))).toBe(null);
+});
+
+test('a picture was decoded', () => {
+  expect(hasPicture(report({ ...inbound, framesDecoded: 1 }))).toBe(true);
+  expect(hasPicture(report({ ...inbound, framesDecoded: 0 }, { ...inbound, kind: 'audio', framesDecoded: 3 }))).toBe(false);
 });

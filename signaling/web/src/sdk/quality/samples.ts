@@ -19,6 +19,9 @@ interface Row {
   roundTripTime?: number;
   currentRoundTripTime?: number;
   selectedCandidatePairId?: string;
+  localCandidateId?: string;
+  candidateType?: string;
+  framesDecoded?: number;
   nominated?: boolean;
   state?: string;
   freezeCount?: number;
@@ -89,13 +92,29 @@ export function sentSample(report: Report, mid: string): Sample | null {
   };
 }
 
-/** Of the selected pair of candidates. Firefox has no row `transport` and marks the pair instead. */
+/** Whether media goes through a TURN server; null without a path. */
+export function isRelayed(report: Report): boolean | null {
+  const local = selectedPair(report)?.localCandidateId;
+  const candidate = find(report, ({ type, id }) => type === 'local-candidate' && id === local);
+  return candidate?.candidateType === undefined ? null : candidate.candidateType === 'relay';
+}
+
+/** Whether a picture was decoded. */
+export function hasPicture(report: Report): boolean {
+  return find(report, (row) => row.type === 'inbound-rtp' && row.kind === 'video' && (row.framesDecoded ?? 0) > 0) !== undefined;
+}
+
 function pathRttMs(report: Report): number | null {
+  const pair = selectedPair(report);
+  return pair?.currentRoundTripTime === undefined ? null : 1_000 * pair.currentRoundTripTime;
+}
+
+/** The selected pair of candidates. Firefox has no row `transport` and marks the pair instead. */
+function selectedPair(report: Report): Row | undefined {
   const selected = find(report, ({ type }) => type === 'transport')?.selectedCandidatePairId;
-  const pair = find(report, ({ type, id, nominated, state }) => {
+  return find(report, ({ type, id, nominated, state }) => {
     return type === 'candidate-pair' && (selected ? id === selected : nominated === true && state === 'succeeded');
   });
-  return pair?.currentRoundTripTime === undefined ? null : 1_000 * pair.currentRoundTripTime;
 }
 
 function find(report: Report, wanted: (row: Row) => boolean): Row | undefined {
