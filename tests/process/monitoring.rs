@@ -61,6 +61,20 @@ fn metrics_and_health_are_served_with_and_without_a_controller() {
         "leat_engine_attached 1\n",
     ];
     monitoring.await_answer("/metrics", &of_call);
+    // One sample a batch of datagrams, which arrive one by one or together.
+    let forwarding = |worker: u8| {
+        let page = monitoring.get("/metrics");
+        let of = |name: &str| {
+            let name = format!("leat_engine_forwarding_latency_seconds_{name}worker=\"{worker}\"}} ");
+            let value = page.lines().find_map(|line| line.strip_prefix(&name)?.parse::<f64>().ok());
+            value.unwrap_or_else(|| panic!("no {name:?} in {page}"))
+        };
+        (of("count{"), of("sum{"), of("bucket{le=\"+Inf\","))
+    };
+    let (count, sum, in_buckets) = forwarding(0);
+    assert!((1.0..=1_000.0).contains(&count) && sum > 0.0, "{count} in {sum} s");
+    assert_eq!(count, in_buckets, "the last bucket has all");
+    assert_eq!(forwarding(1), (0.0, 0.0, 0.0), "no peer is on it");
     assert!(
         monitoring.get("/metrics").contains("\r\nContent-Type: application/openmetrics-text; version=1.0.0")
     );

@@ -36,7 +36,7 @@ pub const FLOORS: &[Floors] = &[
         floors: &[
             &["limits"],
             &["bind_error", "tokens"],
-            &["clock", "mailbox", "sys"],
+            &["clock", "latency", "mailbox", "sys"],
             &["memory", "udp"],
             &["steering", "tcp"],
             &["control", "tx"],

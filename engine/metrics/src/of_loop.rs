@@ -1,9 +1,10 @@
 //! The metrics of the loops and sockets, which the workers of every process have.
 
 use crate::family::Metric;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
-use runtime::Report;
+use runtime::{LatencyHistogram, Report};
 use std::fmt;
 use std::time::Duration;
 
@@ -91,5 +92,22 @@ pub fn of_loop<L: EncodeLabelSet + Clone>(
     busy.write_each(
         encoder,
         reports.iter().map(|(labels, reports)| (labels.clone(), busy_time(reports).as_secs_f64())),
-    )
+    )?;
+    let help = "Time from the kernel's receipt of a datagram until what it caused was sent: of each batch over UDP \
+                after which something was sent at once, the oldest datagram.";
+    let seconds = Some(&Unit::Seconds);
+    let mut encoder =
+        encoder.encode_descriptor("forwarding_latency", help, seconds, MetricType::Histogram)?;
+    for (labels, reports) in reports {
+        let mut all = LatencyHistogram::default();
+        reports.iter().for_each(|report| all.merge(&report.forwarding));
+        let buckets: Vec<_> = all.buckets().collect();
+        encoder.encode_family(labels)?.encode_histogram::<NoLabelSet>(
+            all.sum().as_secs_f64(),
+            all.count(),
+            &buckets,
+            None,
+        )?;
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! The control of a worker. In the engine it is the shared-memory ring; in tests, channels.
 
+use crate::latency::LatencyHistogram;
 use crate::mailbox::MailboxStats;
 use crate::steering::{Steering, SteeringStats};
 use crate::tcp::connections::ConnectionStats;
@@ -86,4 +87,6 @@ pub struct Report {
     pub connections: ConnectionStats,
     /// How datagrams get to the worker, if the workers share a port.
     pub steering: Option<(Steering, SteeringStats)>,
+    /// Time from the receipt of datagrams over UDP until what they caused was sent.
+    pub forwarding: LatencyHistogram,
 }

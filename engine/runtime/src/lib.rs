@@ -16,6 +16,7 @@
 mod bind_error;
 mod clock;
 mod control;
+mod latency;
 pub mod limits;
 mod mailbox;
 pub mod memory;
@@ -30,6 +31,7 @@ mod worker;
 pub use bind_error::{BindError, Protocol};
 pub use clock::{Clock, ReceiveTimestamps};
 pub use control::{Control, LoopStats, Report};
+pub use latency::LatencyHistogram;
 pub use mailbox::{Envelope, MailboxStats, Mailboxes};
 pub use steering::{PortShare, Steering, SteeringError, SteeringStats};
 pub use sys::pin::pin_to_core;

@@ -2,6 +2,7 @@
 
 use crate::clock::{Clock, ReceiveTimestamps};
 use crate::control::{Control, LoopStats, Report};
+use crate::latency::LatencyHistogram;
 use crate::limits::{
     COMMANDS_PER_TURN, ENVELOPES_PER_TURN, EVENTS_PER_TURN, GATHER_SLEEP, PASSES_PER_TURN, POLL_EVENTS,
     READS_PER_TURN, RECEIVE_RETRY, RECEIVES_PER_TURN, TIME_SLICE_NS, TIMER_SLACK_NS,
@@ -52,6 +53,7 @@ pub struct Worker<M, C> {
     /// Whether the last turn left work undone, so that the next one must not wait.
     unfinished: bool,
     stats: LoopStats,
+    forwarding: LatencyHistogram,
 }
 
 impl<M: Machine, C: Control<M>> Worker<M, C> {
@@ -80,6 +82,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             woken: true,
             unfinished: true,
             stats: LoopStats::default(),
+            forwarding: LatencyHistogram::default(),
         })
     }
 
@@ -160,6 +163,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             mailboxes: self.io.mailboxes.stats(),
             connections: self.io.connections.stats(),
             steering: self.share.as_ref().map(|share| (share.steering(), share.stats())),
+            forwarding: self.forwarding,
         };
         self.control.end_turn(&mut self.machine, &report);
         Ok(flow)
@@ -271,9 +275,10 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
     /// Receives one batch from one socket. The error is the time of the next attempt.
     fn receive_batch(&mut self, local: LocalId, timestamps: &ReceiveTimestamps) -> Result<More, Instant> {
         let now = self.clock.now();
+        let sent_before = self.io.batch.stats().datagrams;
         let left = self.hand_over_batch(local, timestamps, now);
         match left {
-            Ok(left) => {
+            Ok((left, oldest)) => {
                 let (left, now) = self.gather(local, timestamps, (left, now));
                 // The other workers start their part of the fan-out before this one does.
                 self.io.mailboxes.wake_receivers();
@@ -281,6 +286,9 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
                 self.machine.on_batch_end(now, &mut self.io.tx(now));
                 self.take_claims();
                 self.io.flush_received(now, self.receiver.arena());
+                if let Some(oldest) = oldest.filter(|_| self.io.batch.stats().datagrams > sent_before) {
+                    self.forwarding.add(self.clock.now().saturating_since(oldest));
+                }
                 self.handle_socket_requests(now);
                 Ok(left)
             }
@@ -289,21 +297,25 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         }
     }
 
-    /// Receives one batch and passes it to the machine.
+    /// Receives one batch and passes it to the machine. Also returns when the kernel received its first datagram.
     fn hand_over_batch(
         &mut self,
         local: LocalId,
         timestamps: &ReceiveTimestamps,
         now: Instant,
-    ) -> io::Result<More> {
+    ) -> io::Result<(More, Option<Instant>)> {
         let batch = self.receiver.receive(&self.io.sockets, local)?;
         let mut tx = self.io.tx_receiving(now, self.receiver.arena());
+        // A socket's queue is in the order of arrival.
+        let mut oldest = None;
         self.receiver.hand_over(batch, timestamps, now, |datagram| {
+            let received_at = datagram.received_at;
             if !self.share.as_mut().is_some_and(|share| share.pass_on(&datagram)) {
+                oldest.get_or_insert(received_at);
                 self.machine.on_datagram(now, datagram, &mut tx);
             }
         });
-        Ok(batch.more())
+        Ok((batch.more(), oldest))
     }
 
     /// Adds to a batch the packets that the machine expects shortly, up to the first deadline that it
@@ -322,7 +334,7 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
             }
             now = self.clock.now();
             match self.hand_over_batch(local, timestamps, now) {
-                Ok(more) => left = more,
+                Ok((more, _)) => left = more,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => left = More::No,
                 // The next receive call meets the same error and handles it.
                 Err(_) => return (More::Maybe, now),

@@ -245,6 +245,7 @@ fn sockets_are_polled_between_two_timer_calls() {
     let LoopStats { turns, timeouts, .. } = report.turns;
     assert_eq!(timeouts, 100);
     assert!(turns >= 100, "{turns} turns: each polls the sockets before its timer");
+    assert_eq!(report.forwarding.count(), 0, "nothing was forwarded");
 }
 
 #[test]
@@ -273,6 +274,9 @@ fn datagrams_are_echoed_in_order_to_each_peer() {
     assert_eq!(report.received.bytes, report.sent.bytes);
     let LoopStats { turns, busy, turn_max, turn_last, .. } = report.turns;
     assert!(turns > 0 && busy >= turn_max && turn_max >= turn_last);
+    // One for each batch. A burst is at least one, because the next one follows its echo.
+    let (batches, time) = (report.forwarding.count(), report.forwarding.sum());
+    assert!((8..=200).contains(&batches) && time > Duration::ZERO, "{batches} in {time:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use super::*;
 use control::page::Section;
 use runtime::framing::QueueCounts;
-use runtime::{ConnectionStats, LoopStats, MailboxStats, ReceiveStats, SendStats};
+use runtime::{ConnectionStats, LatencyHistogram, LoopStats, MailboxStats, ReceiveStats, SendStats};
 
 #[test]
 fn the_statistics_page_ends_with_what_sockets_connections_and_mailboxes_lost() {
@@ -30,8 +30,8 @@ fn the_statistics_page_ends_with_what_sockets_connections_and_mailboxes_lost() {
         dropped_closed: 22,
     };
     let mailboxes = MailboxStats { sent: 23, dropped: 24, received: 25, wakes: 26 };
-    let now = Instant::from_nanos(8);
-    let report = Report { now, turns, received, sent, mailboxes, connections, steering: None };
+    let (now, forwarding) = (Instant::from_nanos(8), LatencyHistogram::default());
+    let report = Report { now, turns, received, sent, mailboxes, connections, steering: None, forwarding };
     let mut page = vec![0xa5; 7];
     write_statistics(&Counters::default(), &report, &mut page);
     assert_eq!(page.len(), STATISTICS_WORDS);

@@ -65,6 +65,13 @@ export const DASHBOARDS = [
         'rate(leat_engine_busy_seconds_total[$__rate_interval])',
       ]),
       curves(
+        'Time in the engine, oldest datagram of each batch',
+        's',
+        ['50 %', held(0.5)],
+        ['99 %', held(0.99)],
+        ['99.9 %', held(0.999)],
+      ),
+      curves(
         'Objects',
         'short',
         ['transports', 'sum (leat_engine_transports)'],
@@ -219,6 +226,10 @@ export const DASHBOARDS = [
     ],
   },
 ];
+
+function held(share) {
+  return `histogram_quantile(${share}, ${rate('leat_engine_forwarding_latency_seconds_bucket', 'le')})`;
+}
 
 function quantile(share, name = 'join') {
   return `histogram_quantile(${share}, ${rate(`leat_signaling_${name}_duration_seconds_bucket`, 'le')})`;
