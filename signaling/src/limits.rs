@@ -600,6 +600,11 @@ pub const WHEP_EVENTS_INTERVAL: Duration = Duration::from_secs(1);
 /// Number of intervals without an event, after which a comment is sent: proxies close silent connections after a
 /// minute.
 pub const WHEP_EVENTS_SILENCE: u32 = 20;
+/// How often the engine may refuse to open a channel for a data producer, one time after the other, to a client of
+/// the SDP flow. After that, the client has no channel for it.
+pub const CONSUME_DATA_ATTEMPTS_MAX: u32 = 5;
+/// The pause after the first of these; after the second it is twice as long, and so on.
+pub const CONSUME_DATA_PAUSE: Duration = Duration::from_secs(1);
 /// Time without an answer after which an offer of the server is made again: the answer was refused, or lost. It
 /// doubles with each further one, up to [`OFFER_PAUSE_MAX`].
 pub const OFFER_PAUSE: Duration = Duration::from_secs(5);

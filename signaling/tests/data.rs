@@ -374,6 +374,20 @@ async fn channels_of_a_bare_client_are_data_producers_and_those_of_others_are_op
     assert_eq!(until(&mut bob, closed).await, info.id);
 }
 
+/// For example, because a fault closed the copy of a data producer of another worker.
+#[tokio::test]
+async fn a_channel_that_the_engine_refuses_is_opened_later() {
+    let (engine, signaling) = start();
+    let (mut ada, _) = enter(&signaling, "ada", Permissions::default()).await;
+    let (bob, _) = enter(&signaling, "bob", Permissions::default()).await;
+    offers(&ada, &channels_alone()).await;
+    let send = bob.transport("send").await.id;
+    engine.refuse_data_consumers(2);
+    let producer = produced(&bob, produce(&send, 7)).await;
+    assert_eq!(until(&mut ada, channel_to).await.data_producer_id, producer);
+    assert_eq!(opened_to(&engine).len(), 3);
+}
+
 /// Those that are not permitted, too many, or with names that are too long.
 #[tokio::test]
 async fn channels_that_are_not_possible_are_closed() {
@@ -547,4 +561,77 @@ async fn a_repeated_request_gets_the_same_data_producer() {
     let first = produced(&ada, produce(&send, 0)).await;
     assert_eq!(produced(&ada, produce(&send, 0)).await, first);
     assert_ne!(produced(&ada, produce(&send, 1)).await, first);
+}
+
+/// Each peer is on its own worker: the data producer is created a second time, once for each worker.
+#[tokio::test]
+async fn data_producer_of_another_worker_is_piped_once_and_survives_the_signaling_process() {
+    let engine = Engine::start(&socket_path());
+    let first = Signaling::start_spread(&engine.path);
+    let mut members = Vec::new();
+    for name in ["Ada", "Bob", "Carl", "Dan"] {
+        let client = first.client();
+        let joined = client.join(join("stage", name)).await;
+        let (send, recv) = (client.transport("send").await.id, client.transport("recv").await.id);
+        members.push((client, joined, send, recv));
+    }
+    let [ada, bob, _, dan] = &members[..] else { unreachable!() };
+    let producer = produced(&ada.0, produce(&ada.2, 3)).await;
+    let before = engine.commands_by_worker().len();
+    let created = consumed(&bob.0, &bob.3, &producer).await;
+    consumed(&dan.0, &dan.3, &producer).await;
+    let commands = engine.commands_by_worker().split_off(before);
+    let workers: Vec<usize> = commands.iter().map(|(worker, _)| *worker).collect();
+    let commands: Vec<Command> = commands.into_iter().map(|(_, command)| command).collect();
+    let [
+        Command::CreatePipe(pipe),
+        Command::ProduceData(copy),
+        Command::ConsumeData(_),
+        Command::ConsumeData(_),
+    ] = &commands[..]
+    else {
+        panic!("{commands:#?}")
+    };
+    assert!(workers.iter().all(|worker| *worker != usize::from(pipe.worker)), "{workers:?}");
+    assert_eq!((copy.transport, copy.producer.to_string()), (pipe.transport, producer.clone()));
+    assert_eq!((pipe.transport, copy.app_data.0.len()), (harness::transport_id(&ada.2), 0));
+
+    let back = |joined: &proto::Joined, transport: &str| {
+        let resume = proto::Resume {
+            peer_id: joined.peer_id.clone(),
+            secret: joined.resume_secret.clone(),
+            engine_epoch: joined.engine_epoch.clone(),
+            transports: vec![proto::HeldTransport { id: transport.into() }],
+            ..Default::default()
+        };
+        proto::JoinRoom { resume: Some(resume), ..join("stage", "") }
+    };
+    let (adas, bobs) = (back(&ada.1, &ada.2), back(&bob.1, &bob.3));
+    let bobs_transport = bob.3.clone();
+    first.kill().await;
+    drop(members);
+    let before = engine.commands().len();
+    let second = Signaling::start_spread(&engine.path);
+    let (mut bob, ada) = (second.client(), second.client());
+    let joined = bob.join(bobs).await;
+    let channels: usize = joined.peers.iter().map(|peer| peer.data_producers.len()).sum();
+    assert_eq!(channels, 1, "a copy is not another data producer: {joined:?}");
+    ada.join(adas).await;
+    assert_eq!(consumed(&bob, &bobs_transport, &producer).await, created, "it is still consumed");
+    let is_change = |command: &Command| {
+        matches!(
+            command,
+            Command::CloseDataProducer { .. }
+                | Command::CloseDataConsumer { .. }
+                | Command::ProduceData(_)
+                | Command::CreatePipe(_)
+                | Command::ConsumeData(_)
+        )
+    };
+    let since = engine.commands().split_off(before);
+    assert!(!since.iter().any(is_change), "{since:#?}");
+    let close = proto::CloseDataProducer { data_producer_id: producer.clone() };
+    ada.done(Payload::CloseDataProducer(close)).await;
+    until(&mut bob, |payload| matches!(payload, Payload::DataProducerClosed(_)).then_some(())).await;
+    assert_eq!(bob.fails(consume(&bobs_transport, &producer)).await, ErrorCode::NoSuchProducer);
 }

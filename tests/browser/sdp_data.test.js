@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import { Bare, Pages } from './lib/bare.js';
 import { Leat } from './lib/leat.js';
 import { launch } from './lib/peers.js';
-import { CHANNEL_PAGES, openPeer } from './lib/sdp_channels.js';
+import { CHANNEL_PAGES, openPeer, reachEachOther, reaches } from './lib/sdp_channels.js';
 import { machineLoad, TEST_LIMIT, until } from './lib/wait.js';
 
 let leat;
@@ -47,30 +47,6 @@ async function inRoom(t, body) {
   } finally {
     await Promise.all(all.map((page) => page.context().close()));
   }
-}
-
-const heard = (page) => page.evaluate(() => window.heard());
-
-/**
- * `from` sends on its channel until `to` has a message of it: what is sent before the receiver has the channel does not
- * arrive. Then one more, which arrives once.
- */
-async function reaches(from, to, name, text) {
-  const of = async (wanted) => (await heard(to)).filter((message) => message.from === name && message.data === wanted);
-  await until(`a message of ${name} arrives`, async () => {
-    await from.evaluate((text) => window.say(`${text}?`), text).catch(() => {});
-    return (await of(`${text}?`)).length > 0;
-  });
-  await from.evaluate((text) => window.say(text), text);
-  await until(`the message of ${name} arrives`, async () => (await of(text)).length > 0);
-  assert.deepEqual(await of(text), [{ from: name, label: 'chat', data: text }]);
-}
-
-/** Each of the pages has messages of each other one. */
-async function reachEachOther(members, round) {
-  const all = Object.entries(members);
-  for (const [name, from] of all)
-    for (const [other, to] of all) if (other !== name) await reaches(from, to, name, `${round}: ${name} to ${other}`);
 }
 
 test('two peer connections and a call send each other messages', TEST_LIMIT, async (t) => {

@@ -6,6 +6,15 @@ use std::ops::Range;
 /// Refusals in one call after which a machine obviously retries endlessly: more than any call has to send.
 const REFUSED_IN_A_ROW_MAX: u32 = 100_000;
 
+/// A message for another worker.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HandedOff {
+    /// All of it, or what is before the buffer.
+    pub bytes: Vec<u8>,
+    /// What is moved.
+    pub buffer: Option<Box<[u8]>>,
+}
+
 /// Collects the datagrams of one turn. Slots start as `0xa5`, so that an unwritten byte is visible.
 #[derive(Debug)]
 pub struct Outbox {
@@ -15,7 +24,7 @@ pub struct Outbox {
     refusal: Option<(Rng, f64)>,
     refused: u64,
     refused_in_a_row: u32,
-    handed: Vec<(WorkerId, Vec<u8>)>,
+    handed: Vec<(WorkerId, HandedOff)>,
     /// The probability that a message is lost, as if the other worker's mailbox was full.
     hand_off_refusal: Option<(Rng, f64)>,
 }
@@ -45,8 +54,18 @@ impl Outbox {
     }
 
     /// Takes the messages to other workers, in order.
-    pub fn drain_handed(&mut self) -> Vec<(WorkerId, Vec<u8>)> {
+    pub fn drain_handed(&mut self) -> Vec<(WorkerId, HandedOff)> {
         std::mem::take(&mut self.handed)
+    }
+
+    fn hand(&mut self, worker: WorkerId, bytes: Vec<u8>, buffer: Option<Box<[u8]>>) -> bool {
+        if let Some((rng, probability)) = &mut self.hand_off_refusal
+            && rng.chance(*probability)
+        {
+            return false;
+        }
+        self.handed.push((worker, HandedOff { bytes, buffer }));
+        true
     }
 
     /// How many slots were refused.
@@ -93,13 +112,11 @@ impl Tx for Outbox {
     }
 
     fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
-        if let Some((rng, probability)) = &mut self.hand_off_refusal
-            && rng.chance(*probability)
-        {
-            return false;
-        }
-        self.handed.push((worker, [head, body].concat()));
-        true
+        self.hand(worker, [head, body].concat(), None)
+    }
+
+    fn hand_off_buffer(&mut self, worker: WorkerId, head: &[u8], body: Box<[u8]>) -> bool {
+        self.hand(worker, head.to_vec(), Some(body))
     }
 
     fn cancel(&mut self) {

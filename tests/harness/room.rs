@@ -198,6 +198,7 @@ impl World {
 
     /// A peer creates a data channel to send on, which both sides know by its stream.
     pub fn produce_data(&mut self, peer: PeerId, stream: u16, channel: DataChannel) -> DataProducerId {
+        self.turn_to(self.members[peer.0].worker);
         let producer = DataProducerId(self.next_id());
         let (transport, app_data) = (self.transport(peer), Default::default());
         let opened = described(&channel);
@@ -215,6 +216,7 @@ impl World {
         stream: u16,
         channel: DataChannel,
     ) -> DataConsumerId {
+        self.turn_to(self.members[peer.0].worker);
         let consumer = DataConsumerId(self.next_id());
         let (transport, app_data) = (self.transport(peer), Default::default());
         let opened = described(&channel);

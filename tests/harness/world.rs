@@ -2,7 +2,7 @@
 
 use crate::indices::SentIndices;
 use crate::link::{Link, LinkEdit};
-use crate::outbox::Outbox;
+use crate::outbox::{HandedOff, Outbox};
 use crate::peer::Peer;
 use crate::plain::PlainSockets;
 use control::{Candidate, ConsumerId, Counter, Event, Produce, ProducerId, RequestId, RouterId, TransportId};
@@ -94,7 +94,7 @@ enum What {
     /// A datagram of this worker reaches the present owner of this address.
     Down(usize, SocketAddr, Vec<u8>),
     /// One worker's messages reach the other.
-    Across(usize, usize, Vec<u8>),
+    Across(usize, usize, HandedOff),
     /// A peer's uplink may release delayed packets.
     ReleaseUp(usize),
     /// A peer's downlink may release delayed packets.
@@ -357,7 +357,7 @@ impl World {
     }
 
     /// The same for messages of other workers.
-    fn next_across(&mut self, worker: usize) -> Option<(usize, Vec<u8>)> {
+    fn next_across(&mut self, worker: usize) -> Option<(usize, HandedOff)> {
         let is_across =
             |due: &Due| due.at <= self.now && matches!(&due.what, What::Across(_, to, _) if *to == worker);
         self.queue.peek().filter(|Reverse(due)| is_across(due))?;
@@ -388,8 +388,12 @@ impl World {
                     batch.push((from, bytes));
                 }
                 self.with_worker(worker, batch.len() + 1, |shard, now, outbox| {
-                    for (from, bytes) in &batch {
-                        shard.on_hand_off(now, WorkerId(*from as u16), bytes, outbox);
+                    for (from, HandedOff { bytes, buffer }) in batch {
+                        let from = WorkerId(from as u16);
+                        match buffer {
+                            Some(buffer) => shard.on_hand_off_buffer(now, from, &bytes, buffer, outbox),
+                            None => shard.on_hand_off(now, from, &bytes, outbox),
+                        }
                     }
                     shard.on_batch_end(now, outbox);
                 });

@@ -1,13 +1,13 @@
 //! Data channels: messages of a peer's data producer reach the consumers of others.
 
 use control::{
-    AcceptData, Closed, Command, Counter, DataChannel, DataProducerId, DataReliability, Discard, Event,
-    Refusal, SnapshotItem, Text,
+    AcceptData, Closed, Command, Counter, CreatePipe, DataChannel, DataProducerId, DataReliability, Discard,
+    Event, ProduceData, Refusal, SnapshotItem, Text,
 };
 use leat_tests::{MS, PeerId, SEC, Track, World};
 use sctp::limits::{MESSAGE_LEN_MAX, SEND_BUFFER_MAX};
 
-fn channel() -> DataChannel {
+pub fn channel() -> DataChannel {
     DataChannel {
         label: Text::new("chat"),
         protocol: Text::new(""),
@@ -369,4 +369,208 @@ fn messages_that_a_peer_does_not_accept_are_not_sent_to_it() {
     assert_eq!(world.heard(bob, 2), [numbered(1_000, 1)], "{world}");
     assert_eq!(world.shard().counters().value(Counter::DataLost), 1, "{world}");
     world.assert_sound();
+}
+
+/// Alice on the first worker and others on the second, with a copy of her data producer there.
+fn spread(world: &mut World, others: usize) -> (PeerId, Vec<PeerId>, DataProducerId) {
+    let alice = world.join_at(0);
+    let others: Vec<PeerId> = (0..others).map(|_| world.join_at(1)).collect();
+    for peer in others.iter().chain([&alice]) {
+        world.link(*peer).delay(20 * MS);
+    }
+    world.connect();
+    let producer = world.produce_data(alice, 0, channel());
+    pipe(world, alice, producer);
+    for peer in &others {
+        world.consume_data(*peer, producer, 2, channel());
+    }
+    (alice, others, producer)
+}
+
+/// The copy of a data producer on the second worker.
+fn pipe(world: &mut World, of: PeerId, producer: DataProducerId) {
+    let (router, transport) = (world.router(), world.transport(of));
+    world.turn_to(1);
+    world.demand(Command::CreatePipe(CreatePipe { router, transport, worker: 0 }));
+    let (stream, channel, app_data) = (0, channel(), Default::default());
+    world.demand(Command::ProduceData(ProduceData {
+        transport,
+        producer,
+        stream,
+        channel,
+        app_data,
+        is_dcep: false,
+    }));
+}
+
+fn counted(world: &mut World, worker: usize, counter: Counter) -> u64 {
+    world.turn_to(worker);
+    world.shard().counters().value(counter)
+}
+
+#[test]
+fn a_message_crosses_once_per_worker_and_reaches_all_consumers_in_order() {
+    for seed in 970..973 {
+        let mut world = World::with_workers(seed, 2);
+        let (alice, others, producer) = spread(&mut world, 3);
+        let beside = world.join_at(0);
+        world.connect();
+        world.consume_data(beside, producer, 2, channel());
+        for peer in others.iter().chain([&alice]) {
+            world.link(*peer).loss(0.03);
+        }
+        let lens = [0, 1, 1_000, 16 * 1024, MESSAGE_LEN_MAX, 17, 64 * 1024, 5];
+        let sent: Vec<Vec<u8>> = lens.iter().enumerate().map(|(index, len)| numbered(*len, index)).collect();
+        for message in &sent {
+            world.say(alice, 0, message.clone());
+        }
+        world.run_for(40 * SEC);
+        for peer in others.iter().chain([&beside]) {
+            assert!(world.heard(*peer, 2) == sent, "{world}: {}", world.heard(*peer, 2).len());
+        }
+        let count = sent.len() as u64;
+        assert_eq!(counted(&mut world, 0, Counter::PipedOut), count, "{world}");
+        assert_eq!(counted(&mut world, 1, Counter::PipedIn), count, "{world}");
+        assert_eq!(counted(&mut world, 1, Counter::DataOut), 3 * count, "{world}");
+        assert_eq!(counted(&mut world, 0, Counter::DataOut), count, "{world}");
+        for worker in 0..2 {
+            assert_eq!(counted(&mut world, worker, Counter::PipedLost), 0, "{world}");
+            assert_eq!(counted(&mut world, worker, Counter::DataLost), 0, "{world}");
+        }
+        world.assert_sound();
+    }
+}
+
+#[test]
+fn a_slow_receiver_on_another_worker_loses_messages_and_no_other_waits() {
+    let mut world = World::with_workers(975, 2);
+    let (alice, others, producer) = spread(&mut world, 2);
+    let beside = world.join_at(0);
+    world.connect();
+    world.consume_data(beside, producer, 2, channel());
+    world.run_for(2 * SEC);
+    world.link(others[0]).loss(1.0);
+    let (count, len) = (120, 64 * 1024);
+    for index in 0..count {
+        world.say(alice, 0, numbered(len, index));
+        world.run_for(100 * MS);
+    }
+    world.run_for(5 * SEC);
+    for peer in [others[1], beside] {
+        assert_eq!(world.heard(peer, 2).len(), count, "{world}");
+    }
+    let lost = counted(&mut world, 1, Counter::DataLost) as usize;
+    assert!(lost * len >= count * len - SEND_BUFFER_MAX - 2 * len, "{world}: {lost}");
+    assert_eq!(counted(&mut world, 0, Counter::DataLost), 0, "{world}");
+    world.assert_sound();
+}
+
+/// The last messages arrive before the end.
+#[test]
+fn the_end_of_a_data_producer_reaches_other_workers_after_its_messages() {
+    let mut world = World::with_workers(976, 2);
+    let (alice, others, producer) = spread(&mut world, 1);
+    world.run_for(2 * SEC);
+    let whole = numbered(MESSAGE_LEN_MAX, 1);
+    world.say(alice, 0, whole.clone());
+    world.say(alice, 0, *b"the last one");
+    world.run_for(MS);
+    world.order(alice, |peer, _| peer.channels_mut().close(0));
+    world.run_for(20 * SEC);
+    assert!(world.heard(others[0], 2) == [&whole[..], b"the last one"], "{world}");
+    assert_eq!(world.peer(others[0]).channels().closed(), [2], "{world}");
+    world.turn_to(1);
+    let is_closed =
+        |event: &Event| matches!(event, Event::DataProducerClosed { producer: of, .. } if *of == producer);
+    assert_eq!(world.events().iter().filter(|(_, event)| is_closed(event)).count(), 1, "{world}");
+    let pipes = world.snapshot().into_iter().filter(|item| matches!(item, SnapshotItem::Pipe { .. })).count();
+    assert_eq!(pipes, 0, "{world}: the pipe closes with its last producer");
+    world.assert_sound();
+}
+
+/// A copy without consumers gets no messages, and closes with its original.
+#[test]
+fn only_workers_with_consumers_get_messages() {
+    let mut world = World::with_workers(977, 2);
+    let (alice, others, producer) = spread(&mut world, 1);
+    world.say(alice, 0, *b"one");
+    world.run_for(2 * SEC);
+    assert_eq!(world.heard(others[0], 2), [b"one"], "{world}");
+    world.order(others[0], |peer, _| peer.channels_mut().close(2));
+    world.run_for(2 * SEC);
+    world.say(alice, 0, *b"two");
+    world.run_for(2 * SEC);
+    assert_eq!(counted(&mut world, 0, Counter::PipedOut), 1, "{world}");
+    assert_eq!(counted(&mut world, 1, Counter::DataProducers), 1, "{world}");
+    world.turn_to(1);
+    world.consume_data(others[0], producer, 4, channel());
+    world.run_for(SEC);
+    world.say(alice, 0, *b"three");
+    world.run_for(2 * SEC);
+    assert_eq!(world.heard(others[0], 4), [b"three"], "{world}");
+    world.order(others[0], |peer, _| peer.channels_mut().close(4));
+    world.run_for(2 * SEC);
+    let transport = world.transport(alice);
+    world.turn_to(0);
+    world.demand(Command::CloseTransport { transport });
+    world.run_for(2 * SEC);
+    assert_eq!(counted(&mut world, 1, Counter::DataProducers), 0, "{world}");
+    assert_eq!(counted(&mut world, 1, Counter::DataConsumers), 0, "{world}");
+    world.assert_sound();
+}
+
+/// Messages between workers are lost: subscriptions and ends are repeated, and no worker waits.
+#[test]
+fn a_full_mailbox_loses_messages_and_the_pipe_recovers() {
+    for seed in 980..983 {
+        let mut world = World::with_workers(seed, 2);
+        for worker in 0..2 {
+            world.turn_to(worker);
+            world.outbox().refuse_hand_offs(machine::Rng::from_number(seed + worker as u64), 0.5);
+        }
+        let (alice, others, producer) = spread(&mut world, 1);
+        world.run_for(3 * SEC);
+        let count = 100;
+        for index in 0..count {
+            world.say(alice, 0, numbered(100, index));
+        }
+        world.run_for(10 * SEC);
+        let lost = counted(&mut world, 0, Counter::PipedLost);
+        let heard = world.heard(others[0], 2).len();
+        assert!(heard > 20 && heard < count && lost > 20, "{world}: {heard}, {lost}");
+        // What arrives is in order.
+        let sent: Vec<Vec<u8>> = (0..count).map(|index| numbered(100, index)).collect();
+        let places: Vec<_> =
+            world.heard(others[0], 2).iter().map(|got| sent.iter().position(|one| one == got)).collect();
+        assert!(places.is_sorted() && places.iter().all(Option::is_some), "{world}");
+        world.turn_to(0);
+        world.demand(Command::CloseDataProducer { producer });
+        world.run_for(20 * SEC);
+        assert_eq!(counted(&mut world, 1, Counter::DataProducers), 0, "{world}");
+        world.assert_sound();
+    }
+}
+
+#[test]
+fn a_copy_of_an_unknown_data_producer_closes_soon() {
+    let mut world = World::with_workers(985, 2);
+    let (alice, bob) = (world.join_at(0), world.join_at(1));
+    world.connect();
+    let unknown = DataProducerId(7_777);
+    pipe(&mut world, alice, unknown);
+    world.consume_data(bob, unknown, 2, channel());
+    world.run_for(SEC);
+    assert_eq!(counted(&mut world, 1, Counter::DataProducers), 0, "{world}");
+    assert_eq!(counted(&mut world, 1, Counter::DataConsumers), 0, "{world}");
+    world.assert_sound();
+}
+
+#[test]
+fn malformed_sctp_appears_in_the_counters_of_the_worker() {
+    let mut world = World::new(990);
+    let (alice, _, _) = pair(&mut world);
+    world.run_for(2 * SEC);
+    world.order(alice, |peer, now| peer.send_record(now, b"this is not SCTP"));
+    world.run_for(SEC);
+    assert_eq!(world.shard().counters().discarded(Discard::SctpMalformed), 1, "{world}");
 }

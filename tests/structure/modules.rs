@@ -155,7 +155,7 @@ pub const FLOORS: &[Floors] = &[
         floors: &[
             &["limits"],
             &["channel", "discard", "failed", "packet"],
-            &["dcep", "handshake", "lane", "schedule"],
+            &["dcep", "handshake", "lane", "schedule", "settings"],
             &["guard"],
             &["link"],
             &["association"],

@@ -129,13 +129,23 @@ pub fn consume_data(transport: TransportId, nth: u64) -> Command {
 }
 
 /// A data producer with this number of consumers, on two transports. Returns one with space for another.
-fn channels(stage: &mut Stage, consumers: u64) -> TransportId {
+pub fn channels(stage: &mut Stage, consumers: u64) -> TransportId {
     let (producing, ..) = stage.webrtc();
-    let (other, ..) = stage.webrtc();
     stage.demand(produce_data(producing, 0));
+    data_consumers(stage, consumers)
+}
+
+/// The same for a data producer of another worker, on this pipe.
+pub fn piped_channels(stage: &mut Stage, pipe: TransportId, consumers: u64) {
+    stage.demand(produce_data(pipe, 0));
+    data_consumers(stage, consumers);
+}
+
+fn data_consumers(stage: &mut Stage, consumers: u64) -> TransportId {
+    let [first, other] = [(); 2].map(|()| stage.webrtc().0);
     let half = limits::DATA_CHANNELS_PER_TRANSPORT_MAX as u64 - 100;
     for nth in 0..consumers {
-        stage.demand(consume_data(if nth < half { producing } else { other }, nth));
+        stage.demand(consume_data(if nth < half { first } else { other }, nth));
     }
     other
 }

@@ -103,6 +103,11 @@ impl Tx for Nowhere {
         true
     }
 
+    fn hand_off_buffer(&mut self, _worker: WorkerId, _head: &[u8], _body: Box<[u8]>) -> bool {
+        self.handed += 1;
+        true
+    }
+
     fn prefetch<T: ?Sized>(&self, _soon: &T) {}
 
     fn end_of_flow(&mut self) {}
@@ -271,6 +276,19 @@ impl Stage {
     pub fn measure_hand_off(&mut self, from: u16, bytes: &[u8]) {
         let Self { shard, now, tx, .. } = self;
         measure(|| shard.on_hand_off(*now, WorkerId(from), bytes, tx));
+        self.settle();
+    }
+
+    /// The same with a buffer of this length, and the call of the timers that follows.
+    pub fn measure_hand_off_buffer(&mut self, from: u16, bytes: &[u8], len: usize) {
+        let mut buffer = Some(vec![0x55; len].into_boxed_slice());
+        let Self { shard, now, tx, .. } = self;
+        measure(|| {
+            if let Some(buffer) = buffer.take() {
+                shard.on_hand_off_buffer(*now, WorkerId(from), bytes, buffer, tx);
+            }
+        });
+        self.measure_timers();
         self.settle();
     }
 

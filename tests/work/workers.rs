@@ -1,6 +1,7 @@
 //! Rows for messages of other workers.
 
 use crate::Row;
+use crate::commands::{channels, piped_channels};
 use crate::datagrams::publisher_with_holes;
 use crate::stage::{INTERFRAME, KEYFRAME, ROUTER, Stage, produce};
 use control::{Command, CreatePipe, Discard, TransportId};
@@ -51,6 +52,18 @@ fn piped(stage: &mut Stage, consumers: usize) {
         stage.consume(&bob, 1, u64::from(bob.path.remote.port()), 0x9999);
     }
     stage.settle();
+}
+
+/// A data producer of another worker, with consumers here.
+fn piped_data(stage: &mut Stage, consumers: usize) {
+    let transport = TransportId(9_000);
+    stage.demand(Command::CreatePipe(CreatePipe { router: ROUTER, transport, worker: OTHER }));
+    piped_channels(stage, transport, consumers as u64);
+    stage.settle();
+}
+
+fn subscribe_data() -> Vec<u8> {
+    [&[8][..], &0u64.to_le_bytes(), &slot(0), &[1]].concat()
 }
 
 fn media(stage: &Stage, stream: u8, seq: u16, timestamp: u32, payload: &[u8]) -> Vec<u8> {
@@ -128,5 +141,37 @@ pub fn rows() -> Vec<Row> {
             }
         })
         .of(CONSUMERS),
+        row(8, "the last worker that there may be, of a data producer", move |stage| {
+            channels(stage, 0);
+            for worker in 1..limits::SUBSCRIBERS_MAX as u16 {
+                stage.shard.on_hand_off(stage.now, WorkerId(worker), &subscribe_data(), &mut stage.tx);
+            }
+            stage.measure_hand_off(limits::SUBSCRIBERS_MAX as u16, &subscribe_data());
+            stage.measure_hand_off(limits::SUBSCRIBERS_MAX as u16 + 1, &subscribe_data());
+        }),
+        row(9, "one of as many workers as there may be, of a data producer", move |stage| {
+            channels(stage, 0);
+            for worker in 1..limits::SUBSCRIBERS_MAX as u16 {
+                stage.shard.on_hand_off(stage.now, WorkerId(worker), &subscribe_data(), &mut stage.tx);
+            }
+            let bytes = [&[9][..], &0u64.to_le_bytes(), &slot(0)].concat();
+            stage.measure_hand_off(limits::SUBSCRIBERS_MAX as u16 - 1, &bytes);
+        }),
+        row(10, "a confirmation, of a data producer with many consumers", |stage| {
+            piped_data(stage, CONSUMERS);
+            stage.measure_hand_off(OTHER, &[&[10][..], &slot(0)].concat());
+        }),
+        row(11, "the end of a data producer with as many consumers as it may have", |stage| {
+            piped_data(stage, limits::DATA_CONSUMERS_PER_PRODUCER_MAX);
+            let bytes = [&[11][..], &slot(0)].concat();
+            stage.measure_hand_off_buffer(OTHER, &bytes, 0);
+        })
+        .of(limits::DATA_CONSUMERS_PER_PRODUCER_MAX),
+        row(12, "a message of the longest kind, for as many consumers as there may be", |stage| {
+            piped_data(stage, limits::DATA_CONSUMERS_PER_PRODUCER_MAX);
+            let bytes = [&[12][..], &slot(0), &[0]].concat();
+            stage.measure_hand_off_buffer(OTHER, &bytes, sctp::limits::MESSAGE_LEN_MAX);
+        })
+        .of(limits::DATA_CONSUMERS_PER_PRODUCER_MAX),
     ]
 }

@@ -1,17 +1,19 @@
-//! One publisher and many subscribers around one shard, in virtual time.
+//! One publisher and many subscribers around one shard, or around several, in virtual time.
 
+use crate::sink::HandedOff;
 use crate::{Sink, allocated_bytes, allocations, held_bytes, large_bytes};
 use control::{
-    Candidate, Command, Consume, ConsumerId, Counter, Counters, CreateTransport, Encoding, Event, Extension,
-    ExtensionKind, Layers, Produce, ProducerId, Request, RequestId, RouterId, Text, TransportId, fixtures,
+    Candidate, Command, Consume, ConsumerId, Counter, Counters, CreatePipe, CreateTransport, Encoding, Event,
+    Extension, ExtensionKind, Layers, Produce, ProducerId, Request, RequestId, RouterId, Text, TransportId,
+    fixtures,
 };
 use dtls::{Certificate, Fingerprint, Settings};
 use leat_tests::peer::rtcp::{self, AnyPacket, Arrivals, ReceiverReport, ReceptionReport, SenderReport};
 use leat_tests::{Client, Received};
-use machine::{Datagram, Instant, LocalId, Machine, Path, Rng};
+use machine::{Datagram, Instant, LocalId, Machine, Path, Rng, WorkerId};
 use rtp::{ExtId, Extensions, Header, Mid, Pt, Seq, Ssrc, TwccSeq};
 use sfu::{Config, Contained, Input, Shard};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -35,7 +37,8 @@ pub struct Shape {
 pub struct Call {
     pub(crate) shape: Shape,
     now: Instant,
-    shard: Contained,
+    /// The publisher is at the first one, and the subscribers are spread over all, the first at the last one.
+    shards: Vec<Contained>,
     sink: Sink,
     /// The publisher, then the subscribers.
     pub(crate) peers: Vec<Client>,
@@ -51,7 +54,7 @@ pub struct Call {
     arrivals: Vec<Arrivals>,
     rtx_seq: u16,
     last_request: u64,
-    /// Made inside of the shard.
+    /// Made inside of the shards.
     allocations: u64,
     held_bytes: i64,
     allocated_bytes: u64,
@@ -81,6 +84,14 @@ impl Call {
     /// # Panics
     /// If any of that fails: then there is nothing to measure.
     pub fn new(shape: Shape) -> Self {
+        Self::over(1, shape)
+    }
+
+    /// The same over this number of shards: what crosses between them is delivered at once.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub fn over(shards: usize, shape: Shape) -> Self {
         let mut rng = Rng::from_number(1);
         let certificate = Certificate::generate();
         let dtls = Settings::new(dtls::Options::default());
@@ -96,9 +107,12 @@ impl Call {
         let mut call = Self {
             shape,
             now: Instant::EPOCH + Duration::from_secs(1),
-            shard: Contained::new(Shard::new(config, rng.fork()), |fault| {
-                panic!("the shard panicked: {fault:?}")
-            }),
+            shards: (0..shards)
+                .map(|_| {
+                    let shard = Shard::new(config.clone(), rng.fork());
+                    Contained::new(shard, |fault| panic!("the shard panicked: {fault:?}"))
+                })
+                .collect(),
             sink: Sink::new(),
             peers: Vec::new(),
             made: 0,
@@ -114,14 +128,22 @@ impl Call {
             allocated_bytes: 0,
             large_bytes: 0,
         };
-        call.request(Command::CreateRouter { router: ROUTER, app_data: Default::default() });
+        for shard in 0..shards {
+            call.request_at(shard, Command::CreateRouter { router: ROUTER, app_data: Default::default() });
+        }
         let theirs = Certificate::generate();
         for peer in 0..=shape.subscribers {
             call.join(peer, &theirs, &dtls, rng.fork());
         }
-        call.request(Command::Produce(produce()));
+        call.request_at(0, Command::Produce(produce()));
+        for shard in 1..shards {
+            let pipe = CreatePipe { router: ROUTER, transport: transport_of(0), worker: 0 };
+            call.request_at(shard, Command::CreatePipe(pipe));
+            call.request_at(shard, Command::Produce(produce()));
+        }
         for subscriber in 1..=shape.subscribers {
-            call.request(Command::Consume(consume(subscriber, shape.feedback)));
+            let consume = Command::Consume(consume(subscriber, shape.feedback));
+            call.request_at(call.shard_of(subscriber), consume);
         }
         while !call.peers.iter().all(Client::is_connected) {
             assert!(call.now.since_epoch() < Duration::from_secs(20), "not all peers connect");
@@ -134,9 +156,19 @@ impl Call {
         call
     }
 
-    /// The shard's counters.
+    /// The counters of the publisher's shard.
     pub fn counters(&self) -> &Counters {
-        self.shard.shard().counters()
+        self.shards[0].shard().counters()
+    }
+
+    pub(crate) fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The shard of a peer.
+    pub(crate) fn shard_of(&self, peer: usize) -> usize {
+        let count = self.shards.len();
+        if peer == 0 { 0 } else { count - 1 - (peer - 1) % count }
     }
 
     /// The publisher's destination.
@@ -169,14 +201,16 @@ impl Call {
             for nth in 1..=times {
                 let another = nth << 16;
                 let first = consume(subscriber, self.shape.feedback);
-                self.request(Command::Consume(Consume {
+                let shard = self.shard_of(subscriber);
+                let consume = Command::Consume(Consume {
                     consumer: ConsumerId(first.consumer.0 | u64::from(another)),
                     mid: Some(Text::new(nth.to_string())),
                     ssrc: first.ssrc | another,
                     rtx_ssrc: first.rtx_ssrc.map(|ssrc| ssrc | another),
                     preferred_layers,
                     ..first
-                }));
+                });
+                self.request_at(shard, consume);
             }
         }
     }
@@ -272,31 +306,54 @@ impl Call {
             self.arrive(0, bytes);
         }
         let now = self.now;
-        self.in_shard(|shard, sink| shard.on_batch_end(now, sink));
+        self.in_shard(0, |shard, sink| shard.on_batch_end(now, sink));
     }
 
     /// Peer 0 is the publisher; the engine receives a datagram of its or a subscriber's.
     fn arrive(&mut self, peer: usize, bytes: &mut [u8]) {
         let path = Path { local: LocalId(0), remote: peer_address(peer) };
         let datagram = Datagram { path, received_at: self.now, bytes };
-        let now = self.now;
-        self.in_shard(|shard, sink| shard.on_datagram(now, datagram, sink));
+        let (now, shard) = (self.now, self.shard_of(peer));
+        self.in_shard(shard, |shard, sink| shard.on_datagram(now, datagram, sink));
     }
 
     /// Advances time; due timers fire.
     pub(crate) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
-        while let Some(due) = self.shard.next_timeout().filter(|due| *due <= end) {
+        let next = |shards: &[Contained]| {
+            let times = shards.iter().enumerate().filter_map(|(at, shard)| Some((shard.next_timeout()?, at)));
+            times.min().filter(|(due, _)| *due <= end)
+        };
+        while let Some((due, shard)) = next(&self.shards) {
             self.now = self.now.max(due);
             let now = self.now;
-            self.in_shard(|shard, sink| shard.on_timeout(now, sink));
+            self.in_shard(shard, |shard, sink| shard.on_timeout(now, sink));
         }
         self.now = end;
     }
 
-    fn in_shard<T>(&mut self, call: impl FnOnce(&mut Contained, &mut Sink) -> T) -> T {
+    /// Calls a shard, and then those that get messages of it.
+    fn in_shard(&mut self, shard: usize, call: impl FnOnce(&mut Contained, &mut Sink)) {
+        self.measure(shard, call);
+        let now = self.now;
+        let mut handed: VecDeque<_> =
+            self.sink.take_handed().into_iter().map(|message| (shard, message)).collect();
+        while let Some((from, HandedOff { to, bytes, buffer })) = handed.pop_front() {
+            let (to, from) = (usize::from(to.0), WorkerId(from as u16));
+            self.measure(to, |shard, sink| {
+                match buffer {
+                    Some(buffer) => shard.on_hand_off_buffer(now, from, &bytes, buffer, sink),
+                    None => shard.on_hand_off(now, from, &bytes, sink),
+                }
+                shard.on_batch_end(now, sink);
+            });
+            handed.extend(self.sink.take_handed().into_iter().map(|message| (to, message)));
+        }
+    }
+
+    fn measure(&mut self, shard: usize, call: impl FnOnce(&mut Contained, &mut Sink)) {
         let before = (allocations(), held_bytes(), allocated_bytes(), large_bytes());
-        let result = call(&mut self.shard, &mut self.sink);
+        call(&mut self.shards[shard], &mut self.sink);
         self.allocations += allocations() - before.0;
         self.held_bytes += held_bytes() - before.1;
         self.allocated_bytes += allocated_bytes() - before.2;
@@ -304,7 +361,6 @@ impl Call {
         if self.shape.feedback {
             self.written_at.resize(self.sink.written().count(), self.now);
         }
-        result
     }
 
     /// The publisher's sender report.
@@ -348,7 +404,7 @@ impl Call {
 
     /// The engine's estimate for the first subscriber.
     pub fn estimate_bps(&self) -> Option<u64> {
-        self.shard.shard().estimate_bps(transport_of(1))
+        self.shards[self.shard_of(1)].shard().estimate_bps(transport_of(1))
     }
 
     fn send_rtcp(&mut self, peer: usize, packets: Vec<AnyPacket>) {
@@ -421,7 +477,9 @@ impl Call {
                 let taken = self.peers[peer_at(path.remote)].on_datagram(self.now, &bytes);
                 taken.expect("the engine's datagrams are valid");
             }
-            while self.shard.poll_event().is_some() {}
+            for shard in &mut self.shards {
+                while shard.poll_event().is_some() {}
+            }
             if is_quiet {
                 return;
             }
@@ -431,31 +489,32 @@ impl Call {
     fn join(&mut self, peer: usize, certificate: &Certificate, dtls: &Settings, rng: Rng) {
         let transport = transport_of(peer);
         let create = CreateTransport { router: ROUTER, transport, app_data: Default::default() };
-        let Event::TransportCreated { ice, fingerprint, .. } = self.request(Command::CreateTransport(create))
-        else {
+        let shard = self.shard_of(peer);
+        let created = self.request_at(shard, Command::CreateTransport(create));
+        let Event::TransportCreated { ice, fingerprint, .. } = created else {
             panic!("a transport is created");
         };
         let theirs = certificate.fingerprint().0;
-        self.request(Command::ConnectTransport { transport, fingerprint: theirs });
+        self.request_at(shard, Command::ConnectTransport { transport, fingerprint: theirs });
         let engine = Fingerprint(fingerprint);
         self.peers.push(Client::new(self.now, &ice, engine, certificate.clone(), dtls.clone(), rng));
     }
 
-    pub(crate) fn request(&mut self, command: Command) -> Event {
+    pub(crate) fn request_at(&mut self, shard: usize, command: Command) -> Event {
         self.last_request += 1;
         let id = RequestId(self.last_request);
         let (now, request) = (self.now, Input::Request(Request { id, command }));
-        self.in_shard(|shard, sink| shard.on_command(now, request, sink));
-        let events = std::iter::from_fn(|| self.shard.poll_event());
+        self.in_shard(shard, |shard, sink| shard.on_command(now, request, sink));
+        let events = std::iter::from_fn(|| self.shards[shard].poll_event());
         let answer =
             events.filter(|event| event.request() == Some(id)).last().expect("every request is answered");
         assert!(!matches!(answer, Event::Refused { .. }), "{answer:?}");
         answer
     }
 
-    /// Media packets the shard has written so far, of any kind.
+    /// Media packets the shards have written so far, of any kind.
     pub fn forwarded(&self) -> u64 {
-        self.counters().value(Counter::RtpOut)
+        self.shards.iter().map(|shard| shard.shard().counters().value(Counter::RtpOut)).sum()
     }
 }
 

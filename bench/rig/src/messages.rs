@@ -34,9 +34,11 @@ impl Call {
             app_data,
             is_dcep: false,
         };
-        self.request(Command::ProduceData(produce));
+        for shard in 0..self.shard_count() {
+            self.request_at(shard, Command::ProduceData(produce.clone()));
+        }
         for subscriber in 1..=self.shape.subscribers {
-            self.request(Command::ConsumeData(ConsumeData {
+            let consume = Command::ConsumeData(ConsumeData {
                 transport: transport_of(subscriber),
                 producer: PRODUCER,
                 consumer: DataConsumerId(subscriber as u64),
@@ -44,7 +46,8 @@ impl Call {
                 channel: channel(),
                 app_data: Default::default(),
                 is_dcep: false,
-            }));
+            });
+            self.request_at(self.shard_of(subscriber), consume);
         }
         for peer in &mut self.peers {
             peer.channels_mut().open(STREAM, sctp::Channel::reliable("files"));

@@ -1,4 +1,4 @@
-//! A send batch that discards datagrams.
+//! A send batch that discards datagrams, and keeps messages for other shards.
 
 use machine::{Flow, Path, Tx, WorkerId};
 use std::ops::Range;
@@ -22,6 +22,15 @@ pub struct Sink {
     slots: Vec<(Path, Range<usize>)>,
     datagrams: u64,
     bytes: u64,
+    handed: Vec<HandedOff>,
+}
+
+/// A message for another shard.
+#[derive(Debug)]
+pub(crate) struct HandedOff {
+    pub(crate) to: WorkerId,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) buffer: Option<Box<[u8]>>,
 }
 
 impl Sink {
@@ -33,6 +42,7 @@ impl Sink {
             slots: Vec::with_capacity(SLOTS),
             datagrams: 0,
             bytes: 0,
+            handed: Vec::new(),
         }
     }
 
@@ -50,6 +60,11 @@ impl Sink {
     pub fn flush(&mut self) {
         self.used = 0;
         self.slots.clear();
+    }
+
+    /// Messages for other shards since the last call, oldest first.
+    pub(crate) fn take_handed(&mut self) -> Vec<HandedOff> {
+        std::mem::take(&mut self.handed)
     }
 
     /// Datagrams since the last flush, oldest first.
@@ -93,7 +108,13 @@ impl Tx for Sink {
         machine::forward_by_copy(self, flow, path, head, body)
     }
 
-    fn hand_off(&mut self, _worker: WorkerId, _head: &[u8], _body: &[u8]) -> bool {
-        false
+    fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
+        self.handed.push(HandedOff { to: worker, bytes: [head, body].concat(), buffer: None });
+        true
+    }
+
+    fn hand_off_buffer(&mut self, worker: WorkerId, head: &[u8], body: Box<[u8]>) -> bool {
+        self.handed.push(HandedOff { to: worker, bytes: head.to_vec(), buffer: Some(body) });
+        true
     }
 }

@@ -59,6 +59,10 @@ impl Tx for Out<'_> {
         self.mailboxes.send(worker, head, body)
     }
 
+    fn hand_off_buffer(&mut self, worker: WorkerId, head: &[u8], body: Box<[u8]>) -> bool {
+        self.mailboxes.send_buffer(worker, head, body)
+    }
+
     fn prefetch<T: ?Sized>(&self, soon: &T) {
         self.sink.prefetch(soon);
     }
@@ -291,8 +295,12 @@ impl Worker {
     /// Reads messages of other workers; returns whether there were any.
     fn read(&mut self, now: Instant) -> bool {
         let mut is_any = false;
-        while let Some(envelope) = self.mailboxes.receive() {
-            self.with(|shard, out| shard.on_hand_off(now, envelope.from(), envelope.bytes(), out));
+        while let Some(mut envelope) = self.mailboxes.receive() {
+            let (from, buffer) = (envelope.from(), envelope.take_buffer());
+            self.with(|shard, out| match buffer {
+                Some(buffer) => shard.on_hand_off_buffer(now, from, envelope.bytes(), buffer, out),
+                None => shard.on_hand_off(now, from, envelope.bytes(), out),
+            });
             self.mailboxes.recycle(envelope);
             is_any = true;
         }

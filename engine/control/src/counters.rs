@@ -76,11 +76,12 @@ counted! {
         PacedDrops => "paced_drops",
         /// Packets in transport-wide feedback that were never sent, or so long ago that their record is gone.
         TwccUnmatched => "twcc_unmatched",
-        /// Packets sent to other workers.
+        /// Packets and messages of data channels sent to other workers.
         PipedOut => "piped_out",
-        /// Packets received from other workers.
+        /// Packets and messages of data channels received from other workers.
         PipedIn => "piped_in",
-        /// Packets and messages not sent to another worker, because its mailbox is full.
+        /// Packets and messages not sent to another worker, because its mailbox is full; and messages of data
+        /// channels that arrived while too many waited for their consumers.
         PipedLost => "piped_lost",
         /// Contained panics: bugs of the engine. Each has closed the transports that it may have damaged.
         Panics => "panics",
@@ -186,6 +187,32 @@ counted! {
         DtlsBothClients => "dtls_both_clients",
         /// A message on a data channel that no data producer has, or that a data consumer has.
         DataUnroutable => "data_unroutable",
+        /// SCTP: a packet with a wrong length or checksum, or with too many chunks (RFC 9260 §3).
+        SctpMalformed => "sctp_malformed",
+        /// SCTP: a verification tag or a port of another association (RFC 9260 §8.5).
+        SctpWrongAssociation => "sctp_wrong_association",
+        /// SCTP: a handshake chunk that fits no state (RFC 9260 §5.2). Usually a repetition.
+        SctpUnexpectedHandshake => "sctp_unexpected_handshake",
+        /// SCTP: a chunk type or a parameter that is not supported.
+        SctpUnsupported => "sctp_unsupported",
+        /// SCTP: an ERROR chunk (RFC 9260 §3.3.10), which has no effect.
+        SctpPeerError => "sctp_peer_error",
+        /// SCTP: DATA beyond the limits of the association. The peer retransmits it.
+        SctpDataBeyondLimits => "sctp_data_beyond_limits",
+        /// SCTP: DATA of a stream that is being closed.
+        SctpDataOfClosingChannel => "sctp_data_of_closing_channel",
+        /// SCTP: DATA of a stream beyond the highest one.
+        SctpInvalidStream => "sctp_invalid_stream",
+        /// SCTP: a message of a stream that is no channel.
+        SctpMessageWithoutChannel => "sctp_message_without_channel",
+        /// SCTP: a message with a payload protocol that is not for data channels (RFC 8831 §8).
+        SctpUnknownProtocol => "sctp_unknown_protocol",
+        /// SCTP: a DCEP message that is malformed or not possible (RFC 8832).
+        SctpInvalidDcep => "sctp_invalid_dcep",
+        /// SCTP: a SACK of data that was not sent (RFC 9260 §3.3.4).
+        SctpInvalidAck => "sctp_invalid_ack",
+        /// SCTP: a HEARTBEAT or a repeated handshake chunk that got no answer, because too many answers wait.
+        SctpReplyBeyondLimits => "sctp_reply_beyond_limits",
     }
 }
 
@@ -236,7 +263,12 @@ impl Counters {
 
     /// Counts one discarded datagram.
     pub fn discard(&mut self, discard: Discard) {
-        self.0[Counter::ALL.len() + discard as usize] += 1;
+        self.discard_many(discard, 1);
+    }
+
+    /// Counts what was discarded for the same reason.
+    pub fn discard_many(&mut self, discard: Discard, count: u64) {
+        self.0[Counter::ALL.len() + discard as usize] += count;
     }
 
     /// The value of a counter.

@@ -22,11 +22,12 @@ wire_struct!(AcceptData { transport, port, message_len_max });
 /// (`RTCDataChannelInit.negotiated`), or has opened it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProduceData {
-    /// The transport it arrives on: one with ICE and DTLS.
+    /// The transport it arrives on: one with ICE and DTLS, or a [pipe](crate::CreatePipe), for the data producer of
+    /// another worker with the same id.
     pub transport: TransportId,
     /// Its id.
     pub producer: DataProducerId,
-    /// The SCTP stream.
+    /// The SCTP stream; not used on a pipe.
     pub stream: u16,
     /// What the peer sends in the other direction, for acknowledgements of the application, is dropped.
     pub channel: DataChannel,

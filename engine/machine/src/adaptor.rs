@@ -69,6 +69,17 @@ impl<A: Adaptor> Machine for A {
         pass!(self, now, tx, |inner, tx| inner.on_hand_off(now, from, bytes, tx));
     }
 
+    fn on_hand_off_buffer(
+        &mut self,
+        now: Instant,
+        from: WorkerId,
+        head: &[u8],
+        body: Box<[u8]>,
+        tx: &mut impl Tx,
+    ) {
+        pass!(self, now, tx, |inner, tx| inner.on_hand_off_buffer(now, from, head, body, tx));
+    }
+
     fn on_path_closed(&mut self, now: Instant, path: Path, tx: &mut impl Tx) {
         pass!(self, now, tx, |inner, tx| inner.on_path_closed(now, path, tx));
     }

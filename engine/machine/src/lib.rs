@@ -158,6 +158,10 @@ pub trait Tx {
     /// [`Machine::on_hand_off`] receives them. False if there is no such worker or its queue is full: the
     /// message is lost, and the implementation has counted it. Messages to one worker arrive in order.
     fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool;
+
+    /// The same for a `body` of any length, which the other worker owns from now on:
+    /// [`Machine::on_hand_off_buffer`] receives it without a copy. In order with the other messages.
+    fn hand_off_buffer(&mut self, worker: WorkerId, head: &[u8], body: Box<[u8]>) -> bool;
 }
 
 /// [`Tx::forward`] for an implementation that copies: claims a slot and writes both parts into it.
@@ -171,8 +175,8 @@ pub fn forward_by_copy(tx: &mut impl Tx, flow: Flow, path: Path, head: &[u8], bo
 
 /// A protocol as a state machine without I/O.
 ///
-/// `now` never goes backwards between calls. After a batch of [`on_datagram`](Self::on_datagram) or
-/// [`on_hand_off`](Self::on_hand_off) calls the driver calls [`on_batch_end`](Self::on_batch_end) once,
+/// `now` never goes backwards between calls. After a batch of [`on_datagram`](Self::on_datagram),
+/// [`on_hand_off`](Self::on_hand_off) or [`on_hand_off_buffer`](Self::on_hand_off_buffer) calls the driver calls [`on_batch_end`](Self::on_batch_end) once,
 /// flushes the `Tx`, then looks at [`next_timeout`](Self::next_timeout).
 pub trait Machine {
     /// The controller's commands.
@@ -186,6 +190,18 @@ pub trait Machine {
     /// A message [from another worker](Tx::hand_off) has arrived. An unusable one is counted and dropped.
     fn on_hand_off(&mut self, now: Instant, from: WorkerId, bytes: &[u8], tx: &mut impl Tx) {
         let _ = (now, from, bytes, tx);
+    }
+
+    /// The same for a message [with a buffer](Tx::hand_off_buffer).
+    fn on_hand_off_buffer(
+        &mut self,
+        now: Instant,
+        from: WorkerId,
+        head: &[u8],
+        body: Box<[u8]>,
+        tx: &mut impl Tx,
+    ) {
+        let _ = (now, from, head, body, tx);
     }
 
     /// The TCP connection of this path is closed: nothing can be received from it or sent to it. A new

@@ -200,8 +200,13 @@ pub const UNSENT_BYTES_MAX: i32 = 16 << 10;
 pub const MAILBOX_ENVELOPES_MAX: usize = 2048;
 
 /// Bytes of one envelope: a packet of a 1500-byte link, and its metadata. A longer message is dropped and
-/// counted. With the four bytes of its own fields an envelope has 2 KiB.
-pub const ENVELOPE_BYTES_MAX: usize = (2 << 10) - 4;
+/// counted. With the 20 bytes of its other fields an envelope has 2 KiB.
+pub const ENVELOPE_BYTES_MAX: usize = (2 << 10) - 20;
+
+/// Bytes of the buffers that wait for one worker: 32 messages of a data channel of the longest kind. Beyond,
+/// messages with a buffer are dropped and counted, and others are not affected. Twice what one peer can have
+/// waiting at its worker, for several peers that send at once.
+pub const MAILBOX_BUFFER_BYTES_MAX: usize = 8 << 20;
 
 /// Envelopes received in one turn: a quarter of the mailbox. The next turn receives the rest, without
 /// sleeping.

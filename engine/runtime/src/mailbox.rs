@@ -1,4 +1,5 @@
-//! Mailboxes between workers: messages from one machine to another, copied once.
+//! Mailboxes between workers: messages from one machine to another, copied once. A message may have a buffer,
+//! which is moved.
 //!
 //! Each worker has a mailbox: a bounded queue of filled envelopes, and a queue of empty ones. A sender takes
 //! an empty envelope, fills it, and pushes it to the first queue. The receiver reads it in place and returns
@@ -9,7 +10,7 @@
 //! that finds the flag set clears it and wakes the receiver. Flag and queue are sequentially consistent, so
 //! at least one of the two sees an envelope that arrives in between.
 
-use crate::limits::{ENVELOPE_BYTES_MAX, MAILBOX_ENVELOPES_MAX};
+use crate::limits::{ENVELOPE_BYTES_MAX, MAILBOX_BUFFER_BYTES_MAX, MAILBOX_ENVELOPES_MAX};
 use crossbeam_queue::ArrayQueue;
 use machine::WorkerId;
 use mio::Waker;
@@ -35,9 +36,10 @@ pub struct Envelope {
     from: WorkerId,
     len: u16,
     bytes: [u8; ENVELOPE_BYTES_MAX],
+    buffer: Option<Box<[u8]>>,
 }
 
-const _: () = assert!(ENVELOPE_BYTES_MAX <= u16::MAX as usize);
+const _: () = assert!(ENVELOPE_BYTES_MAX <= u16::MAX as usize && size_of::<Envelope>() == 2 << 10);
 
 impl Envelope {
     /// The sender.
@@ -54,6 +56,11 @@ impl Envelope {
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[..usize::from(self.len)]
     }
+
+    /// Takes the buffer of the message, if it has one.
+    pub fn take_buffer(&mut self) -> Option<Box<[u8]>> {
+        self.buffer.take()
+    }
 }
 
 #[derive(Debug)]
@@ -62,6 +69,8 @@ struct Mailbox {
     empty: ArrayQueue<Box<Envelope>>,
     /// Envelopes that were allocated.
     made: AtomicUsize,
+    /// Bytes of the buffers in it.
+    buffer_bytes: AtomicUsize,
     is_asleep: AtomicBool,
     /// Set when its worker is created.
     waker: OnceLock<Arc<Waker>>,
@@ -73,9 +82,16 @@ impl Mailbox {
             filled: ArrayQueue::new(MAILBOX_ENVELOPES_MAX),
             empty: ArrayQueue::new(MAILBOX_ENVELOPES_MAX),
             made: AtomicUsize::new(0),
+            buffer_bytes: AtomicUsize::new(0),
             is_asleep: AtomicBool::new(false),
             waker: OnceLock::new(),
         }
+    }
+
+    /// Whether a buffer of this length fits. Senders may exceed the bound by one buffer each, if they ask at the
+    /// same time.
+    fn has_room(&self, len: usize) -> bool {
+        len == 0 || self.buffer_bytes.load(Ordering::Relaxed) + len <= MAILBOX_BUFFER_BYTES_MAX
     }
 
     /// An empty envelope; a new one while there are fewer than the bound.
@@ -85,7 +101,7 @@ impl Mailbox {
         }
         let has_room = |made: usize| (made < MAILBOX_ENVELOPES_MAX).then_some(made + 1);
         self.made.fetch_update(Ordering::Relaxed, Ordering::Relaxed, has_room).ok()?;
-        Some(Box::new(Envelope { from: WorkerId(0), len: 0, bytes: [0; ENVELOPE_BYTES_MAX] }))
+        Some(Box::new(Envelope { from: WorkerId(0), len: 0, bytes: [0; ENVELOPE_BYTES_MAX], buffer: None }))
     }
 }
 
@@ -136,13 +152,28 @@ impl Mailboxes {
     /// Copies `head`, followed by `body`, into the mailbox of `worker`. False, and counted, if that is
     /// impossible.
     pub fn send(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
-        let len = head.len() + body.len();
+        self.send_with(worker, head, body, None)
+    }
+
+    /// Copies `head` into the mailbox of `worker`, and moves `buffer` there. False, and counted, if that is
+    /// impossible.
+    pub fn send_buffer(&mut self, worker: WorkerId, head: &[u8], buffer: Box<[u8]>) -> bool {
+        self.send_with(worker, head, &[], Some(buffer))
+    }
+
+    fn send_with(&mut self, worker: WorkerId, head: &[u8], body: &[u8], buffer: Option<Box<[u8]>>) -> bool {
+        let (len, buffer_len) = (head.len() + body.len(), buffer.as_ref().map_or(0, |buffer| buffer.len()));
         let mailbox = self.mailboxes.get(usize::from(worker.0)).filter(|_| worker != self.own);
-        let envelope = mailbox.filter(|_| len <= ENVELOPE_BYTES_MAX).and_then(|mailbox| mailbox.empty());
+        let mailbox = mailbox.filter(|mailbox| len <= ENVELOPE_BYTES_MAX && mailbox.has_room(buffer_len));
+        let envelope = mailbox.and_then(|mailbox| mailbox.empty());
         let (Some(mailbox), Some(mut envelope)) = (mailbox, envelope) else {
             self.stats.dropped += 1;
             return false;
         };
+        if let Some(buffer) = buffer {
+            mailbox.buffer_bytes.fetch_add(buffer_len, Ordering::Relaxed);
+            envelope.buffer = Some(buffer);
+        }
         envelope.from = self.own;
         envelope.len = len as u16;
         envelope.bytes[..head.len()].copy_from_slice(head);
@@ -172,13 +203,18 @@ impl Mailboxes {
 
     /// The oldest envelope for this worker. [`recycle`](Self::recycle) must follow.
     pub fn receive(&mut self) -> Option<Box<Envelope>> {
-        let envelope = self.own()?.filled.pop()?;
+        let mailbox = self.own()?;
+        let envelope = mailbox.filled.pop()?;
+        if let Some(buffer) = &envelope.buffer {
+            mailbox.buffer_bytes.fetch_sub(buffer.len(), Ordering::Relaxed);
+        }
         self.stats.received += 1;
         Some(envelope)
     }
 
     /// Returns an envelope that was read, for the next sender.
-    pub fn recycle(&self, envelope: Box<Envelope>) {
+    pub fn recycle(&self, mut envelope: Box<Envelope>) {
+        envelope.buffer = None;
         if let Some(mailbox) = self.own() {
             // Never full, as above.
             let _ = mailbox.empty.push(envelope);

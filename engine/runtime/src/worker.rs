@@ -353,9 +353,14 @@ impl<M: Machine, C: Control<M>> Worker<M, C> {
         let mut left = ENVELOPES_PER_TURN;
         loop {
             while left > 0
-                && let Some(envelope) = self.io.mailboxes.receive()
+                && let Some(mut envelope) = self.io.mailboxes.receive()
             {
-                self.machine.on_hand_off(now, envelope.from(), envelope.bytes(), &mut self.io.tx(now));
+                let (buffer, from) = (envelope.take_buffer(), envelope.from());
+                let (bytes, tx) = (envelope.bytes(), &mut self.io.tx(now));
+                match buffer {
+                    Some(buffer) => self.machine.on_hand_off_buffer(now, from, bytes, buffer, tx),
+                    None => self.machine.on_hand_off(now, from, bytes, tx),
+                }
                 self.io.mailboxes.recycle(envelope);
                 left -= 1;
             }

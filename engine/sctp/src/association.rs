@@ -8,56 +8,17 @@ use crate::guard::{self, Guard, SINK, Verdict, rebuilt_reconfig};
 use crate::handshake::{Handshake, Init, Step};
 use crate::lane::{Lane, State, kind_of};
 use crate::limits::{
-    EVENT_BYTES_MAX, EVENTS_MAX, FEED_TARGET, IN_FLIGHT_MAX, LABEL_LEN_MAX, MESSAGE_LEN_MAX, PACKET_LEN_MAX,
-    PACKET_LEN_MIN, PACKETS_TARGET, SEND_BUFFER_MAX, SEND_MESSAGES_MAX, START_DELAY, STREAMS_MAX,
+    EVENT_BYTES_MAX, EVENTS_MAX, FEED_TARGET, IN_FLIGHT_MAX, LABEL_LEN_MAX, PACKETS_TARGET, SEND_BUFFER_MAX,
+    SEND_BUFFER_SHARED, SEND_MESSAGES_MAX, START_DELAY, STREAMS_MAX,
 };
 use crate::link::Link;
-use crate::packet::{Chunk, Packet, Ports, Writer, kind};
+use crate::packet::{Chunk, Packet, Writer, kind};
 use crate::schedule::{self, Schedule};
+use crate::settings::Settings;
 use bytes::Bytes;
 use machine::{Instant, Rng};
 use sctp_proto::{AssociationError, Chunks, PayloadProtocolIdentifier as Protocol, StreamEvent};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
-/// What both sides have agreed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Our role in DTLS.
-    pub role: Role,
-    /// Our SCTP port (`a=sctp-port`, RFC 8841 §5).
-    pub local_port: u16,
-    /// The peer's.
-    pub remote_port: u16,
-    /// Bytes of the longest packet that is sent: what fits into a datagram of the path with the headers of
-    /// DTLS. At least [`PACKET_LEN_MIN`].
-    pub packet_len_max: usize,
-    /// Bytes of the longest message that the peer accepts (`a=max-message-size`, RFC 8841 §6); 0 is no
-    /// limit. [`MESSAGE_LEN_MAX`] applies besides.
-    pub peer_message_len_max: usize,
-}
-
-impl Settings {
-    /// The usual ports, and packets for the path that WebRTC assumes (RFC 8831 §5).
-    pub fn new(role: Role) -> Self {
-        let port = 5000;
-        Self { role, local_port: port, remote_port: port, packet_len_max: 1191, peer_message_len_max: 0 }
-    }
-
-    fn ports(&self) -> Ports {
-        Ports { local: self.local_port, remote: self.remote_port }
-    }
-
-    fn packet_len(&self) -> usize {
-        self.packet_len_max.clamp(PACKET_LEN_MIN, PACKET_LEN_MAX)
-    }
-
-    fn message_len_max(&self) -> usize {
-        match self.peer_message_len_max {
-            0 => MESSAGE_LEN_MAX,
-            len => len.min(MESSAGE_LEN_MAX),
-        }
-    }
-}
 
 /// What has happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +79,8 @@ pub struct Association {
     failed: Option<Failed>,
     lanes: BTreeMap<u16, Lane>,
     schedule: Schedule,
+    /// Sum of the priorities of all lanes.
+    weights: u64,
     /// Messages and bytes in the queues of all lanes.
     queued_len: usize,
     queued_bytes: usize,
@@ -166,6 +129,7 @@ impl Association {
             failed: None,
             lanes: BTreeMap::new(),
             schedule: Schedule::default(),
+            weights: 0,
             queued_len: 0,
             queued_bytes: 0,
             packets: VecDeque::new(),
@@ -250,7 +214,7 @@ impl Association {
         let first = if self.settings.role == Role::Client { 0 } else { 1 };
         let streams = self.streams();
         let free = (first..streams).step_by(2).find(|id| self.is_free(*id)).ok_or(OpenError::NoFreeId)?;
-        self.lanes.insert(free, Lane::new(channel, State::Opening, false));
+        self.insert_lane(free, Lane::new(channel, State::Opening, false));
         self.announce(free);
         Ok(StreamId(free))
     }
@@ -278,7 +242,7 @@ impl Association {
         if !self.is_free(stream.0) {
             return Err(OpenError::InUse);
         }
-        self.lanes.insert(stream.0, lane);
+        self.insert_lane(stream.0, lane);
         self.announce(stream.0);
         Ok(())
     }
@@ -329,7 +293,10 @@ impl Association {
         }
         let in_library = self.established.as_ref().map_or(0, |established| established.in_library);
         let buffered = self.queued_bytes + in_library;
-        if buffered + len > SEND_BUFFER_MAX || self.queued_len >= SEND_MESSAGES_MAX {
+        let is_full = buffered + len > SEND_BUFFER_MAX || self.queued_len >= SEND_MESSAGES_MAX;
+        let is_beyond_share =
+            buffered + len > SEND_BUFFER_SHARED && lane.buffered() + len > lane.share(self.weights);
+        if is_full || is_beyond_share {
             return Err(SendError::Full);
         }
         let (was_idle, before) = (lane.is_idle(), lane.queued_bytes());
@@ -385,6 +352,11 @@ impl Association {
     /// How often something was discarded for this reason.
     pub fn discarded(&self, discard: Discard) -> u64 {
         self.discarded.count(discard)
+    }
+
+    /// What was discarded since the last call, and how often.
+    pub fn take_discarded(&mut self) -> impl Iterator<Item = (Discard, u64)> {
+        self.discarded.take()
     }
 
     /// Bytes of all messages that wait: for sending, and as events.
@@ -573,9 +545,15 @@ impl Association {
         }
     }
 
+    fn insert_lane(&mut self, id: u16, lane: Lane) {
+        self.weights += lane.weight();
+        self.lanes.insert(id, lane);
+    }
+
     fn remove_lane(&mut self, id: u16) {
         self.clear_queue(id);
-        if self.lanes.remove(&id).is_some() {
+        if let Some(lane) = self.lanes.remove(&id) {
+            self.weights -= lane.weight();
             self.events.push_back(Event::Closed { stream: StreamId(id) });
         }
         if let Some(established) = &mut self.established {
@@ -623,7 +601,7 @@ impl Association {
             }
             (Some(Message::Open(channel)), None) if !self.settings.role.is_ours(stream) => {
                 self.acknowledge(id);
-                self.lanes.insert(id, Lane::new(channel.clone(), State::Open, false));
+                self.insert_lane(id, Lane::new(channel.clone(), State::Open, false));
                 self.events.push_back(Event::Opened { stream, channel });
             }
             (_, lane) => {
@@ -840,6 +818,7 @@ impl Association {
             self.packets.push_back(established.guard.abort());
         }
         self.lanes.clear();
+        self.weights = 0;
         self.schedule = Schedule::default();
         (self.queued_len, self.queued_bytes) = (0, 0);
         self.events.push_back(Event::Failed(failed));

@@ -56,15 +56,33 @@ impl Discard {
 
 /// A counter for each [`Discard`].
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Discarded([u64; Discard::ALL.len()]);
+pub(crate) struct Discarded {
+    counts: [u64; Discard::ALL.len()],
+    /// The counts that were taken.
+    taken: [u64; Discard::ALL.len()],
+    has_new: bool,
+}
 
 impl Discarded {
     pub(crate) fn add(&mut self, discard: Discard) {
-        self.0[discard as usize] += 1;
+        self.counts[discard as usize] += 1;
+        self.has_new = true;
     }
 
     pub(crate) fn count(&self, discard: Discard) -> u64 {
-        self.0[discard as usize]
+        self.counts[discard as usize]
+    }
+
+    /// What was added since the last call.
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = (Discard, u64)> {
+        let new = std::mem::take(&mut self.has_new).then(|| {
+            let before = std::mem::replace(&mut self.taken, self.counts);
+            let counts = self.counts;
+            Discard::ALL
+                .into_iter()
+                .map(move |discard| (discard, counts[discard as usize] - before[discard as usize]))
+        });
+        new.into_iter().flatten().filter(|(_, count)| *count > 0)
     }
 }
 
@@ -79,6 +97,8 @@ mod tests {
             assert_eq!(discard as usize, at);
             discarded.add(discard);
             assert_eq!(discarded.count(discard), 1);
+            assert_eq!(discarded.take().collect::<Vec<_>>(), [(discard, 1)]);
+            assert_eq!(discarded.take().count(), 0);
         }
     }
 }

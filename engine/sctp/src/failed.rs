@@ -59,9 +59,10 @@ pub enum SendError {
         max: usize,
     },
     /// The association holds [`SEND_BUFFER_MAX`] bytes, or
-    /// [`SEND_MESSAGES_MAX`](crate::limits::SEND_MESSAGES_MAX) messages. Drop the message, or wait for
+    /// [`SEND_MESSAGES_MAX`](crate::limits::SEND_MESSAGES_MAX) messages, or more than half of that and the channel
+    /// more than its share. Drop the message, or wait for
     /// [`BufferLow`](crate::Event::BufferLow).
-    #[error("the send buffer of {SEND_BUFFER_MAX} bytes is full")]
+    #[error("the send buffer of {SEND_BUFFER_MAX} bytes, or the channel's share of it, is full")]
     Full,
     /// There is no such channel, or it is closing.
     #[error("the channel is not open")]

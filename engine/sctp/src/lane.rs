@@ -1,6 +1,7 @@
 //! One channel of an association: its state, and its messages that wait for the library.
 
 use crate::channel::{Channel, Kind, Limit, Reliability};
+use crate::limits::{LANE_BUFFER_MIN, SEND_BUFFER_MAX};
 use bytes::Bytes;
 use machine::Instant;
 use sctp_proto::PayloadProtocolIdentifier as Protocol;
@@ -61,6 +62,16 @@ impl Lane {
 
     pub(crate) fn buffered(&self) -> usize {
         self.queued_bytes + self.in_library
+    }
+
+    pub(crate) fn weight(&self) -> u64 {
+        self.channel.priority.max(1).into()
+    }
+
+    /// Its share of the send buffer, if the priorities of all channels are `weights`.
+    pub(crate) fn share(&self, weights: u64) -> usize {
+        let share = SEND_BUFFER_MAX as u64 * self.weight() / weights.max(1);
+        (share as usize).max(LANE_BUFFER_MIN)
     }
 
     pub(crate) fn is_idle(&self) -> bool {

@@ -28,8 +28,10 @@ pub mod limits;
 mod link;
 mod packet;
 mod schedule;
+mod settings;
 
-pub use association::{Association, Event, Settings};
+pub use association::{Association, Event};
 pub use channel::{Channel, Kind, Limit, Reliability, Role, StreamId};
 pub use discard::Discard;
 pub use failed::{Failed, OpenError, SendError};
+pub use settings::Settings;

@@ -24,6 +24,14 @@ pub const FEED_TARGET: usize = 4 * 1024;
 /// A path with a round trip of 50 ms carries 6 MB/s of long messages.
 pub const IN_FLIGHT_MAX: u32 = 256;
 
+/// Bytes that a channel may always have in the send buffer while it is not full: one message of the longest kind.
+/// See [`SEND_BUFFER_SHARED`].
+pub const LANE_BUFFER_MIN: usize = MESSAGE_LEN_MAX;
+
+/// The part of the send buffer that channels may fill beyond their shares, which are in proportion to their
+/// priorities: half of it. The rest is for channels that have less than their share.
+pub const SEND_BUFFER_SHARED: usize = SEND_BUFFER_MAX / 2;
+
 /// Packets that wait to be polled, above which no more are made until the caller has polled them. One message
 /// of [`MESSAGE_LEN_MAX`] may exceed it.
 pub const PACKETS_TARGET: usize = 32;

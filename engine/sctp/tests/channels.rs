@@ -4,7 +4,7 @@ mod network;
 
 use bytes::Bytes;
 use network::{A, B, Network, Weather};
-use sctp::limits::{MESSAGE_LEN_MAX, SEND_BUFFER_MAX, STREAMS_MAX};
+use sctp::limits::{MESSAGE_LEN_MAX, SEND_BUFFER_MAX, SEND_BUFFER_SHARED, STREAMS_MAX};
 use sctp::{
     Channel, Discard, Event, Failed, Kind, Limit, OpenError, Reliability, Role, SendError, Settings, StreamId,
 };
@@ -183,6 +183,31 @@ fn the_send_buffer_is_bounded_and_reports_when_it_is_low() {
     network.run_until(|it| it.message_count(B) == accepted + 1);
 }
 
+/// It may use half of the buffer alone, and the other channel has space for its share.
+#[test]
+fn a_channel_of_low_priority_cannot_fill_the_send_buffer_alone() {
+    let mut network = Network::connected(15, Weather::FAIR);
+    let of = |priority| Channel { priority, ..Channel::reliable("") };
+    let low = network.ends[A].open(of(Channel::LOW)).expect("opened");
+    let high = network.ends[A].open(of(Channel::HIGH)).expect("opened");
+    let payload = Bytes::from(vec![1; 64 * 1024]);
+    let mut fill = |stream| {
+        let now = network.now;
+        let sent =
+            std::iter::from_fn(|| network.ends[A].send(now, stream, Kind::Binary, payload.clone()).ok());
+        sent.take(1000).count() * payload.len()
+    };
+    assert_eq!(fill(low), SEND_BUFFER_SHARED);
+    assert_eq!(fill(high), SEND_BUFFER_MAX - SEND_BUFFER_SHARED);
+    // Alone it has all of it.
+    network.ends[A].close(high);
+    network.run_until(|it| it.has(A, &Event::Closed { stream: high }));
+    network.run_until(|it| it.ends[A].buffered(low) == 0);
+    let now = network.now;
+    let sent = std::iter::from_fn(|| network.ends[A].send(now, low, Kind::Binary, payload.clone()).ok());
+    assert_eq!(sent.take(1000).count() * payload.len(), SEND_BUFFER_MAX);
+}
+
 /// All ids are used, and each again after it was closed by either side.
 #[test]
 fn ids_are_used_again_after_both_sides_have_reset_the_stream() {
@@ -228,7 +253,7 @@ fn closing_a_channel_while_the_peer_sends_disturbs_no_other_channel() {
     let mut network = Network::connected(12, Weather { delay: Duration::from_millis(50), ..Weather::FAIR });
     let [busy, other] = [(); 2].map(|()| network.ends[A].open(Channel::reliable("")).expect("opened"));
     network.run_until(|it| it.events[B].len() == 3);
-    for _ in 0..SEND_BUFFER_MAX / 60_000 {
+    for _ in 0..SEND_BUFFER_SHARED / 60_000 {
         network.ends[A].send(network.now, busy, Kind::Binary, Bytes::from(vec![0; 60_000])).expect("room");
     }
     network.run_until(|it| it.messages(B, busy).len() == 5);
@@ -237,7 +262,7 @@ fn closing_a_channel_while_the_peer_sends_disturbs_no_other_channel() {
         it.has(A, &Event::Closed { stream: busy }) && it.has(B, &Event::Closed { stream: busy })
     });
     assert!(network.ends[B].discarded(Discard::DataOfClosingChannel) > 0);
-    assert!(network.messages(B, busy).len() < SEND_BUFFER_MAX / 60_000);
+    assert!(network.messages(B, busy).len() < SEND_BUFFER_SHARED / 60_000);
     network.ends[A].send(network.now, other, Kind::Binary, text("still here")).expect("open");
     network.run_until(|it| it.messages(B, other) == [text("still here")]);
 }
@@ -368,7 +393,7 @@ fn a_channel_of_higher_priority_sends_more() {
     let [low, high] = [Channel::LOW, Channel::HIGH]
         .map(|priority| network.ends[A].open(Channel { priority, ..Channel::reliable("") }).expect("opened"));
     network.run_until(|it| it.events[B].len() == 3);
-    for _ in 0..500 {
+    for _ in 0..250 {
         for stream in [low, high] {
             network.ends[A]
                 .send(network.now, stream, Kind::Binary, Bytes::from(vec![0; 2000]))

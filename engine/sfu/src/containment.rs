@@ -202,6 +202,17 @@ impl Machine for Contained {
         self.call(now, Stage::HandOff, tx, |shard, tx| shard.on_hand_off(now, from, bytes, tx));
     }
 
+    fn on_hand_off_buffer(
+        &mut self,
+        now: Instant,
+        from: WorkerId,
+        head: &[u8],
+        body: Box<[u8]>,
+        tx: &mut impl Tx,
+    ) {
+        self.call(now, Stage::HandOff, tx, |shard, tx| shard.on_hand_off_buffer(now, from, head, body, tx));
+    }
+
     fn on_path_closed(&mut self, now: Instant, path: Path, tx: &mut impl Tx) {
         self.call(now, Stage::PathClosed, tx, |shard, tx| shard.on_path_closed(now, path, tx));
     }
@@ -301,6 +312,10 @@ impl<T: Tx> Tx for Guarded<'_, T> {
 
     fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
         self.tx.hand_off(worker, head, body)
+    }
+
+    fn hand_off_buffer(&mut self, worker: WorkerId, head: &[u8], body: Box<[u8]>) -> bool {
+        self.tx.hand_off_buffer(worker, head, body)
     }
 }
 

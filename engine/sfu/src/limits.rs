@@ -98,6 +98,18 @@ pub const DATA_EVENTS_PER_TIMEOUT: usize = 64;
 /// follows after other transports.
 pub const DATA_SENDS_PER_TIMEOUT: usize = 256;
 
+/// Bytes of messages from another worker that wait for the consumers of one pipe: 16 of the longest kind. They wait
+/// for some microseconds, except if there are many consumers. Messages beyond are lost, and counted as
+/// `piped_lost`.
+pub const PIPED_BYTES_MAX: usize = 16 * sctp::limits::MESSAGE_LEN_MAX;
+
+/// Messages from another worker that wait for the consumers of one pipe, whatever their length. Those beyond are
+/// lost, and counted as `piped_lost`.
+pub const PIPED_MESSAGES_MAX: usize = 4096;
+
+/// Copying this number of bytes for another worker counts as one more of these messages.
+pub const COPY_BYTES_PER_SEND: usize = 8 * 1024;
+
 /// Packets of an association that one call of its timer sends. The rest follows after other transports.
 pub const DATA_PACKETS_PER_TIMEOUT: usize = 32;
 

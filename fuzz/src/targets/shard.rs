@@ -118,8 +118,12 @@ fn step(
             })),
             4 => world.take_over(WorkerId(u16::from(script.u8() % 2)), script.blob()),
             5 => {
-                let message = pipe_message(script);
-                world.take_over(WorkerId(u16::from(script.u8() % 2)), &message);
+                let (message, buffer) = pipe_message(script);
+                let from = WorkerId(u16::from(script.u8() % 2));
+                match buffer {
+                    Some(buffer) => world.take_over_buffer(from, &message, buffer),
+                    None => world.take_over(from, &message),
+                }
             }
             _ => world.end_batch(),
         },
@@ -212,8 +216,10 @@ fn step(
 }
 
 /// A message of another worker: of an existing type, about a possible producer or slot.
-fn pipe_message(script: &mut Script<'_>) -> Vec<u8> {
-    let (kind, place, flags) = (script.u8() % 8, script.u8(), script.u8());
+/// With its buffer, if it has one.
+fn pipe_message(script: &mut Script<'_>) -> (Vec<u8>, Option<Box<[u8]>>) {
+    let (which, place, flags) = (script.u8(), script.u8(), script.u8());
+    let kind = if which < 240 { which % 8 } else { 8 + which % 5 };
     let producer = u64::from(place % 4).to_le_bytes();
     let slot = (u64::from(place >> 4 & 3) << 32 | u64::from(place >> 2 & 3)).to_le_bytes();
     let at = 7_000_000_000u64.to_le_bytes();
@@ -227,15 +233,17 @@ fn pipe_message(script: &mut Script<'_>) -> Vec<u8> {
     let mut packet = [0xa5; rtp::HEADER_LEN];
     header.write(&Extensions::new(), &mut packet);
     let payload = if flags & 2 == 0 { &VP8_KEYFRAME[..] } else { &VP8_INTERFRAME[..] };
-    match kind {
-        0 | 2 => [&[kind][..], &producer, &slot, &[flags]].concat(),
-        1 => [&[kind][..], &producer, &slot].concat(),
-        3 => [&[kind][..], &slot, &[flags]].concat(),
-        4 => [&[kind][..], &slot].concat(),
+    let buffer = (kind == 12 || flags == 0xff).then(|| Box::from(&[flags; 300][..usize::from(place)]));
+    let bytes = match kind {
+        0 | 2 | 8 => [&[kind][..], &producer, &slot, &[flags]].concat(),
+        1 | 9 => [&[kind][..], &producer, &slot].concat(),
+        3 | 12 => [&[kind][..], &slot, &[flags]].concat(),
+        4 | 10 | 11 => [&[kind][..], &slot].concat(),
         7 => [&[kind][..], &slot, &[flags >> 6], &H264_SPS[flags as usize % 5..]].concat(),
         5 => [&[kind][..], &slot, &[flags % 4], &at, &at, &[0; 4]].concat(),
         _ => [&[kind][..], &slot, &[flags >> 6, 0], &at, &packet, payload].concat(),
-    }
+    };
+    (bytes, buffer)
 }
 
 const H264_SPS: [u8; 6] = [0x67, 0x42, 0xc0, 0x1f, 0x8c, 0x68];

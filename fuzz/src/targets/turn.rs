@@ -115,6 +115,10 @@ impl Tx for Sent {
     fn hand_off(&mut self, _worker: WorkerId, _head: &[u8], _body: &[u8]) -> bool {
         false
     }
+
+    fn hand_off_buffer(&mut self, _worker: WorkerId, _head: &[u8], _body: Box<[u8]>) -> bool {
+        false
+    }
 }
 
 struct RelayWorld {

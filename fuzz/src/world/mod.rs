@@ -81,6 +81,10 @@ impl Tx for Sink {
     fn hand_off(&mut self, _worker: WorkerId, _head: &[u8], _body: &[u8]) -> bool {
         false
     }
+
+    fn hand_off_buffer(&mut self, _worker: WorkerId, _head: &[u8], _body: Box<[u8]>) -> bool {
+        false
+    }
 }
 
 /// A browser, as seen by the shard.
@@ -272,6 +276,16 @@ impl World {
     /// Another worker sends a message.
     pub(crate) fn take_over(&mut self, from: WorkerId, bytes: &[u8]) {
         self.shard.on_hand_off(self.now, from, bytes, &mut self.sink);
+        self.after_hand_off();
+    }
+
+    /// The same with a buffer.
+    pub(crate) fn take_over_buffer(&mut self, from: WorkerId, bytes: &[u8], buffer: Box<[u8]>) {
+        self.shard.on_hand_off_buffer(self.now, from, bytes, buffer, &mut self.sink);
+        self.after_hand_off();
+    }
+
+    fn after_hand_off(&mut self) {
         self.tally.piped = self.shard.counters().value(control::Counter::PipedIn);
         self.look();
     }

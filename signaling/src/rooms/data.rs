@@ -127,7 +127,7 @@ impl Rooms {
         is_dcep: bool,
     ) -> Result<Payload, RequestError> {
         let consumer = DataConsumerId(random_id());
-        let (command, found, mut reservation) = {
+        let (command, copy, found, mut reservation) = {
             let mut state = self.state();
             let (transport, worker) = own_transport(&state, peer, &consume.transport_id)?;
             permitted(state.peers[&peer].permissions.can_subscribe, "canSubscribe")?;
@@ -147,12 +147,9 @@ impl Rooms {
                 let text = "this client consumes the data producer already, or is about to";
                 return Err(RequestError::limit(text));
             }
-            if state.worker_of(found.transport) != Some(worker) {
-                let text = "the data producer is on another worker of the engine, which data channels do not reach yet";
-                return Err(RequestError::new(ErrorCode::EngineRefused, text));
-            }
             let found = found.clone();
             let channel = channel(&found.record)?;
+            let copy = copy_of(producer, found.transport, channel.clone());
             let stream = state.free_stream(transport).ok_or_else(|| {
                 RequestError::limit(format!(
                     "a transport has at most {} data channels",
@@ -163,9 +160,10 @@ impl Rooms {
             let command =
                 control::ConsumeData { transport, producer, consumer, stream, channel, app_data, is_dcep };
             let entry = DataConsumer { peer, transport, producer, stream, created_by: None };
-            (command, found, Reservation::data_consumer(self, &mut state, worker, consumer, entry))
+            (command, copy, found, Reservation::data_consumer(self, &mut state, worker, consumer, entry))
         };
         let (producer, stream, transport) = (command.producer, command.stream, command.transport);
+        self.pipe_data(copy, reservation.worker()).await?;
         let answer = match reservation.ask(Command::ConsumeData(command)).await {
             Ok(answer) => answer,
             Err(error) => {
@@ -214,7 +212,10 @@ impl Rooms {
 
 impl State {
     /// The data producers of a peer.
-    fn data_producers_of(&self, peer: PeerId) -> impl Iterator<Item = (DataProducerId, &DataProducer)> {
+    pub(super) fn data_producers_of(
+        &self,
+        peer: PeerId,
+    ) -> impl Iterator<Item = (DataProducerId, &DataProducer)> {
         let ids = self.transports_of(peer).flat_map(|transport| transport.data_producers.iter());
         ids.filter_map(|id| Some((*id, self.data_producers.get(id)?)))
     }
@@ -298,9 +299,9 @@ impl State {
     /// Notifies the peers that may consume a new data producer.
     fn announce_data(&mut self, id: DataProducerId) {
         let Some(found) = self.data_producers.get(&id) else { return };
-        let new = NewDataProducer { peer_id: found.peer.to_string(), data_producer: Some(found.info(id)) };
+        let new = new_data_producer(id, found);
         let receivers = self.receivers_of_data(id);
-        self.send_to(receivers, Payload::NewDataProducer(new));
+        self.send_to(receivers, new);
     }
 
     /// The peers of the room that may consume a data producer.
@@ -315,6 +316,10 @@ impl State {
     pub(super) fn remove_data_producer(&mut self, id: DataProducerId) -> Option<DataProducer> {
         let receivers = self.receivers_of_data(id);
         let removed = self.data_producers.remove(&id)?;
+        // The engine closes the copies of a data producer together with it.
+        while let Some(copy) = self.piped_data.range((id, 0)..=(id, Worker::MAX)).next().copied() {
+            self.piped_data.remove(&copy);
+        }
         if let Some(transport) = self.transports.get_mut(&removed.transport) {
             transport.data_producers.remove(&id);
         }
@@ -386,22 +391,36 @@ impl State {
     }
 
     /// The engine has closed a data producer: the peer or a fault has.
-    pub(super) fn on_data_producer_closed(&mut self, id: DataProducerId) {
+    pub(super) fn on_data_producer_closed(&mut self, worker: Worker, id: DataProducerId) {
+        if self.piped_data.remove(&(id, worker)) || self.is_elsewhere(id, worker) {
+            return;
+        }
         if let Some(removed) = self.remove_data_producer(id) {
             self.send(removed.peer, data_producer_closed(removed.peer, id));
         }
     }
 
     /// The engine has closed a data consumer.
-    pub(super) fn on_data_consumer_closed(&mut self, id: DataConsumerId, closed: Closed) {
-        if let Some(removed) = self.remove_data_consumer(id) {
-            let entry = self.transports.get_mut(&removed.transport);
-            let dcep = entry.and_then(|entry| entry.dcep.as_mut());
-            if let Some(dcep) = dcep.filter(|_| closed == Closed::PeerClosed) {
-                dcep.refused.insert(removed.producer);
-            }
-            self.send(removed.peer, data_consumer_closed(id));
+    pub(super) fn on_data_consumer_closed(&mut self, worker: Worker, id: DataConsumerId, closed: Closed) {
+        let Some(removed) = self.remove_data_consumer(id) else { return };
+        let entry = self.transports.get_mut(&removed.transport);
+        let dcep = entry.and_then(|entry| entry.dcep.as_mut());
+        if let Some(dcep) = dcep.filter(|_| closed == Closed::PeerClosed) {
+            dcep.refused.insert(removed.producer);
         }
+        self.send(removed.peer, data_consumer_closed(id));
+        // A fault of this worker has closed a copy, as for media: the original can be consumed again.
+        if closed == Closed::Fault && self.is_elsewhere(removed.producer, worker) {
+            self.piped_data.remove(&(removed.producer, worker));
+            let Some(found) = self.data_producers.get(&removed.producer) else { return };
+            let again = new_data_producer(removed.producer, found);
+            self.send(removed.peer, again);
+        }
+    }
+
+    /// Whether a data producer is on another worker than this one.
+    fn is_elsewhere(&self, id: DataProducerId, worker: Worker) -> bool {
+        self.data_producers.get(&id).is_some_and(|found| self.worker_of(found.transport) != Some(worker))
     }
 
     /// A data producer of the former process.
@@ -436,6 +455,23 @@ impl State {
         let created_by = Some(BEFORE_THIS_PROCESS);
         self.insert_data_consumer(id, DataConsumer { peer, transport, producer, stream, created_by });
         Some(())
+    }
+}
+
+fn new_data_producer(id: DataProducerId, producer: &DataProducer) -> Payload {
+    let (peer_id, data_producer) = (producer.peer.to_string(), Some(producer.info(id)));
+    Payload::NewDataProducer(NewDataProducer { peer_id, data_producer })
+}
+
+/// The command that creates the copy of a data producer on another worker.
+fn copy_of(producer: DataProducerId, transport: TransportId, channel: DataChannel) -> control::ProduceData {
+    control::ProduceData {
+        transport,
+        producer,
+        stream: 0,
+        channel,
+        app_data: AppData::default(),
+        is_dcep: false,
     }
 }
 

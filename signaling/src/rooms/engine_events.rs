@@ -128,9 +128,9 @@ impl Rooms {
             Event::PlainTransportTuple { transport, remote, rtcp_remote } => {
                 state.on_plain_tuple(transport, remote, rtcp_remote)
             }
-            Event::DataProducerClosed { producer, .. } => state.on_data_producer_closed(producer),
+            Event::DataProducerClosed { producer, .. } => state.on_data_producer_closed(worker, producer),
             Event::DataConsumerClosed { consumer, closed } => {
-                state.on_data_consumer_closed(consumer, closed);
+                state.on_data_consumer_closed(worker, consumer, closed);
             }
             // Answers and snapshots do not arrive here.
             _ => {}
@@ -176,6 +176,9 @@ impl State {
         // each.
         let tracks: Vec<_> = peers.iter().flat_map(|peer| self.producers_of(*peer)).collect();
         tracks.into_iter().for_each(|track| _ = self.piped.remove(&(track, worker)));
+        let data: Vec<_> =
+            peers.iter().flat_map(|peer| self.data_producers_of(*peer)).map(|(id, _)| id).collect();
+        data.into_iter().for_each(|id| _ = self.piped_data.remove(&(id, worker)));
         for peer in peers {
             let transports: Vec<_> = self
                 .peers

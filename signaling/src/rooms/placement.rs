@@ -89,21 +89,16 @@ impl Rooms {
 
     /// Makes sure that a producer can be consumed on this worker, if it belongs to another worker.
     pub(super) async fn pipe(&self, producer: ProducerId, worker: Worker) -> Result<(), RequestError> {
-        let (room, home, pipe, produce) = {
+        let (peer, produce) = {
             let state = self.state();
             let found = state.producers.get(&producer).ok_or_else(gone)?;
             let origin = state.worker_of(found.transport).ok_or_else(gone)?;
             if origin == worker || state.piped.contains(&(producer, worker)) {
                 return Ok(());
             }
-            let room = state.peers.get(&found.peer).ok_or_else(gone)?.room.clone();
-            let home = state.rooms.get(&room).and_then(|room| room.router).ok_or_else(gone)?;
-            let (router, transport) = (home.id, found.transport);
-            let pipe = CreatePipe { router, transport, worker: origin as u16 };
-            (room, home, pipe, copy_of(producer, transport, found.kind, &found.produced))
+            (found.peer, copy_of(producer, found.transport, found.kind, &found.produced))
         };
-        self.mirror(&room, home, worker).await?;
-        self.node.ask(worker, Command::CreatePipe(pipe)).await?;
+        self.create_pipe(peer, produce.transport, worker).await?;
         self.node.ask(worker, Command::Produce(produce)).await?;
         let mut state = self.state();
         if !state.producers.contains_key(&producer) {
@@ -112,6 +107,52 @@ impl Rooms {
             return Err(gone());
         }
         state.piped.insert((producer, worker));
+        Ok(())
+    }
+
+    /// The same for a data producer. `copy`: the command that creates it there.
+    pub(super) async fn pipe_data(
+        &self,
+        copy: control::ProduceData,
+        worker: Worker,
+    ) -> Result<(), RequestError> {
+        let producer = copy.producer;
+        let peer = {
+            let state = self.state();
+            let found = state.data_producers.get(&producer).ok_or_else(gone)?;
+            let origin = state.worker_of(found.transport).ok_or_else(gone)?;
+            if origin == worker || state.piped_data.contains(&(producer, worker)) {
+                return Ok(());
+            }
+            found.peer
+        };
+        self.create_pipe(peer, copy.transport, worker).await?;
+        self.node.ask(worker, Command::ProduceData(copy)).await?;
+        let mut state = self.state();
+        if !state.data_producers.contains_key(&producer) {
+            self.node.tell(worker, Command::CloseDataProducer { producer });
+            return Err(gone());
+        }
+        state.piped_data.insert((producer, worker));
+        Ok(())
+    }
+
+    /// Makes sure that there is a pipe on this worker for what a peer sends on a transport of another one.
+    async fn create_pipe(
+        &self,
+        peer: PeerId,
+        transport: TransportId,
+        worker: Worker,
+    ) -> Result<(), RequestError> {
+        let (room, home, pipe) = {
+            let state = self.state();
+            let origin = state.worker_of(transport).ok_or_else(gone)?;
+            let room = state.peers.get(&peer).ok_or_else(gone)?.room.clone();
+            let home = state.rooms.get(&room).and_then(|room| room.router).ok_or_else(gone)?;
+            (room, home, CreatePipe { router: home.id, transport, worker: origin as u16 })
+        };
+        self.mirror(&room, home, worker).await?;
+        self.node.ask(worker, Command::CreatePipe(pipe)).await?;
         Ok(())
     }
 

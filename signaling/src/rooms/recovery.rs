@@ -23,7 +23,8 @@ use crate::media_node::Worker;
 use crate::ortc::Produced;
 use crate::proto::RtpParameters;
 use control::{
-    AppData, Closed, Command, ConsumerId, Kind, ProducerId, RequestId, RouterId, SnapshotItem, TransportId,
+    AppData, Closed, Command, ConsumerId, DataProducerId, Kind, ProducerId, RequestId, RouterId,
+    SnapshotItem, TransportId,
 };
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -37,7 +38,7 @@ impl Rooms {
         for item in items {
             match item {
                 // Its producer may belong to another worker.
-                SnapshotItem::Consumer { .. } => {
+                SnapshotItem::Consumer { .. } | SnapshotItem::DataConsumer { .. } => {
                     if let Media::Settling { late, .. } = &mut self.state().media {
                         late.push((worker, item));
                     }
@@ -64,6 +65,7 @@ impl Rooms {
             transport.next_mid = (transport.next_mid / MID_GAP + 1) * MID_GAP;
         }
         state.piped.retain(|(producer, _)| state.producers.contains_key(producer));
+        state.piped_data.retain(|(producer, _)| state.data_producers.contains_key(producer));
         let mut empty = Vec::new();
         state.rooms.retain(|_, room| {
             let is_over = room.peers.is_empty() && room.router.is_some();
@@ -123,6 +125,10 @@ impl Rooms {
             }
             SnapshotItem::Consumer { consumer, transport, producer, app_data, .. } => {
                 self.state().adopt_consumer(consumer, transport, producer, &app_data)
+            }
+            SnapshotItem::DataProducer { producer, transport, .. } if adopted.pipes.contains(&transport) => {
+                self.state().piped_data.insert((producer, worker));
+                Some(())
             }
             SnapshotItem::DataProducer { producer, transport, app_data } => {
                 self.state().adopt_data_producer(producer, transport, &app_data)
@@ -294,6 +300,8 @@ impl Rooms {
         // A copy that was created after the snapshot is created again, which changes nothing.
         let exists = |producer: &ProducerId| objects.contains(&Object::Producer(*producer));
         state.piped.retain(|(producer, at)| *at != worker || exists(producer));
+        let exists = |producer: &DataProducerId| objects.contains(&Object::DataProducer(*producer));
+        state.piped_data.retain(|(producer, at)| *at != worker || exists(producer));
         let routers: HashSet<_> = state.rooms.values().filter_map(|room| Some(room.router?.id)).collect();
         let is_known = |object: &Object| match object {
             Object::Router(id) => routers.contains(id),
@@ -429,7 +437,7 @@ fn subscribers(record: &SubscribersRecord) -> (ProducerId, BTreeSet<UserHash>) {
 struct Adopted {
     /// The room of each router. A table, because there may be 10 000 rooms, and each transport is looked up.
     rooms: HashMap<RouterId, RoomKey>,
-    /// Producers on these transports are copies from another worker.
+    /// Producers and data producers on these transports are copies from another worker.
     pipes: HashSet<TransportId>,
 }
 

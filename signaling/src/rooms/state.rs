@@ -61,6 +61,8 @@ pub(super) struct State {
     pub(super) data_consumers: HashMap<DataConsumerId, DataConsumer>,
     /// Copies: producers that can be consumed on workers other than their own.
     pub(super) piped: BTreeSet<(ProducerId, Worker)>,
+    /// The same for data producers.
+    pub(super) piped_data: BTreeSet<(DataProducerId, Worker)>,
     /// Number of transitions of sessions, by the event that caused them.
     pub(super) transitions: HashMap<SessionEvent, u64>,
     /// Gets the events of the rooms.
@@ -662,6 +664,7 @@ impl State {
         self.producers.clear();
         self.consumers.clear();
         self.piped.clear();
+        self.piped_data.clear();
         self.data_producers.clear();
         self.data_consumers.clear();
         for room in self.rooms.values_mut() {

@@ -43,6 +43,8 @@ enum Order {
     FallSilent(SyncSender<()>),
     /// Carry out this number of commands without an answer.
     LoseAnswers(usize),
+    /// Refuse this number of data consumers.
+    RefuseData(usize),
     Die,
 }
 
@@ -122,6 +124,11 @@ impl Engine {
         self.orders.send(Order::LoseAnswers(count)).expect("running");
     }
 
+    /// The next data consumers are refused.
+    pub fn refuse_data_consumers(&self, count: usize) {
+        self.orders.send(Order::RefuseData(count)).expect("running");
+    }
+
     /// All commands so far.
     pub fn commands(&self) -> Vec<Command> {
         self.commands_by_worker().into_iter().map(|(_, command)| command).collect()
@@ -160,7 +167,7 @@ fn run(mut listener: Listener, is_newer: bool, orders: Receiver<Order>, log: &Mu
     let mut ends: Vec<WorkerEnd> = Vec::new();
     let mut workers = [Worker::default(), Worker::default()];
     let mut silent = false;
-    let mut answers_lost = 0;
+    let (mut answers_lost, mut data_refused) = (0, 0);
     loop {
         while let Some(event) = listener.poll() {
             match event {
@@ -177,6 +184,9 @@ fn run(mut listener: Listener, is_newer: bool, orders: Receiver<Order>, log: &Mu
                 if answers_lost > 0 {
                     answers_lost -= 1;
                     let _ = worker.apply(request.id, request.command);
+                } else if data_refused > 0 && matches!(request.command, Command::ConsumeData(_)) {
+                    data_refused -= 1;
+                    worker.refuse(request.id, "the copy has gone");
                 } else if !silent {
                     worker.on_request(request);
                 }
@@ -196,6 +206,7 @@ fn run(mut listener: Listener, is_newer: bool, orders: Receiver<Order>, log: &Mu
                 workers[worker].events = former.routers.into_keys().map(closed).collect();
             }
             Ok(Order::LoseAnswers(count)) => answers_lost = count,
+            Ok(Order::RefuseData(count)) => data_refused = count,
             Ok(Order::FallSilent(done)) => {
                 silent = true;
                 let _ = done.send(());
@@ -252,6 +263,10 @@ impl Worker {
             Ok(None) => return,
             Err(missing) => missing,
         };
+        self.refuse(request, missing);
+    }
+
+    fn refuse(&mut self, request: control::RequestId, missing: &'static str) {
         let (refusal, text) = (Refusal::NotFound, Text::new(missing));
         self.events.push(Event::Refused { request: Some(request), refusal, text });
     }

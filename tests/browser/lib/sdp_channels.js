@@ -1,6 +1,7 @@
 // Pages with data channels over the SDP flow, and one with a `Call`: each has `say(text)`, and `heard()` lists what has
 // arrived as `{from, label, data}`, with the name of the peer that sent it.
 
+import assert from 'node:assert/strict';
 import { PATIENCE_MS, until } from './wait.js';
 
 const BEGIN = `
@@ -95,4 +96,28 @@ export async function openPeer(browser, pages, url, kind, { room, name }) {
   await page.goto(`${pages.origin}/${kind}#${encodeURIComponent(JSON.stringify(values))}`);
   await until(`${name} has joined`, () => page.evaluate(() => window.hasJoined));
   return page;
+}
+
+const heard = (page) => page.evaluate(() => window.heard());
+
+/**
+ * `from` sends on its channel until `to` has a message of it: what is sent before the receiver has the channel does not
+ * arrive. Then one more, which arrives once.
+ */
+export async function reaches(from, to, name, text) {
+  const of = async (wanted) => (await heard(to)).filter((message) => message.from === name && message.data === wanted);
+  await until(`a message of ${name} arrives`, async () => {
+    await from.evaluate((text) => window.say(`${text}?`), text).catch(() => {});
+    return (await of(`${text}?`)).length > 0;
+  });
+  await from.evaluate((text) => window.say(text), text);
+  await until(`the message of ${name} arrives`, async () => (await of(text)).length > 0);
+  assert.deepEqual(await of(text), [{ from: name, label: 'chat', data: text }]);
+}
+
+/** Each of the pages has messages of each other one. */
+export async function reachEachOther(members, round) {
+  const all = Object.entries(members);
+  for (const [name, from] of all)
+    for (const [other, to] of all) if (other !== name) await reaches(from, to, name, `${round}: ${name} to ${other}`);
 }

@@ -203,6 +203,11 @@ impl Peer {
         self.digest.finish()
     }
 
+    /// Sends this as the content of a DTLS record.
+    pub fn send_record(&mut self, now: Instant, record: &[u8]) {
+        self.secure.as_mut().expect("DTLS").send(now, record);
+    }
+
     /// Closes DTLS.
     pub fn close_dtls(&mut self, now: Instant) {
         if let Some(secure) = &mut self.secure {

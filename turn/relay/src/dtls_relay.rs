@@ -120,6 +120,10 @@ impl<T: Tx> Tx for ClientTx<'_, T> {
     fn hand_off(&mut self, worker: WorkerId, head: &[u8], body: &[u8]) -> bool {
         self.tx.hand_off(worker, head, body)
     }
+
+    fn hand_off_buffer(&mut self, worker: WorkerId, head: &[u8], body: Box<[u8]>) -> bool {
+        self.tx.hand_off_buffer(worker, head, body)
+    }
 }
 
 /// Whether traffic on this socket is DTLS.

@@ -34,6 +34,27 @@ fn a_full_mailbox_refuses_envelopes_until_one_is_recycled() {
 }
 
 #[test]
+fn a_buffer_is_moved_in_order_and_their_bytes_are_bounded() {
+    let (mut first, mut second) = pair();
+    let buffer = vec![7; MAILBOX_BUFFER_BYTES_MAX - 1].into_boxed_slice();
+    let address = buffer.as_ptr();
+    assert!(first.send(SECOND, b"x", b"") && first.send_buffer(SECOND, b"head", buffer));
+    assert!(first.send_buffer(SECOND, b"y", Box::from(*b"1")), "exactly as many as fit");
+    assert!(!first.send_buffer(SECOND, b"z", Box::from(*b"1")));
+    assert!(first.send(SECOND, b"other messages are not affected", b""));
+    let mut plain = second.receive().expect("sent");
+    assert!(plain.take_buffer().is_none());
+    second.recycle(plain);
+    let mut with_buffer = second.receive().expect("sent");
+    assert_eq!(with_buffer.bytes(), b"head");
+    let moved = with_buffer.take_buffer().expect("moved");
+    assert_eq!(moved.as_ptr(), address, "it is not copied");
+    second.recycle(with_buffer);
+    assert!(first.send_buffer(SECOND, b"z", Box::from(*b"1")), "there is room again");
+    assert_eq!(first.stats().dropped, 1);
+}
+
+#[test]
 fn sending_to_oneself_or_to_an_unknown_worker_is_refused() {
     let (mut first, _second) = pair();
     for worker in [WorkerId(0), WorkerId(2), WorkerId(u16::MAX)] {

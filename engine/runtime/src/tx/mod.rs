@@ -123,6 +123,10 @@ impl Tx for Outbox<'_> {
         self.io.mailboxes.send(worker, head, body)
     }
 
+    fn hand_off_buffer(&mut self, worker: WorkerId, head: &[u8], body: Box<[u8]>) -> bool {
+        self.io.mailboxes.send_buffer(worker, head, body)
+    }
+
     fn cancel(&mut self) {
         self.io.batch.cancel();
     }

@@ -154,11 +154,27 @@ impl Objects {
                 expect(is_own, || format!("stream {stream:?} of transport {id} belongs to another channel"))?;
             }
         }
-        let used: usize =
-            self.transports.iter().filter_map(|(_, found)| Some(found.data.as_ref()?.uses.len())).sum();
+        for (_, transport) in self.transports.iter() {
+            for producer in transport.pipe().iter().flat_map(|pipe| &pipe.data_producers) {
+                let of = self.data_producers.find(*producer).map(|found| found.transport);
+                let id = transport.id;
+                expect(of == Some(transport.slot), || format!("pipe {id} lists a data producer of another"))?;
+            }
+        }
+        // Each use and each entry of a pipe leads to a channel of its own, and the totals are equal.
+        let places = |transport: &Transport| {
+            let streams = transport.data.as_ref().map_or(0, |data| data.uses.len());
+            streams + transport.pipe().map_or(0, |pipe| pipe.data_producers.len())
+        };
+        let used: usize = self.transports.iter().map(|(_, transport)| places(transport)).sum();
         let channels = self.data_producers.len() + self.data_consumers.len();
-        expect(used == channels, || format!("{channels} data channels have {used} streams"))?;
+        expect(used == channels, || format!("{channels} data channels have {used} streams or pipes"))?;
         for (slot, producer) in self.data_producers.iter() {
+            let is_piped =
+                self.transports.find(producer.transport).is_some_and(|found| found.pipe().is_some());
+            expect(is_piped == producer.pipe_source.is_some(), || {
+                format!("data producer {} is piped or not, unlike its transport", producer.spec.producer)
+            })?;
             for consumer in &producer.consumers {
                 let of = self.data_consumers.find(*consumer).map(|consumer| consumer.producer);
                 let id = producer.spec.producer;

@@ -149,11 +149,14 @@ impl Objects {
         slot
     }
 
-    /// Adds a data producer, whose stream is open.
+    /// Adds a data producer, whose stream is open, or which is on a pipe.
     pub fn insert_data_producer(&mut self, producer: DataProducer) -> Slot {
-        let id = producer.spec.producer;
+        let (id, transport) = (producer.spec.producer, producer.transport);
         let slot = self.data_producers.insert_with(|_| producer);
         self.data_producer_ids.insert(id, slot);
+        if let Some(pipe) = self.transports.find_mut(transport).and_then(Transport::pipe_mut) {
+            pipe.data_producers.push(slot);
+        }
         slot
     }
 
@@ -172,7 +175,10 @@ impl Objects {
     pub fn remove_data_producer(&mut self, slot: Slot) -> Option<DataProducer> {
         let producer = self.data_producers.remove(slot)?;
         self.data_producer_ids.remove(&producer.spec.producer);
-        self.close_stream(producer.transport, producer.spec.stream);
+        match self.transports.find_mut(producer.transport).and_then(Transport::pipe_mut) {
+            Some(pipe) => forget(&mut pipe.data_producers, slot),
+            None => self.close_stream(producer.transport, producer.spec.stream),
+        }
         Some(producer)
     }
 

@@ -1,10 +1,10 @@
-//! Messages between workers: small, with a fixed format; one of them contains a packet.
+//! Messages between workers: small, with a fixed format. Some are followed by a packet, and one has a buffer.
 //!
 //! Every message may be lost. A worker that subscribes to a producer repeats its subscription, and each
 //! repetition is answered with the complete state. A worker whose repetitions stop is removed.
 
 use crate::base::slots::Slot;
-use control::ProducerId;
+use control::{DataProducerId, ProducerId};
 use machine::Instant;
 use rtp::ntp::NtpTime;
 
@@ -81,6 +81,39 @@ pub enum PipeMessage {
         /// When the kernel received it.
         received_at: Instant,
     },
+    /// To the origin: this worker subscribes to a data producer.
+    SubscribeData {
+        /// Which.
+        producer: DataProducerId,
+        /// The subscribing data producer.
+        taker: Slot,
+        /// Not 0: it has consumers there. Otherwise only its end is reported.
+        wanted: u8,
+    },
+    /// To the origin: this worker ends its subscription to a data producer.
+    UnsubscribeData {
+        /// Which.
+        producer: DataProducerId,
+        /// The subscribing data producer.
+        taker: Slot,
+    },
+    /// From the origin: the subscription to a data producer is known.
+    DataSubscribed {
+        /// The receiving data producer.
+        taker: Slot,
+    },
+    /// From the origin: the data producer is closed.
+    DataGone {
+        /// The receiving data producer.
+        taker: Slot,
+    },
+    /// From the origin: a message of a data producer, whose payload is the buffer; an empty one has none.
+    Data {
+        /// The receiving data producer.
+        taker: Slot,
+        /// Whether it is text.
+        is_text: bool,
+    },
 }
 
 /// The bytes of the longest message, without the packet.
@@ -153,6 +186,10 @@ impl<'a> Reader<'a> {
     fn producer(&mut self) -> Option<ProducerId> {
         self.u64().map(ProducerId)
     }
+
+    fn data_producer(&mut self) -> Option<DataProducerId> {
+        self.u64().map(DataProducerId)
+    }
 }
 
 impl PipeMessage {
@@ -180,6 +217,13 @@ impl PipeMessage {
                 Written::new(6).slot(taker).u8(stream).u8(life).u64(received_at.as_nanos())
             }
             Self::ParameterSet { taker, stream } => Written::new(7).slot(taker).u8(stream),
+            Self::SubscribeData { producer, taker, wanted } => {
+                Written::new(8).u64(producer.0).slot(taker).u8(wanted)
+            }
+            Self::UnsubscribeData { producer, taker } => Written::new(9).u64(producer.0).slot(taker),
+            Self::DataSubscribed { taker } => Written::new(10).slot(taker),
+            Self::DataGone { taker } => Written::new(11).slot(taker),
+            Self::Data { taker, is_text } => Written::new(12).slot(taker).u8(is_text.into()),
         }
     }
 
@@ -211,6 +255,14 @@ impl PipeMessage {
                 Self::Media { taker, stream, life, received_at: reader.instant()? }
             }
             7 => Self::ParameterSet { taker: reader.slot()?, stream: reader.u8()? },
+            8 => {
+                let (producer, taker) = (reader.data_producer()?, reader.slot()?);
+                Self::SubscribeData { producer, taker, wanted: reader.u8()? }
+            }
+            9 => Self::UnsubscribeData { producer: reader.data_producer()?, taker: reader.slot()? },
+            10 => Self::DataSubscribed { taker: reader.slot()? },
+            11 => Self::DataGone { taker: reader.slot()? },
+            12 => Self::Data { taker: reader.slot()?, is_text: reader.u8()? & 1 != 0 },
             _ => return None,
         };
         let has_packet = matches!(message, Self::Media { .. } | Self::ParameterSet { .. });
@@ -236,6 +288,11 @@ mod tests {
             PipeMessage::Clock { taker, stream: 1, received_at, ntp: NtpTime(9 << 32), rtp_timestamp: 3 },
             PipeMessage::Media { taker, stream: 3, life: 200, received_at },
             PipeMessage::ParameterSet { taker, stream: 1 },
+            PipeMessage::SubscribeData { producer: DataProducerId(7), taker, wanted: 1 },
+            PipeMessage::UnsubscribeData { producer: DataProducerId(7), taker },
+            PipeMessage::DataSubscribed { taker },
+            PipeMessage::DataGone { taker },
+            PipeMessage::Data { taker, is_text: true },
         ];
         for message in messages {
             let written = message.write();
@@ -251,6 +308,6 @@ mod tests {
                 assert_eq!(PipeMessage::read(&bytes[..len]), None, "{len} bytes of {message:?}");
             }
         }
-        assert_eq!(PipeMessage::read(&[8; 40]), None);
+        assert_eq!(PipeMessage::read(&[99; 40]), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Both ends of a subscription to a producer of another worker.
 
 use crate::base::slots::Slot;
+use crate::limits;
 use machine::{Instant, WorkerId};
 
 /// The additional state of a piped producer.
@@ -41,8 +42,15 @@ pub struct PipeSubscriber {
     pub worker: WorkerId,
     /// The slot of the piped producer there.
     pub taker: Slot,
-    /// The layers with consumers there.
+    /// The layers with consumers there. Of a data producer: 1 if it has any.
     pub wanted: u8,
     /// The time of its last message.
     pub last_message_at: Instant,
+}
+
+impl PipeSubscriber {
+    /// Whether it repeats its subscription.
+    pub fn is_there(&self, now: Instant) -> bool {
+        now.saturating_since(self.last_message_at) < limits::SUBSCRIBER_SILENT_MAX
+    }
 }

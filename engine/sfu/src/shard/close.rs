@@ -2,7 +2,7 @@
 
 use crate::base::slots::Slot;
 use crate::objects::Objects;
-use crate::shard::pipe_out::send_end_to_subscribers;
+use crate::shard::pipe_out::{send_data_end, send_end_to_subscribers};
 use crate::shard::targets::withdraw;
 use crate::shard::timers::Timers;
 use crate::shard::turn::Turn;
@@ -66,9 +66,19 @@ pub(super) fn close_producer(
     send_end_to_subscribers(turn.pipes, slot, &producer);
     turn.counters.uncount(Counter::Producers);
     turn.news.notify(Event::ProducerClosed { producer: producer.spec.producer, closed });
-    let pipe = objects.transports.find(producer.transport).filter(|transport| transport.pipe().is_some());
-    if pipe.is_some_and(|pipe| pipe.producers.is_empty()) {
-        close_transport(objects, turn, producer.transport, closed);
+    close_pipe_without_producers(objects, turn, producer.transport, closed);
+}
+
+fn close_pipe_without_producers(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    slot: Slot,
+    closed: Closed,
+) {
+    let Some(transport) = objects.transports.find(slot) else { return };
+    let is_idle = transport.pipe().is_some_and(|pipe| pipe.data_producers.is_empty());
+    if is_idle && transport.producers.is_empty() {
+        close_transport(objects, turn, slot, closed);
     }
 }
 
@@ -88,6 +98,10 @@ pub(super) fn close_consumer(
 
 /// Closes all data channels of a transport, and their association.
 pub(super) fn close_data(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot, closed: Closed) {
+    let piped = |objects: &Objects| objects.transports.find(slot)?.pipe()?.data_producers.last().copied();
+    while let Some(producer) = piped(objects) {
+        close_data_producer(objects, turn, producer, closed);
+    }
     let first =
         |objects: &Objects| objects.transports.find(slot)?.data.as_ref()?.uses.values().next().copied();
     while let Some(by) = first(objects) {
@@ -116,9 +130,11 @@ pub(super) fn close_data_producer(
     }
     let Some(producer) = objects.remove_data_producer(slot) else { return };
     meter::charge(1, 3_000);
+    send_data_end(turn.pipes, slot, &producer);
     turn.timers.hasten(producer.transport, turn.now);
     turn.counters.uncount(Counter::DataProducers);
     turn.news.notify(Event::DataProducerClosed { producer: producer.spec.producer, closed });
+    close_pipe_without_producers(objects, turn, producer.transport, closed);
 }
 
 /// Closes a data consumer.
@@ -133,6 +149,11 @@ pub(super) fn close_data_consumer(
     turn.timers.hasten(consumer.transport, turn.now);
     turn.counters.uncount(Counter::DataConsumers);
     turn.news.notify(Event::DataConsumerClosed { consumer: consumer.spec.consumer, closed });
+    // The last one at this worker: the origin of the producer sends no messages any more.
+    let producer = objects.data_producers.find(consumer.producer);
+    if let Some(producer) = producer.filter(|producer| producer.pipe_source.is_some()) {
+        turn.timers.hasten(producer.transport, turn.now);
+    }
 }
 
 /// The controller is gone: routers that are not claimed are closed after the grace period.

@@ -6,6 +6,8 @@ use crate::egress::data_consumer::DataConsumer;
 use crate::ingress::data_producer::DataProducer;
 use crate::limits;
 use crate::objects::Objects;
+use crate::shard::pipe_out::subscribe_data_if_due;
+use crate::shard::rearm::rearm;
 use crate::shard::refusal::{Refused, check_limit, invalid, not_found, same_or_exists, transport_slot};
 use crate::shard::turn::Turn;
 use crate::transport::Transport;
@@ -17,7 +19,7 @@ use control::{
 use machine::Tx;
 use sctp::StreamId;
 
-/// A channel on which the peer sends.
+/// A channel on which the peer sends. On a pipe: the messages of a channel of another worker.
 pub(super) fn produce_data(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
@@ -29,6 +31,16 @@ pub(super) fn produce_data(
         return same_or_exists(*known.spec == produce, format_args!("data producer {id}"));
     }
     let transport = transport_slot(objects, produce.transport)?;
+    if let Some(pipe) = objects.transports.find(transport).and_then(Transport::pipe) {
+        let (count, max) = (pipe.data_producers.len(), limits::DATA_CHANNELS_PER_TRANSPORT_MAX);
+        check_limit(count, max, "data channels of a transport")?;
+        let origin = Some(pipe.origin());
+        objects.insert_data_producer(DataProducer::new(produce, transport, origin));
+        subscribe_data_if_due(objects, turn, transport);
+        rearm(objects, turn, transport);
+        turn.counters.count(Counter::DataProducers);
+        return Ok(());
+    }
     let stream = StreamId(produce.stream);
     if produce.is_dcep {
         let data = objects.transports.find_mut(transport).and_then(|transport| transport.data.as_mut());
@@ -39,7 +51,7 @@ pub(super) fn produce_data(
         let start = Start { stream: stream.0, channel: &produce.channel, is_opened_here: false };
         open(objects, turn, transport, produce.transport, &start)?;
     }
-    let producer = DataProducer { spec: Box::new(produce), transport, consumers: Vec::new() };
+    let producer = DataProducer::new(produce, transport, None);
     let slot = objects.insert_data_producer(producer);
     taken(objects, turn, transport, stream, Use::Producer(slot));
     turn.counters.count(Counter::DataProducers);
@@ -66,11 +78,15 @@ pub(super) fn consume_data(
     }
     let max = limits::DATA_CONSUMERS_PER_PRODUCER_MAX;
     check_limit(found.consumers.len(), max, "data consumers of a data producer")?;
+    let producing = found.transport;
     let stream = StreamId(consume.stream);
     let start = Start { stream: stream.0, channel: &consume.channel, is_opened_here: consume.is_dcep };
     open(objects, turn, transport, consume.transport, &start)?;
     let slot = objects.insert_data_consumer(DataConsumer { spec: Box::new(consume), transport, producer });
     taken(objects, turn, transport, stream, Use::Consumer(slot));
+    // If the producer comes from another worker, that worker is notified at once.
+    subscribe_data_if_due(objects, turn, producing);
+    rearm(objects, turn, producing);
     turn.counters.count(Counter::DataConsumers);
     Ok(())
 }

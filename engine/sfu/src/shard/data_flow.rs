@@ -8,10 +8,14 @@
 use crate::base::slots::Slot;
 use crate::limits;
 use crate::objects::Objects;
+use crate::pipe::message::PipeMessage;
+use crate::pipe::subscription::PipeSubscriber;
 use crate::shard::close::{close_data, close_data_consumer, close_data_producer};
 use crate::shard::connect::drive_dtls;
+use crate::shard::pipe_out::subscribe_data_if_due;
 use crate::shard::turn::Turn;
 use crate::transport::data::{Use, reported};
+use crate::transport::pipe::{Pipe, Piped};
 use crate::transport::{Link, Transport, WebRtc};
 use bytes::Bytes;
 use control::{Closed, Counter, Discard, Event};
@@ -21,8 +25,15 @@ use sctp::StreamId;
 /// The timer of the data channels of a transport: delivers what has arrived, and sends what waits.
 pub(super) fn drive_data(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
+    subscribe_data_if_due(objects, turn, slot);
+    deliver_piped(objects, turn, slot);
     let data = objects.transports.find_mut(slot).and_then(|transport| transport.data.as_mut());
-    if !data.is_some_and(|data| data.on_timeout(now)) {
+    let is_due = data.is_some_and(|data| {
+        let is_due = data.on_timeout(now);
+        data.count_discarded(turn.counters);
+        is_due
+    });
+    if !is_due {
         return;
     }
     deliver(objects, turn, slot);
@@ -48,7 +59,9 @@ fn deliver(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
                 turn.counters.count(Counter::DataIn);
                 match data.uses.get(&stream).copied() {
                     Some(Use::Producer(producer)) => {
-                        sends += forward(objects, turn, slot, producer, Message { kind, payload: &payload });
+                        let message = Message { kind, payload: &payload };
+                        sends += send_to_workers(objects, turn, producer, &message);
+                        sends += forward(objects, turn, slot, producer, &message);
                     }
                     Some(Use::Consumer(_)) | None => turn.counters.discard(Discard::DataUnroutable),
                 }
@@ -83,10 +96,53 @@ fn deliver(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     }
 }
 
+/// Messages of another worker, up to the bound of one call.
+fn deliver_piped(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let mut sends = 0;
+    for _ in 0..limits::DATA_EVENTS_PER_TIMEOUT {
+        let pipe = objects.transports.find_mut(slot).and_then(Transport::pipe_mut);
+        let Some(piped) = pipe.and_then(Pipe::pop) else { return };
+        meter::charge(1, 2_000);
+        match piped {
+            Piped::Message { producer, kind, payload } => {
+                sends += forward(objects, turn, slot, producer, &Message { kind, payload: &payload });
+            }
+            // Perhaps the pipe closes with it.
+            Piped::End { producer } => close_data_producer(objects, turn, producer, Closed::Requested),
+        }
+        if sends > limits::DATA_SENDS_PER_TIMEOUT {
+            return;
+        }
+    }
+}
+
 /// A message, whose payload the consumers share.
 struct Message<'a> {
     kind: sctp::Kind,
     payload: &'a Bytes,
+}
+
+/// Sends a message to the subscribed workers, each of which gets a copy of the payload. Returns the work, as a
+/// number of messages for consumers.
+fn send_to_workers(
+    objects: &mut Objects,
+    turn: &mut Turn<'_, impl Tx>,
+    producer: Slot,
+    message: &Message<'_>,
+) -> usize {
+    let Some(producer) = objects.data_producers.find_mut(producer) else { return 0 };
+    let now = turn.now;
+    producer.subscribers.retain(|subscriber| subscriber.is_there(now));
+    let mut sends = 0;
+    for PipeSubscriber { worker, taker, .. } in producer.subscribers.iter().filter(|of| of.wanted != 0) {
+        sends += 1 + message.payload.len() / limits::COPY_BYTES_PER_SEND;
+        meter::charge(message.payload.len() / 16, 1);
+        let head = PipeMessage::Data { taker: *taker, is_text: message.kind == sctp::Kind::String }.write();
+        // The other worker frees it; shared memory would make both cores write its count of references.
+        let is_given = turn.tx.hand_off_buffer(*worker, head.as_bytes(), Box::from(&message.payload[..]));
+        turn.counters.count(if is_given { Counter::PipedOut } else { Counter::PipedLost });
+    }
+    sends
 }
 
 /// Puts a message into the send buffers of the consumers of a producer. One whose buffer is full does not get
@@ -96,7 +152,7 @@ fn forward(
     turn: &mut Turn<'_, impl Tx>,
     source: Slot,
     producer: Slot,
-    message: Message<'_>,
+    message: &Message<'_>,
 ) -> usize {
     let Objects { transports, data_producers, data_consumers, .. } = objects;
     let consumers = data_producers.find(producer).map_or(&[][..], |producer| &producer.consumers);

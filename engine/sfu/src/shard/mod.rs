@@ -11,6 +11,7 @@ mod connect;
 mod create;
 mod data;
 mod data_flow;
+mod data_pipes;
 mod demux;
 mod events;
 mod fan_out;
@@ -209,7 +210,23 @@ impl Machine for Shard {
     fn on_hand_off(&mut self, now: Instant, from: WorkerId, bytes: &[u8], tx: &mut impl Tx) {
         let (objects, mut turn) = self.turn(now, tx);
         let turn = &mut turn;
-        if let Err(discard) = pipe_in::on_pipe_message(objects, turn, from, bytes) {
+        if let Err(discard) = pipe_in::on_pipe_message(objects, turn, from, bytes, Box::default()) {
+            turn.counters.discard(discard);
+        }
+        pipe_out::send_pipe_messages(turn);
+    }
+
+    fn on_hand_off_buffer(
+        &mut self,
+        now: Instant,
+        from: WorkerId,
+        head: &[u8],
+        body: Box<[u8]>,
+        tx: &mut impl Tx,
+    ) {
+        let (objects, mut turn) = self.turn(now, tx);
+        let turn = &mut turn;
+        if let Err(discard) = pipe_in::on_pipe_message(objects, turn, from, head, body) {
             turn.counters.discard(discard);
         }
         pipe_out::send_pipe_messages(turn);

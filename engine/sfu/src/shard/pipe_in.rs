@@ -18,6 +18,9 @@ use crate::packet::received::{Received, Role};
 use crate::pipe::message::PipeMessage;
 use crate::pipe::subscription::PipeSubscriber;
 use crate::shard::close::close_producer;
+use crate::shard::data_pipes::{
+    on_data_gone, on_data_subscribed, on_piped_data, on_subscribe_data, on_unsubscribe_data,
+};
 use crate::shard::demux::read_extensions;
 use crate::shard::fan_out::forward_pending;
 use crate::shard::handling::Handling;
@@ -46,21 +49,35 @@ pub(super) fn create_pipe(
     }
     let router = router_slot(objects, create.router)?;
     check_limit(objects.transports.len(), limits::TRANSPORTS_MAX, "transports of a worker")?;
-    objects.insert_transport(id, router, Link::Pipe(Box::new(Pipe { spec: create })), turn.rng);
+    objects.insert_transport(id, router, Link::Pipe(Box::new(Pipe::new(create))), turn.rng);
     turn.counters.count(Counter::Transports);
     Ok(())
 }
 
-/// A message of another worker.
+/// A message of another worker, with its buffer if it has one.
 pub(super) fn on_pipe_message(
     objects: &mut Objects,
     turn: &mut Turn<'_, impl Tx>,
     from: WorkerId,
     bytes: &[u8],
+    buffer: Box<[u8]>,
 ) -> Result<(), Discard> {
     let now = turn.now;
     let (message, packet) = PipeMessage::read(bytes).ok_or(Discard::PipeMessageMalformed)?;
+    if !buffer.is_empty() && !matches!(message, PipeMessage::Data { .. }) {
+        return Err(Discard::PipeMessageMalformed);
+    }
     match message {
+        PipeMessage::SubscribeData { producer, taker, wanted } => {
+            on_subscribe_data(objects, turn, from, producer, taker, wanted);
+            Ok(())
+        }
+        PipeMessage::UnsubscribeData { producer, taker } => {
+            on_unsubscribe_data(objects, turn, from, producer, taker)
+        }
+        PipeMessage::DataSubscribed { taker } => on_data_subscribed(objects, turn, from, taker),
+        PipeMessage::DataGone { taker } => on_data_gone(objects, turn, from, taker),
+        PipeMessage::Data { taker, is_text } => on_piped_data(objects, turn, (from, taker), is_text, buffer),
         PipeMessage::Subscribe { producer, taker, wanted } => {
             on_subscribe(objects, turn, from, producer, taker, wanted);
             send_parameter_sets(objects, turn, from, producer, taker);

@@ -4,6 +4,7 @@
 //! complete state.
 
 use crate::base::slots::Slot;
+use crate::ingress::data_producer::DataProducer;
 use crate::ingress::producer::Producer;
 use crate::ingress::stream::Stream;
 use crate::limits;
@@ -13,6 +14,7 @@ use crate::pipe::message::PipeMessage;
 use crate::pipe::outbox::PipeOutbox;
 use crate::pipe::subscription::{PipeSource, PipeSubscriber};
 use crate::shard::turn::Turn;
+use crate::transport::Transport;
 use control::{ContentHint, Counter, Counters};
 use machine::{Instant, Tx, meter};
 
@@ -37,7 +39,7 @@ impl Producer {
         let Self { subscribers, layer_demand, streams, .. } = self;
         let life = streams[stream].life();
         subscribers.retain(|subscriber| {
-            let is_there = now.saturating_since(subscriber.last_message_at) < limits::SUBSCRIBER_SILENT_MAX;
+            let is_there = subscriber.is_there(now);
             if !is_there {
                 layer_demand.replace(subscriber.wanted, 0);
             }
@@ -138,6 +140,39 @@ pub(super) fn send_end_to_subscribers(pipes: &mut PipeOutbox, slot: Slot, produc
     if let Some(origin) = producer.origin() {
         let producer = producer.spec.producer;
         pipes.push(origin, PipeMessage::Unsubscribe { producer, taker: slot });
+    }
+}
+
+/// Sends due subscriptions of this pipe's data producers to their origin.
+pub(super) fn subscribe_data_if_due(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
+    let now = turn.now;
+    let Objects { transports, data_producers, .. } = objects;
+    let Some(pipe) = transports.find(slot).and_then(Transport::pipe) else { return };
+    meter::charge(pipe.data_producers.len(), 60);
+    for taker in &pipe.data_producers {
+        let Some(producer) = data_producers.find_mut(*taker) else { continue };
+        if producer.next_subscription().is_none_or(|at| at > now) {
+            continue;
+        }
+        let (wanted, id) = (producer.wanted(), producer.spec.producer);
+        let Some(source) = &mut producer.pipe_source else { continue };
+        // A change is repeated until it is confirmed.
+        source.is_confirmed &= source.reported == wanted;
+        let pause = if source.is_confirmed { limits::SUBSCRIBE_INTERVAL } else { limits::SUBSCRIBE_RETRY };
+        (source.is_subscribed, source.reported, source.due) = (true, wanted, now + pause);
+        let message = PipeMessage::SubscribeData { producer: id, taker: *taker, wanted };
+        turn.pipes.push(source.origin, message);
+    }
+}
+
+/// A data producer has been closed: notifies its subscribers, or its origin.
+pub(super) fn send_data_end(pipes: &mut PipeOutbox, slot: Slot, producer: &DataProducer) {
+    for PipeSubscriber { worker, taker, .. } in &producer.subscribers {
+        pipes.push(*worker, PipeMessage::DataGone { taker: *taker });
+    }
+    if let Some(origin) = producer.origin() {
+        let producer = producer.spec.producer;
+        pipes.push(origin, PipeMessage::UnsubscribeData { producer, taker: slot });
     }
 }
 

@@ -7,6 +7,7 @@ use crate::shard::config::Config;
 use crate::shard::timers::Timers;
 use crate::shard::turn::Turn;
 use crate::transport::Transport;
+use crate::transport::pipe::Pipe;
 use machine::{Instant, Tx, meter};
 
 /// Moves the transport's deadline forward to the next due work.
@@ -53,7 +54,18 @@ pub(super) fn transport_deadline(
     let asking = if transport.can_ask() { &transport.producers[..] } else { &[] };
     let of_producers = asking.iter().filter_map(|slot| objects.producers.find(*slot)?.next_timeout());
     meter::charge(asking.len(), 60);
-    own.into_iter().flatten().chain(of_producers).min()
+    let of_data = transport.pipe().and_then(|pipe| data_deadline(objects, now, pipe));
+    own.into_iter().flatten().chain(of_producers).chain(of_data).min()
+}
+
+/// When the data producers of a pipe next have work.
+fn data_deadline(objects: &Objects, now: Instant, pipe: &Pipe) -> Option<Instant> {
+    if pipe.has_data() {
+        return Some(now);
+    }
+    meter::charge(pipe.data_producers.len(), 60);
+    let producers = pipe.data_producers.iter().filter_map(|slot| objects.data_producers.find(*slot));
+    producers.filter_map(|producer| producer.next_subscription()).min()
 }
 
 /// Rounds the time of work that may be a little late: it is done together for several transports, because a

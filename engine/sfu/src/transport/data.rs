@@ -1,7 +1,7 @@
 //! The data channels of a transport: one SCTP association inside its DTLS session (RFC 8261).
 
 use crate::base::slots::Slot;
-use control::{AcceptData, DataChannel, DataReliability, Discard, DtlsRole, Text};
+use control::{AcceptData, Counters, DataChannel, DataReliability, Discard, DtlsRole, Text};
 use machine::{Instant, Rng};
 use sctp::{Association, Channel, Limit, OpenError, Reliability, Role, Settings, StreamId};
 use std::collections::BTreeMap;
@@ -119,6 +119,15 @@ impl Data {
         std::mem::take(&mut self.is_due) || is_timed_out
     }
 
+    /// Counts what the association has discarded since the last call.
+    pub fn count_discarded(&mut self, counters: &mut Counters) {
+        for (discard, count) in
+            self.association.iter_mut().flat_map(|association| association.take_discarded())
+        {
+            counters.discard_many(counted(discard), count);
+        }
+    }
+
     /// Ends the use of a stream.
     pub fn close(&mut self, stream: u16) {
         self.uses.remove(&StreamId(stream));
@@ -164,6 +173,24 @@ pub fn reported(channel: Channel) -> DataChannel {
             Limit::LifetimeMs(ms) => DataReliability::Lifetime { ms },
         },
         priority,
+    }
+}
+
+fn counted(discard: sctp::Discard) -> Discard {
+    match discard {
+        sctp::Discard::Malformed => Discard::SctpMalformed,
+        sctp::Discard::WrongAssociation => Discard::SctpWrongAssociation,
+        sctp::Discard::UnexpectedHandshake => Discard::SctpUnexpectedHandshake,
+        sctp::Discard::Unsupported => Discard::SctpUnsupported,
+        sctp::Discard::PeerError => Discard::SctpPeerError,
+        sctp::Discard::DataBeyondLimits => Discard::SctpDataBeyondLimits,
+        sctp::Discard::DataOfClosingChannel => Discard::SctpDataOfClosingChannel,
+        sctp::Discard::InvalidStream => Discard::SctpInvalidStream,
+        sctp::Discard::MessageWithoutChannel => Discard::SctpMessageWithoutChannel,
+        sctp::Discard::UnknownProtocol => Discard::SctpUnknownProtocol,
+        sctp::Discard::InvalidDcep => Discard::SctpInvalidDcep,
+        sctp::Discard::InvalidAck => Discard::SctpInvalidAck,
+        sctp::Discard::ReplyBeyondLimits => Discard::SctpReplyBeyondLimits,
     }
 }
 

@@ -257,6 +257,14 @@ impl Transport {
         }
     }
 
+    /// The pipe, if it is one.
+    pub fn pipe_mut(&mut self) -> Option<&mut Pipe> {
+        match &mut self.link {
+            Link::WebRtc(_) | Link::Plain(_) => None,
+            Link::Pipe(pipe) => Some(pipe),
+        }
+    }
+
     /// Whether requests can be sent to the publisher, or to the origin of the tracks.
     pub fn can_ask(&self) -> bool {
         self.send_path().is_some() || self.pipe().is_some()

@@ -136,7 +136,15 @@ impl Rooms {
             let consume = ConsumeData { transport_id, data_producer_id };
             match self.consume_data_by(peer, consume, true).await {
                 // The client learns which channel belongs to which peer.
-                Ok(created) => self.state().send(peer, created),
+                Ok(created) => {
+                    let mut state = self.state();
+                    if let Some(dcep) =
+                        state.transports.get_mut(&transport).and_then(|entry| entry.dcep.as_mut())
+                    {
+                        dcep.failures.remove(&producer);
+                    }
+                    state.send(peer, created);
+                }
                 Err(error) => {
                     tracing::debug!(peerId = %peer, %producer, %error, "a data producer cannot be consumed");
                     self.put_off(negotiator, transport, producer, &error);
@@ -145,7 +153,8 @@ impl Rooms {
         }
     }
 
-    /// Consumes a data producer later, or never if the cause stays.
+    /// Consumes a data producer later: also one of another worker, whose copy a fault may have closed meanwhile. One
+    /// that fails again and again is left alone.
     fn put_off(
         &self,
         negotiator: &Negotiator,
@@ -156,11 +165,14 @@ impl Rooms {
         if let Some(pause) = error.retry_after {
             return negotiator.retry_in(pause);
         }
-        let may_change = matches!(error.code, ErrorCode::TokenPermission | ErrorCode::Limit);
+        // A change of these wakes the task.
+        if matches!(error.code, ErrorCode::TokenPermission | ErrorCode::Limit) {
+            return;
+        }
         let mut state = self.state();
         let dcep = state.transports.get_mut(&transport).and_then(|entry| entry.dcep.as_mut());
-        if let Some(dcep) = dcep.filter(|_| !may_change) {
-            dcep.refused.insert(producer);
+        if let Some(pause) = dcep.and_then(|dcep| dcep.on_failure(producer)) {
+            negotiator.retry_in(pause);
         }
     }
 }
@@ -174,11 +186,11 @@ impl State {
         let Some(dcep) = &mut entry.dcep else { return Vec::new() };
         let known: BTreeSet<_> = available.iter().copied().collect();
         dcep.refused.retain(|producer| known.contains(producer));
+        dcep.failures.retain(|producer, _| known.contains(producer));
         let consumed = entry.data_consumers.iter();
         let consumed: BTreeSet<_> =
             consumed.filter_map(|id| Some(self.data_consumers.get(id)?.producer)).collect();
-        let is_open =
-            |producer: &DataProducerId| consumed.contains(producer) || dcep.refused.contains(producer);
+        let is_open = |producer: &DataProducerId| consumed.contains(producer) || dcep.gives_up(*producer);
         available.into_iter().filter(|producer| !is_open(producer)).collect()
     }
 

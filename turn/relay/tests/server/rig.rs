@@ -41,6 +41,10 @@ impl Tx for Outbox {
     fn hand_off(&mut self, _worker: WorkerId, _head: &[u8], _body: &[u8]) -> bool {
         false
     }
+
+    fn hand_off_buffer(&mut self, _worker: WorkerId, _head: &[u8], _body: Box<[u8]>) -> bool {
+        false
+    }
 }
 
 /// A relay and its driver's state.
