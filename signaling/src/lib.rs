@@ -33,7 +33,8 @@ pub mod token_bucket;
 pub mod whip;
 
 /// Default log filter, without `LEAT_LOG`: our own messages from level info, warnings of others.
-pub const LOG_FILTER: &str = "warn,signaling=info,leat=info,bus=info,stores=info,client_log=info";
+pub const LOG_FILTER: &str =
+    "warn,signaling=info,leat=info,bus=info,stores=info,webhooks=info,client_log=info";
 
 /// Generated from `proto/signal.proto`.
 pub mod proto {

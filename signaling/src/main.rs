@@ -27,6 +27,7 @@ use stores::sessions::{MemorySessions, RedisSessions, Sessions};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
+use webhooks::Webhooks;
 
 const PROGRAM: &str = "leat-signaling";
 
@@ -108,9 +109,18 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let (sender, events) = mpsc::channel(limits::NODE_EVENTS_LEN);
     engine::start(engine, config.control_socket, sender).context("cannot start a thread")?;
     tokio::spawn(rooms.clone().follow(events));
+    let webhooks = match config.webhooks {
+        Some(settings) => {
+            let accounts = accounts.clone().ok_or(ConfigError::WebhooksWithoutDatabase)?;
+            Some(Webhooks::start(settings, accounts).map_err(ConfigError::Webhooks)?)
+        }
+        None => None,
+    };
+    webhooks.iter().for_each(|webhooks| rooms.queue_webhooks(webhooks.intake()));
     if let Some(listener) = monitoring {
         let (rooms, sessions, bus) = (rooms.clone(), sessions.clone(), bus.clone());
-        let monitored = Monitored { rooms, sessions, bus, accounts: accounts.clone() };
+        let webhooks = webhooks.as_ref().map(Webhooks::monitor);
+        let monitored = Monitored { rooms, sessions, bus, accounts: accounts.clone(), webhooks };
         tokio::spawn(monitoring::serve(listener, monitored));
     }
     let mut settings = config.http_settings;
@@ -157,7 +167,12 @@ async fn run(config: Config) -> anyhow::Result<()> {
             let _ = task.await;
         }
     };
-    let stores = async { tokio::join!(audit, bus.flush(), sessions.clear()) };
+    let webhooks = async {
+        if let Some(webhooks) = webhooks {
+            webhooks.end().await;
+        }
+    };
+    let stores = async { tokio::join!(audit, webhooks, bus.flush(), sessions.clear()) };
     let _ = timeout(limits::STORES_DRAIN, stores).await;
     Ok(())
 }

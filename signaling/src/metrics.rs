@@ -4,11 +4,17 @@
 //! Labels contain no user, room or address, because their number is not bounded.
 
 use crate::proto::ErrorCode;
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use std::fmt;
 use std::time::Duration;
+use webhooks::WebhookMonitor;
 
 /// Labels and their values.
 type Labels = [(&'static str, &'static str); 2];
@@ -107,5 +113,33 @@ impl RequestMetrics {
         registry.register("requests", "Requests of clients, by message and result", self.requests.clone());
         let help = "Time from JoinRoom to Joined, of joins that succeeded";
         registry.register_with_unit("join_duration", help, Unit::Seconds, self.joins.clone());
+    }
+}
+
+/// Webhooks on the page of metrics.
+#[derive(Debug)]
+pub struct WebhookMetrics(pub WebhookMonitor);
+
+impl Collector for WebhookMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let counts = self.0.counts();
+        let mut family = |name: &str, help: &str, label: &'static str, values: &[(&'static str, u64)]| {
+            let mut counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            values.iter().try_for_each(|(value, count)| {
+                ConstCounter::new(*count).encode(counter.encode_family(&[(label, *value)])?)
+            })
+        };
+        let help = "Attempts to deliver an event to a target, by result";
+        family("webhook_attempts", help, "result", &counts.attempts)?;
+        let help = "Events that a target does not get, by reason";
+        family("webhook_dropped", help, "reason", &counts.dropped)?;
+        let mut gauge = |name: &str, help: &str, unit: Option<&Unit>, value: f64| {
+            ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?)
+        };
+        let is_delivering = if counts.is_delivering { 1.0 } else { 0.0 };
+        gauge("webhook_delivering", "1 in the process that delivers the queue", None, is_delivering)?;
+        gauge("webhook_queued", "Events that wait, once for each target", None, counts.queued as f64)?;
+        let help = "Age of the oldest event that waits";
+        gauge("webhook_oldest_age", help, Some(&Unit::Seconds), counts.oldest_age_s)
     }
 }

@@ -41,6 +41,7 @@ async fn metrics_count_requests_and_what_exists_without_names_of_rooms_or_users(
         sessions: Arc::new(MemorySessions::default()),
         bus: Bus::in_process(),
         accounts: None,
+        webhooks: None,
     };
     let (status, page) = get(&monitored, "/metrics").await;
     assert_eq!(status, StatusCode::OK);
@@ -69,6 +70,7 @@ async fn health_names_each_dependency_and_only_the_engine_is_fatal() {
         sessions: Arc::new(MemorySessions::default()),
         bus: Bus::in_process(),
         accounts: None,
+        webhooks: None,
     };
     eventually("media is ready", || signaling.rooms.is_media_ready()).await;
     let (status, body) = get(&monitored, "/readyz").await;

@@ -60,6 +60,8 @@ pub const PLAN: &[CrateRule] = &[
     // Beside it: data channels, in records of DTLS that another crate carries.
     machine("leat-sctp", "engine/sctp", &["leat-machine"]),
     machine("leat-control", "engine/control", &[]),
+    // The addresses to which a server sends for others.
+    machine("leat-policy", "turn/policy", &[]),
     // The log of every binary.
     top("leat-log", "engine/log", &[]),
     fenced("leat-shm", "engine/shm", &[]),
@@ -83,7 +85,7 @@ pub const PLAN: &[CrateRule] = &[
             "leat-stun",
         ],
     ),
-    machine("leat-relay", "turn/relay", &["leat-dtls", "leat-machine", "leat-stun"]),
+    machine("leat-relay", "turn/relay", &["leat-dtls", "leat-machine", "leat-policy", "leat-stun"]),
     // The binaries. Signaling only uses the engine's ring.
     top(
         "leat-engine",
@@ -103,10 +105,20 @@ pub const PLAN: &[CrateRule] = &[
     top("leat-bus", "signaling/bus", &[]),
     top("leat-sdp", "signaling/sdp", &[]),
     top("leat-stores", "signaling/stores", &[]),
+    top("leat-webhooks", "signaling/webhooks", &["leat-bus", "leat-policy", "leat-stores"]),
     top(
         "leat-signaling",
         "signaling",
-        &["leat-bus", "leat-control", "leat-log", "leat-sdp", "leat-shm", "leat-stores"],
+        &[
+            "leat-bus",
+            "leat-control",
+            "leat-log",
+            "leat-policy",
+            "leat-sdp",
+            "leat-shm",
+            "leat-stores",
+            "leat-webhooks",
+        ],
     ),
     top(
         "leat-turn",
@@ -142,6 +154,7 @@ const EVERYTHING: &[&str] = &[
     "leat-rig",
     "leat-machine",
     "leat-metrics",
+    "leat-policy",
     "leat-relay",
     "leat-rtcp",
     "leat-rtp",
@@ -157,6 +170,7 @@ const EVERYTHING: &[&str] = &[
     "leat-stun",
     "leat-tests",
     "leat-turn",
+    "leat-webhooks",
 ];
 
 /// The allowed entries at the top level of the tree.

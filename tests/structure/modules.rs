@@ -47,7 +47,7 @@ pub const FLOORS: &[Floors] = &[
         sources: "turn/relay/src",
         floors: &[
             &["base64", "bucket", "counters", "limits", "request_attributes", "sorted", "table"],
-            &["credentials", "nonce", "policy", "relay_sockets", "throttle"],
+            &["credentials", "nonce", "relay_sockets", "throttle"],
             &["allocation", "quota", "request_context", "revoked"],
             &["peer_streams", "settings"],
             &["events"],

@@ -129,7 +129,7 @@ pub enum BadConfig {
     #[error("{0} times --announce: at most {max} are possible", max = bus::limits::TURN_URLS_MAX)]
     TooManyUrls(usize),
     /// More exceptions than the server checks.
-    #[error("{0} times --allow-peer: at most {max} are possible; use networks instead of addresses", max = relay::limits::ALLOWED_MAX)]
+    #[error("{0} times --allow-peer: at most {max} are possible; use networks instead of addresses", max = relay::ALLOWED_MAX)]
     TooManyAllowed(usize),
 }
 
@@ -194,7 +194,7 @@ impl Config {
 }
 
 fn settings(cli: &Cli, own: Vec<IpAddr>, relay_ips: &[IpAddr]) -> Result<Settings, BadConfig> {
-    if cli.allow_peer.len() > relay::limits::ALLOWED_MAX {
+    if cli.allow_peer.len() > relay::ALLOWED_MAX {
         return Err(BadConfig::TooManyAllowed(cli.allow_peer.len()));
     }
     if cli.allowed_peers_only && cli.allow_peer.is_empty() {

@@ -178,6 +178,26 @@ impl Event {
 }
 
 impl What {
+    /// The types of version 1, as in the field `type`.
+    pub const TYPES: &'static [&'static str] = &[
+        "room.created",
+        "room.closed",
+        "participant.joined",
+        "participant.left",
+        "track.published",
+        "track.unpublished",
+        "session.state",
+    ];
+
+    /// The type, as in the field `type`.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::RoomCreated => "room.created",
+            Self::RoomClosed => "room.closed",
+            other => other.suffix(),
+        }
+    }
+
     /// The end of the subject.
     fn suffix(&self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! The command lines of both binaries. [`super`] checks how their values combine.
 
 use super::store::{AdminCommand, StoreOptions};
+use super::webhook_options::WebhookOptions;
 use crate::auth::key;
 use crate::auth::token;
 use crate::auth::turn;
@@ -48,6 +49,9 @@ pub struct SignalingOptions {
     /// Sessions and presence.
     #[command(flatten)]
     pub sessions: SessionOptions,
+    /// Where events of rooms are sent.
+    #[command(flatten)]
+    pub webhooks: WebhookOptions,
     /// The engine's control socket [default: $XDG_RUNTIME_DIR/leat/control.sock, or
     /// /tmp/leat-UID/control.sock]
     #[arg(long, value_name = "PATH")]
@@ -342,6 +346,9 @@ pub struct UpOptions {
     /// Sessions and presence.
     #[command(flatten)]
     pub sessions: SessionOptions,
+    /// Where events of rooms are sent.
+    #[command(flatten)]
+    pub webhooks: WebhookOptions,
     /// Address for metrics and health of the engine over HTTP; signaling uses the next port, and the TURN
     /// server the one after that. Any program that can connect can read them [default: none]
     #[arg(long, value_name = "IP:PORT")]

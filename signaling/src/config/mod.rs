@@ -4,6 +4,7 @@ mod addresses;
 pub mod cli;
 mod paths;
 pub mod store;
+pub mod webhook_options;
 
 pub use addresses::{default_listen_ips, own_address};
 pub use paths::control_socket;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stores::accounts::{AccountError, Database};
 use stores::sessions::SessionsError;
+use webhooks::{SecretError, Settings as WebhookSettings, SettingsError, TargetError};
 
 /// Tolerated difference between the clocks of the issuer of a token and this server.
 pub const LEEWAY: Duration = Duration::from_secs(30);
@@ -99,6 +101,23 @@ pub enum ConfigError {
     /// The address of Redis is not valid.
     #[error("--redis (or the environment variable LEAT_REDIS): {0}")]
     Redis(SessionsError),
+    /// A target of webhooks is not valid. It is not repeated, because it may contain a secret.
+    #[error("--webhook-url (or the environment variable LEAT_WEBHOOK_URL)")]
+    WebhookUrl(#[from] TargetError),
+    /// A secret of webhooks is not valid.
+    #[error("--webhook-secret-file {}", path.display())]
+    WebhookSecret {
+        /// The file.
+        path: PathBuf,
+        /// The expected form.
+        source: SecretError,
+    },
+    /// Webhooks cannot be used.
+    #[error(transparent)]
+    Webhooks(#[from] SettingsError),
+    /// Webhooks need the queue in the database.
+    #[error("--webhook-url: the queue of webhooks needs a database; give --data-dir or --database")]
+    WebhooksWithoutDatabase,
     /// Two keys, one by option and one by the environment.
     #[error(
         "the environment variable LEAT_SECRET is set, and {option} is given too: unset LEAT_SECRET, or omit {option}"
@@ -161,6 +180,8 @@ pub struct Config {
     pub idle_after: Duration,
     /// The control socket of the engine.
     pub control_socket: PathBuf,
+    /// Where events of rooms are sent.
+    pub webhooks: Option<WebhookSettings>,
     /// The address for metrics and health.
     pub metrics: Option<SocketAddr>,
     /// Whether this process ends with its parent.
@@ -194,6 +215,7 @@ impl TryFrom<cli::SignalingOptions> for Config {
         {
             path.iter().for_each(|path| warn_if_open(option, path));
         }
+        cli.webhooks.webhook_secret_file.iter().for_each(|path| warn_if_open("--webhook-secret-file", path));
         for cli::TokenKey { path, .. } in &cli.key.token_keys {
             if std::fs::read(path).is_ok_and(|content| !key::is_pem(&content)) {
                 warn_if_open("--token-key", path);
@@ -225,6 +247,7 @@ impl TryFrom<cli::SignalingOptions> for Config {
             redis: cli.sessions.redis().cloned(),
             idle_after: cli.sessions.idle_after,
             control_socket: cli.control_socket.unwrap_or_else(control_socket),
+            webhooks: cli.webhooks.settings()?,
             metrics: cli.metrics,
             die_with_parent: cli.die_with_parent,
             nice: cli.nice,

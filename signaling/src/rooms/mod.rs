@@ -6,6 +6,7 @@
 
 pub mod app_data;
 mod audit;
+mod author;
 mod backups;
 mod client_logs;
 mod consumers;
@@ -26,6 +27,7 @@ mod negotiator;
 mod notification_log;
 mod object;
 mod observer;
+mod operator;
 mod outbox;
 mod overview;
 mod peer_quality;
@@ -55,9 +57,11 @@ pub use negotiation::{
     Accepted, IfMatch, Patched, PlayedMedia, PlayerStatus, Resource, ResourceName, Visitor, WantedLayers,
 };
 pub use negotiator::Plan;
+pub use operator::{Operator, PeerStats};
 pub use outbox::{Batch, ConnectionId, Counted, Outbox, Outstanding, Queue};
-pub use overview::PeerOverview;
+pub use overview::{PeerDetails, PeerOverview, ProducerOverview, ProjectCounts, RoomOverview};
 pub use quality::{QualityQueue, QualityRecord};
+pub use restrictions::Overrides;
 pub use room_key::RoomKey;
 pub use session::{EVENTS, SessionEvent, SessionState, TRANSITIONS};
 pub use state::PeerId;
@@ -80,7 +84,6 @@ use audit::Auditor;
 use bus::Bus;
 use bytes::Bytes;
 use client_logs::ClientLogs;
-use observer::Observer;
 use quality::QualityRecorder;
 use state::State;
 use std::net::IpAddr;
@@ -89,6 +92,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use stores::sessions::Sessions;
 use tokio::sync::{Semaphore, watch};
+use webhooks::EventIntake;
 
 /// Who may join.
 pub enum Admission {
@@ -299,7 +303,12 @@ impl Rooms {
 
     /// Publishes what happens in the rooms on this bus, after this call.
     pub fn publish_events(&self, bus: Bus) {
-        self.state().observer = Observer::new(bus);
+        self.state().observer.bus = Some(bus);
+    }
+
+    /// Puts what happens in the rooms into the queue of webhooks, after this call.
+    pub fn queue_webhooks(&self, intake: EventIntake) {
+        self.state().observer.webhooks = Some(intake);
     }
 
     /// Revokes the TURN credentials that this user of a project has got so far, and ends its allocations.

@@ -1,24 +1,27 @@
-//! The way of events from the rooms to the bus. Nothing here waits: the bus drops and counts what it cannot send.
+//! The way of events from the rooms to the bus and to webhooks. Nothing here waits: both drop and count what they
+//! cannot take.
 
 use super::room_key::RoomKey;
 use bus::{Bus, Event, What};
 use std::time::SystemTime;
+use webhooks::EventIntake;
 
-/// Publishes events; without a bus, none.
+/// Publishes events; without a bus and webhooks, none.
 #[derive(Debug, Default)]
 pub(super) struct Observer {
-    bus: Option<Bus>,
+    pub(super) bus: Option<Bus>,
+    pub(super) webhooks: Option<EventIntake>,
 }
 
 impl Observer {
-    pub(super) fn new(bus: Bus) -> Self {
-        Self { bus: Some(bus) }
-    }
-
-    /// `what` is called only if there is a bus.
+    /// `what` is called only if there is a reader.
     pub(super) fn publish(&self, room: &RoomKey, what: impl FnOnce() -> What) {
-        let Some(bus) = &self.bus else { return };
+        if self.bus.is_none() && self.webhooks.is_none() {
+            return;
+        }
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        bus.publish_event(&Event::new(&room.project, &room.name, time, what()));
+        let event = Event::new(&room.project, &room.name, time, what());
+        self.bus.iter().for_each(|bus| bus.publish_event(&event));
+        self.webhooks.iter().for_each(|webhooks| webhooks.put(&event));
     }
 }

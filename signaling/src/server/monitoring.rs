@@ -1,6 +1,7 @@
 //! Metrics and health over HTTP, at an address of its own: any program that can connect can read them.
 
 use crate::limits;
+use crate::metrics::WebhookMetrics;
 use crate::rooms::Rooms;
 use axum::Router;
 use axum::extract::State;
@@ -18,6 +19,7 @@ use stores::accounts::Accounts;
 use stores::sessions::Sessions;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
+use webhooks::WebhookMonitor;
 
 /// What the pages are about.
 #[derive(Clone)]
@@ -30,6 +32,8 @@ pub struct Monitored {
     pub bus: Bus,
     /// The store of accounts, if there is one.
     pub accounts: Option<Accounts>,
+    /// Webhooks, if there are targets.
+    pub webhooks: Option<WebhookMonitor>,
 }
 
 impl fmt::Debug for Monitored {
@@ -56,6 +60,9 @@ pub fn routes(monitored: Monitored) -> Router {
     monitored.rooms.metrics().register(&mut registry);
     monitored.rooms.quality_metrics().register(&mut registry);
     registry.register_collector(Box::new(monitored.clone()));
+    if let Some(webhooks) = &monitored.webhooks {
+        registry.register_collector(Box::new(WebhookMetrics(webhooks.clone())));
+    }
     let registry = Arc::new(registry);
     let metrics = move || async move {
         let mut page = String::new();

@@ -295,6 +295,9 @@ pub(super) fn signaling_arguments(
     push("--connections-per-address", options.edge.connections_per_address.to_string().into());
     options.edge.trusted_proxy.iter().for_each(|it| push("--trusted-proxy", it.to_string().into()));
     options.edge.allow_origin.iter().for_each(|it| push("--allow-origin", it.to_string().into()));
+    options.webhooks.webhook_secret_file.iter().for_each(|path| push("--webhook-secret-file", path.into()));
+    options.webhooks.webhook_event.iter().for_each(|name| push("--webhook-event", name.into()));
+    options.webhooks.webhook_allow.iter().for_each(|text| push("--webhook-allow", text.into()));
     for url in turn.into_iter().flat_map(|addresses| turn_urls(options, addresses)) {
         push("--turn-url", url.into());
     }

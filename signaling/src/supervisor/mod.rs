@@ -11,6 +11,7 @@ pub use process::{die_with_parent, termination};
 
 use crate::auth::dev_key::private_dir;
 use crate::config::store::DATABASE_VARIABLE;
+use crate::config::webhook_options::{WEBHOOK_URL_VARIABLE, WebhookOptions};
 use crate::config::{self, ConfigError, cli};
 use crate::rooms::Admission;
 use anyhow::Context;
@@ -49,6 +50,7 @@ fn check(options: &cli::UpOptions) -> Result<(), ConfigError> {
     }
     check_relay_ips(options)?;
     config::nats(&options.bus)?;
+    options.webhooks.settings()?;
     if http.port() == 0 { Err(ConfigError::NoPort(http)) } else { Ok(()) }
 }
 
@@ -85,6 +87,7 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
     if let Some(url) = options.accounts.store.url() {
         signaling.environment.push((DATABASE_VARIABLE.into(), url.into()));
     }
+    signaling.environment.extend(webhook_environment(&options.webhooks));
     let of_bus = bus_environment(&options.bus);
     signaling.environment.extend(of_bus.clone());
     let mut turn = match &turn_addresses {
@@ -161,6 +164,12 @@ fn bus_environment(options: &cli::BusOptions) -> Vec<(OsString, OsString)> {
     urls.into_iter().chain(credentials).collect()
 }
 
+/// The targets of webhooks, whose URLs may contain secrets too.
+fn webhook_environment(options: &WebhookOptions) -> Option<(OsString, OsString)> {
+    let is_given = !options.webhook_url.is_empty();
+    is_given.then(|| (WEBHOOK_URL_VARIABLE.into(), options.webhook_url.join(",").into()))
+}
+
 /// A secret for TURN credentials, in hexadecimal digits.
 fn random_secret() -> Result<String, getrandom::Error> {
     let mut random = [0; 32];
@@ -227,6 +236,14 @@ mod tests {
         ] {
             assert!(check(flags).expect_err(flags).contains("--relay-ip"));
         }
+    }
+
+    #[test]
+    fn signaling_gets_the_targets_of_webhooks_by_the_environment() {
+        let options = up("--webhook-url https://a/x --webhook-url https://b/y");
+        let wanted = Some(("LEAT_WEBHOOK_URL".into(), "https://a/x,https://b/y".into()));
+        assert_eq!(webhook_environment(&options.webhooks), wanted);
+        assert_eq!(webhook_environment(&up("").webhooks), None);
     }
 
     #[test]

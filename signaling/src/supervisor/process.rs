@@ -3,6 +3,7 @@
 use super::TURN_SECRET_VARIABLE;
 use crate::config::cli::SECRET_VARIABLE;
 use crate::config::store::DATABASE_VARIABLE;
+use crate::config::webhook_options::WEBHOOK_URL_VARIABLE;
 use crate::limits;
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -86,6 +87,7 @@ impl Supervised {
             .env_remove(SECRET_VARIABLE)
             .env_remove(DATABASE_VARIABLE)
             .env_remove(TURN_SECRET_VARIABLE)
+            .env_remove(WEBHOOK_URL_VARIABLE)
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .process_group(0)

@@ -3,9 +3,9 @@
 use crate::bucket::Bucket;
 use crate::credentials::{Origin, quota_name};
 use crate::limits::{CHANNEL_LIFETIME, CHANNELS_MAX, PERMISSION_LIFETIME, PERMISSIONS_MAX};
-use crate::policy::Policy;
 use crate::sorted::Sorted;
 use machine::{Flow, Instant, LocalId, Path, StreamId};
+use policy::Policy;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use stun::{Family, Key, TransactionId};

@@ -7,11 +7,11 @@ use crate::allocation::{Allocation, Relayed, Socket};
 use crate::events::{End, Event};
 use crate::limits::{ALLOCATIONS_MAX, RESERVATIONS_MAX, STREAMS_MAX};
 use crate::peer_streams::{PeerStream, PeerStreams, deadline_of};
-use crate::policy::Policy;
 use crate::quota::LedgerHandle;
 use crate::relay_sockets::{Owner, RelaySockets};
 use crate::table::{Keyed, Table};
 use machine::{Deadlines, Instant, LocalId, Path, Rng, SocketRequest, StreamId};
+use policy::Policy;
 use std::collections::VecDeque;
 use stun::{Family, Message, Method};
 

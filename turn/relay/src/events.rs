@@ -2,9 +2,9 @@
 
 use crate::counters::{Counter, Counters};
 use crate::limits::EVENTS_MAX;
-use crate::policy::Interfaces;
 use crate::revoked::RevokedUser;
 use crate::settings::Settings;
+use policy::Interfaces;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -65,10 +65,6 @@ pub const SECRETS_MAX: usize = 2;
 /// Users with a password. More are refused at start: large services mint credentials.
 pub const USERS_MAX: usize = 10_000;
 
-/// Exceptions to the rules for peers. More are refused at start: all are checked for every peer that the
-/// rules refuse.
-pub const ALLOWED_MAX: usize = 64;
-
 /// Bytes per second, beyond the bytes received, that are sent to unauthenticated clients of one source, by
 /// default. 400 clients behind one address that all send at once (each for two allocations, with a Binding
 /// request before each) get 29 kB beyond their requests, which is less than the burst of twice this. A sender

@@ -2,9 +2,9 @@
 
 use crate::credentials::Credentials;
 use crate::limits::LIFETIME_DEFAULT;
-use crate::policy::Policy;
 use crate::quota::Quotas;
 use machine::Instant;
+use policy::Policy;
 use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

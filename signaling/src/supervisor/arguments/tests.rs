@@ -62,3 +62,18 @@ fn turn_server_may_relay_to_the_engine_only() {
         assert_eq!(of_engine.contains(&"--rtc-shared-port".into()), !shared.is_empty());
     }
 }
+
+#[test]
+fn options_of_webhooks_are_passed_on_except_the_urls() {
+    let options = up("--webhook-url https://a/s3cret --webhook-secret-file new --webhook-secret-file old \
+         --webhook-event room.closed --webhook-allow 10.0.0.0/8 --webhook-allow [fd00::5]:7000-7001");
+    let arguments = signaling_arguments(&options, None, Path::new("control.sock"), Format::Json);
+    let arguments: Vec<_> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+    let of = |option: &str| -> Vec<&str> {
+        arguments.windows(2).filter(|pair| pair[0] == option).map(|pair| pair[1]).collect()
+    };
+    assert_eq!(of("--webhook-secret-file"), ["new", "old"]);
+    assert_eq!(of("--webhook-event"), ["room.closed"]);
+    assert_eq!(of("--webhook-allow"), ["10.0.0.0/8", "[fd00::5]:7000-7001"]);
+    assert!(!arguments.iter().any(|argument| argument.contains("s3cret")));
+}

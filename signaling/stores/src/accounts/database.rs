@@ -132,6 +132,11 @@ impl Store {
         timeout(limit, call).await.unwrap_or(Err(AccountError::Timeout(limit)))
     }
 
+    /// The directory of the SQLite file.
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.as_deref().unwrap_or(Path::new(""))
+    }
+
     /// Time of one call. A writer of another process delays one to SQLite.
     pub(super) const fn call_timeout(&self) -> Duration {
         match self.pool {
@@ -217,15 +222,23 @@ fn private_file(dir: &Path, path: &Path) -> io::Result<()> {
 
 /// The lock lasts as long as the file is open.
 async fn lock(path: &Path) -> Result<File, AccountError> {
+    loop {
+        match try_lock_file(path)? {
+            Some(file) => return Ok(file),
+            None => sleep(LOCK_POLL).await,
+        }
+    }
+}
+
+/// Locks a file, which is created if it does not exist. `None` while another process has the lock.
+pub(super) fn try_lock_file(path: &Path) -> Result<Option<File>, AccountError> {
     let failed = |source| AccountError::File { path: path.to_path_buf(), source };
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(false).mode(0o600).open(path).map_err(failed)?;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) => sleep(LOCK_POLL).await,
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
     }
 }
 

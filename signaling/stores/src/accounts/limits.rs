@@ -82,6 +82,14 @@ pub const HASH_MEMORY_IDLE: Duration = Duration::from_secs(60);
 /// Passes of one password hash. A stored hash that needs more is not computed, and matches no password.
 pub const HASH_PASSES: u32 = 2;
 
+/// Events that wait for one target of webhooks: about 10 MB. A further one replaces the oldest, which is counted.
+pub const WEBHOOK_QUEUE_LEN: i64 = 10_000;
+/// Time for which an event waits for its target. Afterwards it is deleted and counted.
+pub const WEBHOOK_QUEUE_TIME: Duration = Duration::from_secs(24 * 3_600);
+/// Events of a room that are read at once and deleted together after their delivery: as many are delivered again
+/// if the process is killed in between.
+pub const WEBHOOK_BATCH_LEN: i64 = 16;
+
 /// Bytes of one line of a backup: the longest row has 3 KiB. A longer one is refused.
 pub const BACKUP_LINE_BYTES_MAX: usize = 64 * 1024;
 /// Seconds for which the revocation of a stream key is stored: all processes read it within seconds, and one that

@@ -3,6 +3,8 @@
 
 mod allocating;
 mod authenticating;
+#[path = "../../../policy/tests/notations/mod.rs"]
+mod notations;
 mod peers;
 mod quotas;
 mod relaying;

@@ -1,15 +1,21 @@
-//! The peers that a client may reach through the relay: those that any host on the public internet can reach.
+//! The peers to which a server sends for others: those that any host on the public internet can reach. The
+//! TURN server checks the peers of its clients with it, and signaling the targets of webhooks.
 //!
-//! A TURN server is part of a private network. Its datagrams to a private address arrive from a trusted host,
+//! Such a server is part of a private network. What it sends to a private address arrives from a trusted host,
 //! so addresses that have a meaning only there are refused unless the operator allows them. Filters of other
 //! servers have been bypassed by other notations of the same address: here an address is read once, as a
 //! number, by [`PeerIp`], and an embedded address is checked too.
 
-use crate::limits::ALLOWED_MAX;
+#![forbid(unsafe_code)]
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+
+/// Exceptions that are checked. An operator has a few; further ones are ignored, so programs refuse them at their
+/// start. All are checked for every peer that the rules refuse.
+pub const ALLOWED_MAX: usize = 64;
 
 /// A peer's address, with the IPv4 address that it leads to if it is an IPv6 address with such a prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
