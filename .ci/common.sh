@@ -8,6 +8,7 @@ WEB=signaling/web
 BROWSER=tests/browser
 NODE_MIN=20.19
 NODE_FETCHED=22.23.3 # from npm, if the version of Debian is older than NODE_MIN
+SCHEMATHESIS=4.32.5 # from PyPI
 TOOLS="$PWD/target/tools"
 
 # The folder of cargo's build results, also with CARGO_TARGET_DIR.
@@ -139,6 +140,19 @@ raise SystemExit(any(Gst.ElementFactory.find(name) is None for name in wanted))
 END
     apt_install python3-gst-1.0 gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice \
         gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
+}
+
+# For the test of the HTTP API with generated requests.
+need_schemathesis() {
+    have schemathesis && return
+    need python3
+    python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
+    say "installing schemathesis $SCHEMATHESIS from PyPI into target/tools"
+    python3 -m venv "$TOOLS/schemathesis"
+    "$TOOLS/schemathesis/bin/pip" install --quiet --disable-pip-version-check "schemathesis==$SCHEMATHESIS" </dev/null >&2
+    mkdir -p "$TOOLS/bin"
+    ln -sf "$TOOLS/schemathesis/bin/schemathesis" "$TOOLS/bin/schemathesis"
+    hash -r
 }
 
 # For the test of the load generator with another server, and for the virtual network of both servers.

@@ -522,6 +522,40 @@ pub const PASSWORD_FILE_BYTES_MAX: u64 = stores::accounts::limits::PASSWORD_BYTE
 /// Bytes of the body of a request to `/api/v1`: the longest names and password, each byte of which may take six
 /// in JSON. A longer one gets status 413.
 pub const API_BODY_BYTES_MAX: usize = 16 * 1024;
+/// Requests to `/api/v1` per second of one IPv4 address or IPv6 /64, before anything else of them is looked at: an
+/// application server. Above it, they get status 429.
+pub const API_REQUESTS_PER_ADDRESS_PER_SECOND: f64 = 100.0;
+/// The same at once, before the rate applies.
+pub const API_REQUESTS_PER_ADDRESS_BURST: f64 = 1_000.0;
+/// New passwords per second of one project, by administrators: each is 20 ms of the threads that logins need too.
+/// Above it, they get status 429.
+pub const API_PASSWORDS_PER_SECOND: f64 = 2.0;
+/// The same at once, before the rate applies: the users of a class.
+pub const API_PASSWORDS_BURST: f64 = 50.0;
+/// Entries of one page of a list. A request for more gets status 400.
+pub const API_PAGE_MAX: usize = 100;
+/// Entries of one page by default.
+pub const API_PAGE_DEFAULT: usize = 50;
+/// Bytes of a cursor: the longest name of a list in base64. A longer one gets status 400.
+pub const API_CURSOR_LEN_MAX: usize = 512;
+/// Characters of the name of a field in an error. A longer one is cut.
+pub const API_FIELD_NAME_LEN_MAX: usize = 64;
+/// Objects of a peer in an answer with statistics: each is a question to the engine. Further ones are left out, and
+/// the answer says so.
+pub const API_STATS_OBJECTS_MAX: usize = 256;
+/// The longest lifetime of a token that an administrator asks for: it cannot be taken back without a revocation. A
+/// longer one gets status 400.
+pub const API_TOKEN_TTL_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// Bytes of an `Idempotency-Key`. A longer one gets status 400.
+pub const IDEMPOTENCY_KEY_LEN_MAX: usize = 255;
+/// Time for which the answer to a request with an `Idempotency-Key` is kept.
+pub const IDEMPOTENCY_TTL: Duration = Duration::from_secs(3_600);
+/// Answers of one project that are kept. While there are more, requests of the project with a new key get status 429.
+pub const IDEMPOTENCY_KEYS_PER_PROJECT: usize = 4_096;
+/// Answers of all projects that are kept, each of at most [`API_BODY_BYTES_MAX`]. While there are more, requests with a
+/// new key get status 429.
+pub const IDEMPOTENCY_KEYS_MAX: usize = 4 * IDEMPOTENCY_KEYS_PER_PROJECT;
+
 /// Logins per second from one IPv4 address or IPv6 /64. Above it, they get status 429.
 pub const LOGINS_PER_ADDRESS_PER_SECOND: f64 = 2.0;
 /// Logins at once from one address, before the rate applies: a class behind one address begins a lesson.

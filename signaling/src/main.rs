@@ -8,7 +8,7 @@ use bus::Bus;
 use leat_log::Format;
 use leat_log::redact::ClientAddresses;
 use signaling::api::accounts::AccountsApi;
-use signaling::api::{audit_writer, quality_writer, stored_keys};
+use signaling::api::{ApiService, audit_writer, quality_writer, stored_keys};
 use signaling::config::cli;
 use signaling::config::{AccountSettings, Config, ConfigError};
 use signaling::engine::{self, Engine};
@@ -126,10 +126,11 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let mut settings = config.http_settings;
     settings.stream_keys = accounts.clone();
     let (mut auditing, mut recording) = (None, None);
+    let mut logins = None;
     if let Some(accounts) = accounts {
         let AccountSettings { audit_retention, quality_retention, parties, .. } = config.accounts;
         let api = AccountsApi::start(accounts.clone(), parties).context("cannot start a thread")?;
-        settings.api = Arc::new(api).router();
+        logins = Some(Arc::new(api));
         if let Some(keyring) = rooms.keyring() {
             keyring.await_api_keys();
         }
@@ -144,6 +145,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
             tokio::spawn(stored_keys::delete_old_audit_entries(accounts, retention));
         }
     }
+    settings.api = ApiService::new(rooms.clone(), logins).router();
     settings.edge.connections = edge::allow_descriptors(settings.edge.connections);
     tracing::info!(address = %listener.local_addr()?, "listening");
     let serving = http::serve(listener, rooms.clone(), settings);

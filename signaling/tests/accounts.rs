@@ -137,7 +137,7 @@ fn by() -> Actor {
 #[track_caller]
 fn assert_refused((status, body, _): (u16, Value, String), expected: (u16, &str)) {
     assert_eq!((status, body["code"].as_str().unwrap_or_default()), expected, "{body}");
-    assert!(body["message"].as_str().is_some_and(|message| message.len() > 10), "a sentence: {body}");
+    assert!(body["detail"].as_str().is_some_and(|detail| detail.len() > 10), "a sentence: {body}");
 }
 
 #[tokio::test]

@@ -4,31 +4,30 @@
 //! A session is a JWT. It is signed with a key that is derived from the key of the server for the project, so
 //! that it is no token for a room. It ends when the user is disabled or erased or gets another password.
 
-use super::ApiError;
+use super::Problem;
+use super::input::{UntypedBody, json};
 use crate::auth::key::{self, KeyError};
 use crate::auth::token::{self, Audience, Claims, NumericDate, Permissions};
 use crate::limits;
-use crate::proto::ErrorCode;
 use crate::token_bucket::TokenBuckets;
 use aws_lc_rs::hmac;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::response::Response;
 use axum::{Extension, Router};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use stores::accounts::limits::PROJECT_LEN_MAX;
 use stores::accounts::{
     AccountError, Accounts, ApiKey, DEFAULT_PROJECT, LoginError, PasswordThreads, User, check_project,
-    check_user,
 };
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// The address of a client, an extension of every request.
 #[derive(Clone, Copy, Debug)]
@@ -77,58 +76,90 @@ impl AccountsApi {
 
     /// The routes.
     pub fn router(self: Arc<Self>) -> Router {
-        Router::new()
-            .route("/api/v1/login", post(login))
-            .route("/api/v1/token", post(room_token))
-            .layer(DefaultBodyLimit::max(limits::API_BODY_BYTES_MAX))
-            .with_state(self)
+        let (router, _) = Self::routes().split_for_parts();
+        router.layer(DefaultBodyLimit::max(limits::API_BODY_BYTES_MAX)).with_state(self)
     }
 
-    fn check_limits(&self, address: IpAddr, account: (String, String)) -> Result<(), ApiError> {
+    /// The routes, with their description.
+    pub(super) fn routes() -> OpenApiRouter<Arc<Self>> {
+        OpenApiRouter::new().routes(routes!(login)).routes(routes!(room_token))
+    }
+
+    pub(super) fn store(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    pub(super) fn passwords(&self) -> &PasswordThreads {
+        &self.passwords
+    }
+
+    fn check_limits(&self, address: IpAddr, account: (String, String)) -> Result<(), Problem> {
         let now = Instant::now();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         buckets
             .by_address
             .take(address, now)
-            .map_err(|pause| ApiError::limit("too many logins from this address; try again later", pause))?;
+            .map_err(|pause| Problem::limit("too many logins from this address; try again later", pause))?;
         buckets
             .by_account
             .take_of(account, now)
-            .map_err(|pause| ApiError::limit("too many logins of this user; try again later", pause))
+            .map_err(|pause| Problem::limit("too many logins of this user; try again later", pause))
     }
 }
 
-#[derive(Deserialize)]
+/// A name and a password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Login)]
 struct LoginRequest {
+    /// `default` if it is absent.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._-]+$")]
     project: Option<String>,
+    /// The name of the user.
+    #[schema(min_length = 1, max_length = 128, example = "ada")]
     user: String,
+    /// The password.
+    #[schema(max_length = 1024, format = Password)]
     password: String,
 }
 
-#[derive(Serialize)]
+/// A session.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = LoginSession)]
 struct LoginAnswer {
-    /// The session.
+    /// The session: for the header `Authorization: Bearer` of this API. It is no token for a room.
     token: String,
     /// Seconds since 1970.
     expires_at: u64,
+    /// The project.
     project: String,
+    /// The name of the user.
     user: String,
+    /// Whether the user administers the project.
     admin: bool,
 }
 
-#[derive(Deserialize)]
+/// A room.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = OwnToken)]
 struct TokenRequest {
+    /// The room.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._-]+$", example = "stage")]
     room: String,
 }
 
-#[derive(Serialize)]
+/// A token for a room, for the user itself.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RoomToken)]
 struct TokenAnswer {
     /// For `JoinRoom.token`.
     token: String,
     /// Seconds since 1970.
     expires_at: u64,
+    /// The room.
     room: String,
 }
 
@@ -144,25 +175,29 @@ struct SessionClaims {
     exp: u64,
 }
 
+/// Logs in
+///
+/// Exchanges a name and a password for a session.
+#[utoipa::path(post, path = "/api/v1/login", tag = "accounts", request_body = LoginRequest, security(()),
+    responses((status = 200, description = "A session", body = LoginAnswer)))]
 async fn login(
     State(api): State<Arc<AccountsApi>>,
     Extension(ClientAddress(address)): Extension<ClientAddress>,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, ApiError> {
-    let body = body.map_err(not_read)?;
-    let LoginRequest { project, user, password } = parse(&body, "{project?, user, password}")?;
+    UntypedBody(request): UntypedBody<LoginRequest>,
+) -> Result<Response, Problem> {
+    let LoginRequest { project, user, password } = request;
     let project = project.unwrap_or_else(|| DEFAULT_PROJECT.to_owned());
     check_project(&project)
-        .and_then(|()| check_user(&user))
-        .map_err(|error| ApiError::bad(error.to_string()))?;
+        .map_err(|_| Problem::field("project", format!("1 to {PROJECT_LEN_MAX} of A-Z a-z 0-9 . _ -")))?;
+    token::check_user(&user).map_err(|wanted| Problem::field("user", wanted))?;
     api.check_limits(address, (project.clone(), user.clone()))?;
     let user = match api.accounts.log_in(&api.passwords, &project, &user, &password).await {
         Ok(user) => user,
         Err(LoginError::Credentials) => {
             let text = LoginError::Credentials.to_string();
-            return Err(ApiError::new(StatusCode::UNAUTHORIZED, "LOGIN_REFUSED", text));
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, text).with_code("LOGIN_REFUSED"));
         }
-        Err(LoginError::Busy(error)) => return Err(ApiError::limit(error.to_string(), limits::QUOTA_PAUSE)),
+        Err(LoginError::Busy(error)) => return Err(Problem::limit(error.to_string(), limits::QUOTA_PAUSE)),
         Err(LoginError::Store(error)) => return Err(unavailable(&error)),
     };
     let key = api.accounts.server_key(&project).await.map_err(|error| unavailable(&error))?;
@@ -174,57 +209,43 @@ async fn login(
     let token =
         jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(session_secret(&key).as_ref()));
     let token = token.expect("claims are plain JSON, and HS256 takes any key");
-    Ok(json(&LoginAnswer { token, expires_at, project, user: name, admin: is_admin }))
+    let answer = LoginAnswer { token, expires_at, project, user: name, admin: is_admin };
+    Ok(json(StatusCode::OK, &answer))
 }
 
+/// Mints a token for a room, for the user itself
+///
+/// The same as `POST /api/v1/tokens` with the room alone; an administrator gets the permission `admin`.
+#[utoipa::path(post, path = "/api/v1/token", tag = "accounts", request_body = TokenRequest, security(("bearer" = [])),
+    responses((status = 200, description = "A token", body = TokenAnswer)))]
 async fn room_token(
     State(api): State<Arc<AccountsApi>>,
     Extension(ClientAddress(address)): Extension<ClientAddress>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<Response, ApiError> {
-    let body = body.map_err(not_read)?;
+    request: Result<UntypedBody<TokenRequest>, Problem>,
+) -> Result<Response, Problem> {
     let taken = {
         let mut buckets = api.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         buckets.room_tokens.take(address, Instant::now())
     };
-    taken.map_err(|pause| ApiError::limit("too many requests from this address; try again later", pause))?;
-    let (user, key) = api.session(&headers).await?;
-    let TokenRequest { room } = parse(&body, "{room}")?;
-    token::check_room(&room).map_err(|wanted| ApiError::bad(format!("room: expected {wanted}")))?;
-    let now = now_seconds();
-    let expires_at = now + limits::ROOM_TOKEN_TTL.as_secs();
-    let TokenParties { audience, issuer } = api.parties.clone();
-    let claims = Claims {
-        name: Some(user.name.chars().take(limits::DISPLAY_NAME_LEN_MAX).collect()),
-        iat: Some(NumericDate(now)),
-        jti: Some(random_id()),
-        aud: audience.map(Audience::One),
-        iss: issuer,
-        permissions: Permissions { admin: user.is_admin, ..Permissions::default() },
-        ..Claims::new(user.name, room.clone(), NumericDate(expires_at))
-    };
-    let token = token::mint_with_kid(&claims, key.secret.as_bytes(), Some(&key.id));
-    let token = token.map_err(|error: KeyError| {
-        tracing::error!(key = key.id, error = %error, "a stored key cannot sign");
-        ApiError::with_code(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            ErrorCode::Internal,
-            "internal error; see the log of the server",
-        )
+    taken.map_err(|pause| Problem::limit("too many requests from this address; try again later", pause))?;
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = bearer.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(|| {
+        session_invalid("expected the header Authorization: Bearer, with the token of a login")
     })?;
-    Ok(json(&TokenAnswer { token, expires_at, room }))
+    let (user, key) = api.session(token).await?;
+    let UntypedBody(TokenRequest { room }) = request?;
+    token::check_room(&room).map_err(|wanted| Problem::field("room", wanted))?;
+    let permissions = Permissions { admin: user.is_admin, ..Permissions::default() };
+    let (token, expires_at) =
+        api.sign(&key, &user.name, None, &room, &permissions, limits::ROOM_TOKEN_TTL)?;
+    Ok(json(StatusCode::OK, &TokenAnswer { token, expires_at, room }))
 }
 
 impl AccountsApi {
     /// The user of a session, and the key of the server for the user's project.
-    async fn session(&self, headers: &HeaderMap) -> Result<(User, ApiKey), ApiError> {
-        let refused = |message| ApiError::new(StatusCode::UNAUTHORIZED, "SESSION_INVALID", message);
-        let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = bearer
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .ok_or_else(|| refused("expected the header Authorization: Bearer, with the token of a login"))?;
-        let ended = || refused("the session has ended or is invalid; log in again");
+    pub(super) async fn session(&self, token: &str) -> Result<(User, ApiKey), Problem> {
+        let ended = || session_invalid("the session has ended or is invalid; log in again");
         if token.len() > limits::TOKEN_LEN_MAX {
             return Err(ended());
         }
@@ -241,6 +262,54 @@ impl AccountsApi {
         let is_valid = |user: &User| user.id == sub && user.session_epoch == epoch && !user.is_disabled;
         Ok((found.filter(is_valid).ok_or_else(ended)?, key))
     }
+
+    /// A token that the server signs for a user of a project, and its expiry in seconds since 1970.
+    pub(super) async fn mint(
+        &self,
+        project: &str,
+        user: &str,
+        name: Option<String>,
+        room: &str,
+        permissions: &Permissions,
+        ttl: Duration,
+    ) -> Result<(String, u64), Problem> {
+        let key = self.accounts.server_key(project).await.map_err(|error| Problem::of_store(&error))?;
+        self.sign(&key, user, name, room, permissions, ttl)
+    }
+
+    fn sign(
+        &self,
+        key: &ApiKey,
+        user: &str,
+        name: Option<String>,
+        room: &str,
+        permissions: &Permissions,
+        ttl: Duration,
+    ) -> Result<(String, u64), Problem> {
+        let now = now_seconds();
+        let expires_at = now + ttl.as_secs();
+        let TokenParties { audience, issuer } = self.parties.clone();
+        let shown = name.unwrap_or_else(|| user.chars().take(limits::DISPLAY_NAME_LEN_MAX).collect());
+        let claims = Claims {
+            name: Some(shown),
+            iat: Some(NumericDate(now)),
+            jti: Some(random_id()),
+            aud: audience.map(Audience::One),
+            iss: issuer,
+            permissions: permissions.clone(),
+            ..Claims::new(user, room, NumericDate(expires_at))
+        };
+        let token = token::mint_with_kid(&claims, key.secret.as_bytes(), Some(&key.id));
+        let token = token.map_err(|error: KeyError| {
+            tracing::error!(key = key.id, error = %error, "a stored key cannot sign");
+            Problem::internal()
+        })?;
+        Ok((token, expires_at))
+    }
+}
+
+fn session_invalid(text: &str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, text).with_code("SESSION_INVALID")
 }
 
 /// Another key than that of tokens for rooms, so that neither is accepted as the other.
@@ -248,39 +317,14 @@ fn session_secret(key: &ApiKey) -> hmac::Tag {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.secret.as_bytes()), b"session of a user")
 }
 
-fn not_read(error: BytesRejection) -> ApiError {
-    match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            let text = format!("the body must have at most {} bytes", limits::API_BODY_BYTES_MAX);
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LONG", text)
-        }
-        _ => ApiError::bad("the body ended early".to_owned()),
-    }
-}
-
-fn parse<T: DeserializeOwned>(body: &[u8], wanted: &str) -> Result<T, ApiError> {
-    serde_json::from_slice(body)
-        .map_err(|error| ApiError::bad(format!("the body must be JSON, {wanted}: {error}")))
-}
-
-fn json(value: &impl Serialize) -> Response {
-    let body = serde_json::to_string(value).expect("plain JSON") + "\n";
-    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body).into_response()
-}
-
-/// The database did not answer, or the server has an error.
-fn unavailable(error: &AccountError) -> ApiError {
+/// The database did not answer, or the project was deleted meanwhile.
+fn unavailable(error: &AccountError) -> Problem {
     match error {
-        // The project was deleted meanwhile.
         AccountError::NotFound { .. } => {
-            ApiError::new(StatusCode::UNAUTHORIZED, "LOGIN_REFUSED", LoginError::Credentials.to_string())
+            let text = LoginError::Credentials.to_string();
+            Problem::new(StatusCode::UNAUTHORIZED, text).with_code("LOGIN_REFUSED")
         }
-        error => {
-            tracing::warn!(error = error as &dyn std::error::Error, "a request about accounts failed");
-            let text = "the database of accounts is not available; try again";
-            ApiError::with_code(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::StoreUnavailable, text)
-                .retry_after(limits::QUOTA_PAUSE)
-        }
+        error => Problem::of_store(error),
     }
 }
 

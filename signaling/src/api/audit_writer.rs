@@ -46,7 +46,10 @@ pub async fn write_audit(accounts: Accounts, mut queue: AuditQueue) {
 
 async fn write(accounts: &Accounts, record: &AuditRecord) -> Result<(), AccountError> {
     let AuditRecord { project, actor, user, room, details, revocations, .. } = record;
-    let actor = participant(accounts, project, actor).await?;
+    let actor = match actor {
+        Actor::Participant(name) => participant(accounts, project, name).await?,
+        known => known.clone(),
+    };
     let target = match user {
         Some(user) => participant(accounts, project, user).await?.to_string(),
         None => format!("room:{room}"),

@@ -12,6 +12,7 @@ use super::token::{Claims, NumericDate};
 use crate::limits;
 use crate::proto::ErrorCode;
 use crate::request_error::RequestError;
+use aws_lc_rs::constant_time;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, Validation};
@@ -138,6 +139,21 @@ impl Keyring {
         *self.api_keys.write().unwrap_or_else(PoisonError::into_inner) = usable;
         self.awaits_api_keys.store(false, Ordering::Relaxed);
         refused
+    }
+
+    /// The project of the API key with this id and secret; `None` if there is no such key.
+    pub fn project_of_api_key(&self, id: &str, secret: &str) -> Result<Option<String>, RequestError> {
+        let found = self.api_keys.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        let Some(key) = found else {
+            return if self.awaits_api_keys.load(Ordering::Relaxed) {
+                Err(keys_are_not_read())
+            } else {
+                Ok(None)
+            };
+        };
+        let known = key.decoding.try_get_as_bytes().unwrap_or_default();
+        let is_right = constant_time::verify_slices_are_equal(known, secret.as_bytes()).is_ok();
+        Ok(is_right.then(|| key.project.clone()))
     }
 
     /// The revocations that this keyring respects.

@@ -6,6 +6,7 @@ use crate::limits;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 /// The claims of a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,7 +108,7 @@ impl<'de> Deserialize<'de> for NumericDate {
 }
 
 /// What a peer may do in its room. The default is what browsers need.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Permissions {
     /// May join the room. Without it, the token is for other requests than `JoinRoom`.

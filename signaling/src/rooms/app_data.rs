@@ -124,6 +124,15 @@ pub struct TransportRecord {
     /// When the peer joined, in milliseconds since 1970; 0 in records of an earlier version.
     #[prost(uint64, tag = "26")]
     pub joined_at_ms: u64,
+    /// Whether it may publish, if an administrator decided that.
+    #[prost(bool, optional, tag = "27")]
+    pub publish_override: Option<bool>,
+    /// Whether it may receive, if an administrator decided that.
+    #[prost(bool, optional, tag = "28")]
+    pub subscribe_override: Option<bool>,
+    /// Whether it may send data, if an administrator decided that.
+    #[prost(bool, optional, tag = "29")]
+    pub data_override: Option<bool>,
 }
 
 /// Who may consume a producer.

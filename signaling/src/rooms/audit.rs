@@ -3,13 +3,14 @@
 //! Nothing here waits for a database: a task writes the entries ([`crate::api::audit_writer`]).
 
 use super::Rooms;
-use super::state::{PeerId, State};
+use super::author::Author;
 use crate::auth::revocations::Revocation;
 use crate::auth::since_1970;
 use crate::limits;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use stores::accounts::Actor;
 use tokio::sync::mpsc;
 
 /// What an administrator did in a room.
@@ -17,8 +18,8 @@ use tokio::sync::mpsc;
 pub struct AuditRecord {
     /// The project of the room.
     pub project: String,
-    /// The user who did it.
-    pub actor: String,
+    /// Who did it.
+    pub actor: Actor,
     /// For example `peer.kick`.
     pub action: &'static str,
     /// To which user; `None`: to the room.
@@ -125,20 +126,18 @@ impl Rooms {
     /// An administrator has done something to a user, or to its room.
     pub(super) fn record(
         &self,
-        state: &State,
-        by: PeerId,
+        by: &Author,
         action: &'static str,
         user: Option<&str>,
         details: String,
         revocations: Vec<(Revocation, Duration)>,
     ) {
-        let Some(actor) = state.peers.get(&by) else { return };
         self.auditor.put(AuditRecord {
-            project: actor.room.project.clone(),
-            actor: actor.user.clone(),
+            project: by.room.project.clone(),
+            actor: by.actor.clone(),
             action,
             user: user.map(str::to_owned),
-            room: actor.room.name.clone(),
+            room: by.room.name.clone(),
             details,
             at: since_1970(),
             revocations,
@@ -155,7 +154,7 @@ mod tests {
         let revocation = Revocation { project: project.into(), of: Revoked::Project, until: Duration::ZERO };
         AuditRecord {
             project: project.into(),
-            actor: "ada".into(),
+            actor: Actor::Participant("ada".into()),
             action: "test",
             user: None,
             room: "stage".into(),

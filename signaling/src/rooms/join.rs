@@ -3,7 +3,7 @@
 use super::lookup::{permitted, turn_user};
 use super::notification_log::NotificationLog;
 use super::peer_quality::PeerQuality;
-use super::restrictions::{Mute, UserHash, granted};
+use super::restrictions::{Mute, Overrides, UserHash, granted};
 use super::room_key::RoomKey;
 use super::session::{SessionEvent, SessionState};
 use super::state::{Peer, PeerId, RemovedPeer, State};
@@ -444,7 +444,7 @@ impl State {
     pub(super) fn replace_session(&mut self, id: PeerId, mut session: Session) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         // A new token does not change what an administrator decided.
-        session.permissions.admin = peer.role.unwrap_or(session.permissions.admin);
+        session.permissions = peer.overrides.applied_to(session.permissions);
         let is_admin_changed = peer.permissions.admin != session.permissions.admin;
         let is_changed =
             peer.permissions != session.permissions || peer.token.as_ref() != Some(&session.token);
@@ -700,7 +700,7 @@ fn add_peer(
         display_name,
         secret_hash: hash(&secret),
         permissions,
-        role: None,
+        overrides: Overrides::default(),
         token,
         metadata: String::new(),
         mute: Mute::default(),

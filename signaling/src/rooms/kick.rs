@@ -1,8 +1,9 @@
 //! Removing peers from a room: by an administrator of the room, and by a revocation.
 
 use super::Rooms;
+use super::author::Author;
 use super::join::banned_as;
-use super::lookup::{not_joined, others_peer, permitted};
+use super::lookup::not_joined;
 use super::restrictions::{Kicked, UserHash};
 use super::state::{Peer, PeerId, State};
 use super::transports::room_updates;
@@ -19,19 +20,28 @@ use std::time::Duration;
 impl Rooms {
     /// Removes a peer, and bans its user or revokes its token.
     pub(super) fn kick(&self, peer: PeerId, kick: &Kick) -> Result<(), RequestError> {
-        if kick.ban { self.ban(peer, kick) } else { self.kick_token(peer, kick) }
+        let mut state = self.state();
+        let author = state.author(peer)?;
+        self.kick_by(&mut state, &author, kick)
+    }
+
+    pub(super) fn kick_by(
+        &self,
+        state: &mut State,
+        author: &Author,
+        kick: &Kick,
+    ) -> Result<(), RequestError> {
+        if kick.ban { self.ban(state, author, kick) } else { self.kick_token(state, author, kick) }
     }
 
     /// Removes a peer and bans its user from the room: the other peers of the user are removed, and clients of the user
     /// that wait are refused.
-    fn ban(&self, peer: PeerId, kick: &Kick) -> Result<(), RequestError> {
+    fn ban(&self, state: &mut State, author: &Author, kick: &Kick) -> Result<(), RequestError> {
         let reason = reason(&kick.reason, "an administrator banned you from the room")?;
         let now = since_1970();
-        let mut state = self.state();
-        check_admin(&state, peer)?;
-        let target = others_peer(&state, peer, &kick.peer_id)?;
+        let target = author.target(state, &kick.peer_id)?;
         let banned = state.peers[&target].banned_as();
-        if state.peers[&peer].banned_as() == banned {
+        if author.peer.is_some_and(|peer| state.peers[&peer].banned_as() == banned) {
             return Err(RequestError::bad(
                 "peer_id must be a peer of another user: a ban is for all peers of the user",
             ));
@@ -45,15 +55,15 @@ impl Rooms {
         let message = entry.policy.message();
         let peers: Vec<_> = entry.peers.iter().copied().collect();
         let waiting: Vec<_> = entry.waiting.iter().copied().collect();
-        tracing::info!(roomId = %room, userId = %user, peerId = %target, by = %peer, seconds = kick.ban_seconds, "an administrator bans a user");
+        tracing::info!(roomId = %room, userId = %user, peerId = %target, by = author.by(), seconds = kick.ban_seconds, "an administrator bans a user");
         let details = match kick.ban_seconds {
             0 => "until the room ends".to_owned(),
             seconds => format!("for {seconds} seconds"),
         };
-        self.record(&state, peer, "peer.ban", Some(&user), details, Vec::new());
+        self.record(author, "peer.ban", Some(&user), details, Vec::new());
         for id in peers {
             if state.peers.get(&id).is_some_and(|peer| peer.banned_as() == banned) {
-                self.evict(&mut state, id, &reason);
+                self.evict(state, id, &reason);
             }
         }
         for id in waiting {
@@ -63,7 +73,7 @@ impl Rooms {
                 state.deny(id, &reason);
             }
         }
-        for (worker, command) in room_updates(&state, &room) {
+        for (worker, command) in room_updates(state, &room) {
             self.node.tell(worker, command);
         }
         state.broadcast(&room, None, Payload::RoomChanged(RoomChanged { policy: Some(message) }));
@@ -72,14 +82,12 @@ impl Rooms {
 
     /// Removes a peer, and revokes its token until it expires: other peers that joined with the token are
     /// removed too.
-    fn kick_token(&self, peer: PeerId, kick: &Kick) -> Result<(), RequestError> {
+    fn kick_token(&self, state: &mut State, author: &Author, kick: &Kick) -> Result<(), RequestError> {
         let reason = reason(&kick.reason, "an administrator removed you from the room")?;
         let now = since_1970();
-        let mut state = self.state();
-        check_admin(&state, peer)?;
-        let target = others_peer(&state, peer, &kick.peer_id)?;
-        let (found, by) = (&state.peers[&target], &state.peers[&peer].user);
-        tracing::info!(roomId = %found.room, userId = %found.user, peerId = %target, by = %by, "an administrator removes a peer");
+        let target = author.target(state, &kick.peer_id)?;
+        let found = &state.peers[&target];
+        tracing::info!(roomId = %found.room, userId = %found.user, peerId = %target, by = author.by(), "an administrator removes a peer");
         let (room, user) = (found.room.clone(), found.user.clone());
         let tokens: Vec<_> = found.token.iter().chain(&found.former_tokens).cloned().collect();
         let mut revoked = Vec::new();
@@ -107,10 +115,10 @@ impl Rooms {
             self.revoke_turn(&room.project, &user);
         }
         let details = if kick.whole_user { "with all tokens of the user" } else { "" };
-        self.record(&state, peer, "peer.kick", Some(&user), details.to_owned(), revoked);
-        self.evict(&mut state, target, &reason);
-        self.evict_revoked(&mut state, &room.project, &reason);
-        for (worker, command) in room_updates(&state, &room) {
+        self.record(author, "peer.kick", Some(&user), details.to_owned(), revoked);
+        self.evict(state, target, &reason);
+        self.evict_revoked(state, &room.project, &reason);
+        for (worker, command) in room_updates(state, &room) {
             self.node.tell(worker, command);
         }
         // The peer is removed in any case. If the revocation failed, it can return: the error reports that.
@@ -119,19 +127,28 @@ impl Rooms {
 
     /// Ends the call: removes all peers of the room, also this one, and refuses the clients that wait.
     pub(super) fn end_room(&self, peer: PeerId, end: &EndRoom) -> Result<(), RequestError> {
-        let reason = reason(&end.reason, "an administrator ended the call")?;
         let mut state = self.state();
-        check_admin(&state, peer)?;
-        let room = state.peers.get(&peer).ok_or_else(not_joined)?.room.clone();
-        tracing::info!(roomId = %room, peerId = %peer, "an administrator ends the call of a room");
-        self.record(&state, peer, "room.end", None, String::new(), Vec::new());
+        let author = state.author(peer)?;
+        self.end_room_by(&mut state, &author, &end.reason)
+    }
+
+    pub(super) fn end_room_by(
+        &self,
+        state: &mut State,
+        author: &Author,
+        text: &str,
+    ) -> Result<(), RequestError> {
+        let reason = reason(text, "an administrator ended the call")?;
+        let room = author.room.clone();
+        tracing::info!(roomId = %room, by = author.by(), "an administrator ends the call of a room");
+        self.record(author, "room.end", None, String::new(), Vec::new());
         let found = state.rooms.get(&room);
         let waiting: Vec<_> = found.into_iter().flat_map(|room| room.waiting.iter().copied()).collect();
         let peers: Vec<_> = found.into_iter().flat_map(|room| room.peers.iter().copied()).collect();
         waiting.into_iter().for_each(|client| state.deny(client, &reason));
         // The sender last: it is a member of the room until the others are removed.
-        for id in peers.into_iter().filter(|id| *id != peer).chain([peer]) {
-            self.evict(&mut state, id, &reason);
+        for id in peers.into_iter().filter(|id| Some(*id) != author.peer).chain(author.peer) {
+            self.evict(state, id, &reason);
         }
         Ok(())
     }
@@ -222,11 +239,6 @@ impl Peer {
     fn banned_as(&self) -> UserHash {
         if self.token.is_some() { UserHash::new(&self.user) } else { UserHash::of_name(&self.display_name) }
     }
-}
-
-/// Checks that a peer is an administrator of its room.
-pub(super) fn check_admin(state: &State, peer: PeerId) -> Result<(), RequestError> {
-    permitted(state.peers.get(&peer).ok_or_else(not_joined)?.permissions.admin, "admin")
 }
 
 /// The reason for the client, or the default.

@@ -144,7 +144,11 @@ pub(super) fn others_peer_ids(
 pub(super) fn others_peer(state: &State, peer: PeerId, id: &str) -> Result<PeerId, RequestError> {
     let room = &state.peers.get(&peer).ok_or_else(not_joined)?.room;
     let found = parse_id(id).map(PeerId).filter(|found| *found != peer);
-    found.filter(|found| state.peers.get(found).is_some_and(|other| other.room == *room)).ok_or_else(|| {
-        RequestError::new(ErrorCode::NoSuchPeer, "no other peer with this id is in the room (any more)")
-    })
+    found
+        .filter(|found| state.peers.get(found).is_some_and(|other| other.room == *room))
+        .ok_or_else(no_such_peer)
+}
+
+pub(super) fn no_such_peer() -> RequestError {
+    RequestError::new(ErrorCode::NoSuchPeer, "no other peer with this id is in the room (any more)")
 }

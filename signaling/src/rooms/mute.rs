@@ -4,8 +4,8 @@
 //! end of a mute does not resume what the client had paused.
 
 use super::Rooms;
-use super::kick::check_admin;
-use super::lookup::{gone, others_peer, others_producer};
+use super::author::Author;
+use super::lookup::{gone, others_producer};
 use super::restrictions::{Kinds, Mute, UserHash};
 use super::room_key::RoomKey;
 use super::state::{PeerId, Room, State};
@@ -18,48 +18,59 @@ use control::{Command, ProducerId};
 
 impl Rooms {
     pub(super) async fn mute_peer(&self, peer: PeerId, mute: &MutePeer) -> Result<(), RequestError> {
+        let target = {
+            let mut state = self.state();
+            let author = state.author(peer)?;
+            self.mute_peer_by(&mut state, &author, mute)?
+        };
+        self.apply_mute(target).await
+    }
+
+    /// Enters the mute. [`Self::apply_mute`] of the result must follow.
+    pub(super) fn mute_peer_by(
+        &self,
+        state: &mut State,
+        author: &Author,
+        mute: &MutePeer,
+    ) -> Result<PeerId, RequestError> {
         let (audio, video) = match mute.kind.as_str() {
             "" => (true, true),
             "audio" => (true, false),
             "video" => (false, true),
             _ => return Err(RequestError::bad("kind must be \"audio\", \"video\" or empty for both")),
         };
-        let target = {
-            let mut state = self.state();
-            check_admin(&state, peer)?;
-            let target = others_peer(&state, peer, &mute.peer_id)?;
+        let target = author.target(state, &mute.peer_id)?;
+        if let Some(peer) = author.peer {
             state.peers.get_mut(&peer).ok_or_else(gone)?.count_mute()?;
-            let kinds = Kinds { audio, video };
-            let before = state.peers.get(&target).map(|peer| peer.mute.clone());
-            let is_meant =
-                |id: &ProducerId| state.producers.get(id).is_some_and(|of| kinds.contains(of.kind));
-            let producers: Vec<_> = state.producers_of(target).filter(is_meant).collect();
-            let muted = &mut state.peers.get_mut(&target).ok_or_else(gone)?.mute;
-            // The mute of the peer includes those of single producers, and so does its end.
-            muted.producers.retain(|id| !producers.contains(id));
-            if audio {
-                (muted.audio, muted.later.audio) = (mute.muted, false);
-            }
-            if video {
-                (muted.video, muted.later.video) = (mute.muted, false);
-            }
-            if !mute.muted {
-                state.forget_mute(target, kinds);
-            }
-            if state.peers.get(&target).map(|peer| &peer.mute) != before.as_ref() {
-                let action = if mute.muted { "peer.mute" } else { "peer.unmute" };
-                let what = if mute.kind.is_empty() { "audio and video" } else { &mute.kind };
-                self.record(&state, peer, action, user_of(&state, target), what.to_owned(), Vec::new());
-            }
-            target
-        };
-        self.apply_mute(target).await
+        }
+        let kinds = Kinds { audio, video };
+        let before = state.peers.get(&target).map(|peer| peer.mute.clone());
+        let is_meant = |id: &ProducerId| state.producers.get(id).is_some_and(|of| kinds.contains(of.kind));
+        let producers: Vec<_> = state.producers_of(target).filter(is_meant).collect();
+        let muted = &mut state.peers.get_mut(&target).ok_or_else(gone)?.mute;
+        // The mute of the peer includes those of single producers, and so does its end.
+        muted.producers.retain(|id| !producers.contains(id));
+        if audio {
+            (muted.audio, muted.later.audio) = (mute.muted, false);
+        }
+        if video {
+            (muted.video, muted.later.video) = (mute.muted, false);
+        }
+        if !mute.muted {
+            state.forget_mute(target, kinds);
+        }
+        if state.peers.get(&target).map(|peer| &peer.mute) != before.as_ref() {
+            let action = if mute.muted { "peer.mute" } else { "peer.unmute" };
+            let what = if mute.kind.is_empty() { "audio and video" } else { &mute.kind };
+            self.record(author, action, user_of(state, target), what.to_owned(), Vec::new());
+        }
+        Ok(target)
     }
 
     pub(super) async fn mute_producer(&self, peer: PeerId, mute: &MuteProducer) -> Result<(), RequestError> {
         let target = {
             let mut state = self.state();
-            check_admin(&state, peer)?;
+            let author = state.author(peer)?;
             let first = others_producer(&state, peer, &mute.producer_id)?;
             let producer = state.producers.get(&first).ok_or_else(gone)?;
             let (target, kind, first) = (producer.peer, producer.kind, producer.backup_for.unwrap_or(first));
@@ -78,7 +89,7 @@ impl Rooms {
             if state.peers.get(&target).map(|peer| &peer.mute) != before.as_ref() {
                 let action = if mute.muted { "producer.mute" } else { "producer.unmute" };
                 let details = format!("producer {first}");
-                self.record(&state, peer, action, user_of(&state, target), details, Vec::new());
+                self.record(&author, action, user_of(&state, target), details, Vec::new());
             }
             target
         };
@@ -86,7 +97,7 @@ impl Rooms {
     }
 
     /// Pauses and resumes the producers of a peer as its mute requires, and stores the mute in the engine.
-    async fn apply_mute(&self, target: PeerId) -> Result<(), RequestError> {
+    pub(super) async fn apply_mute(&self, target: PeerId) -> Result<(), RequestError> {
         let changes = self.state().update_muted(target);
         let mut result = Ok(());
         for (worker, producer, paused) in changes {

@@ -1,7 +1,7 @@
 //! An administrator changes the policy of a room: who may enter and publish.
 
 use super::Rooms;
-use super::kick::check_admin;
+use super::author::Author;
 use super::lookup::not_joined;
 use super::restrictions::{ADMINS, EVERYONE, Policy};
 use super::room_key::RoomKey;
@@ -16,6 +16,17 @@ use std::time::Instant;
 impl Rooms {
     /// Changes the policy of the room, closes what the new one does not permit, and notifies all peers.
     pub(super) fn set_room(&self, peer: PeerId, set: &SetRoom) -> Result<(), RequestError> {
+        let mut state = self.state();
+        let author = state.author(peer)?;
+        self.set_room_by(&mut state, &author, set)
+    }
+
+    pub(super) fn set_room_by(
+        &self,
+        state: &mut State,
+        author: &Author,
+        set: &SetRoom,
+    ) -> Result<(), RequestError> {
         let max = set.max_peers.map(|max| max as usize);
         if max.is_some_and(|max| max > limits::PEERS_PER_ROOM_MAX) {
             let text = format!(
@@ -30,9 +41,7 @@ impl Rooms {
             Some(ADMINS) => Some(true),
             Some(_) => return Err(RequestError::bad("publishers must be \"everyone\" or \"admins\"")),
         };
-        let mut state = self.state();
-        check_admin(&state, peer)?;
-        let room = state.peers.get(&peer).ok_or_else(not_joined)?.room.clone();
+        let room = author.room.clone();
         let entry = state.rooms.get_mut(&room).ok_or_else(not_joined)?;
         let before = entry.policy.clone();
         let policy = Policy {
@@ -52,15 +61,15 @@ impl Rooms {
             .map_err(|pause| RequestError::limit("too many changes of this room").retry_after(pause))?;
         entry.policy = Policy { revision: before.revision.wrapping_add(1), ..policy };
         let message = entry.policy.message();
-        tracing::info!(roomId = %room, peerId = %peer, policy = ?entry.policy, "an administrator changed a room");
+        tracing::info!(roomId = %room, by = author.by(), policy = ?entry.policy, "an administrator changed a room");
         let proto::RoomPolicy { max_peers, locked, waiting_room, publishers, encrypted, bans } = &message;
         let details = format!(
             "max_peers {max_peers}; locked {locked}; waiting_room {waiting_room}; publishers {publishers}; \
              encrypted {encrypted}; bans {bans}"
         );
-        self.record(&state, peer, "room.set", None, details, Vec::new());
-        self.close_what_policy_denies(&mut state, &room);
-        for (worker, command) in room_updates(&state, &room) {
+        self.record(author, "room.set", None, details, Vec::new());
+        self.close_what_policy_denies(state, &room);
+        for (worker, command) in room_updates(state, &room) {
             self.node.tell(worker, command);
         }
         state.broadcast(&room, None, Payload::RoomChanged(RoomChanged { policy: Some(message) }));

@@ -8,7 +8,7 @@ use super::app_data::{
 use super::notification_log::NotificationLog;
 use super::object::Object;
 use super::peer_quality::PeerQuality;
-use super::restrictions::{Kicked, Kinds, Mute, Policy, UserHash};
+use super::restrictions::{Kicked, Kinds, Mute, Overrides, Policy, UserHash};
 use super::room_key::RoomKey;
 use super::session::SessionState;
 use super::state::{
@@ -194,6 +194,12 @@ impl Rooms {
             producers: record.muted_producers.iter().copied().map(ProducerId).collect(),
             later: Kinds { audio: record.muted_later_audio, video: record.muted_later_video },
         };
+        let overrides = Overrides {
+            admin: record.role,
+            can_publish: record.publish_override,
+            can_subscribe: record.subscribe_override,
+            can_publish_data: record.data_override,
+        };
         let subscribers = record.subscribers.iter().map(subscribers).collect();
         if room.peers.insert(peer) {
             let entry = Peer {
@@ -202,7 +208,7 @@ impl Rooms {
                 display_name: record.display_name,
                 secret_hash: record.secret_hash,
                 permissions,
-                role: record.role,
+                overrides,
                 token: record.token.map(TokenInfo::from),
                 metadata: record.metadata,
                 mute,
@@ -229,7 +235,7 @@ impl Rooms {
             // The records differ if a process ended while it changed the permissions: the peer gets what all
             // of them permit.
             known.permissions = known.permissions.clone().and(permissions);
-            known.role = known.role.filter(|role| record.role == Some(*role));
+            known.overrides = known.overrides.and(overrides);
             known.mute.audio |= mute.audio;
             known.mute.video |= mute.video;
             known.mute.producers.extend(mute.producers);

@@ -180,6 +180,64 @@ impl Ban {
 pub(super) const EVERYONE: &str = "everyone";
 pub(super) const ADMINS: &str = "admins";
 
+/// Permissions of a peer that an administrator decided; `None`: as its token permits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// Whether it is an administrator.
+    pub admin: Option<bool>,
+    /// Whether it may publish.
+    pub can_publish: Option<bool>,
+    /// Whether it may receive.
+    pub can_subscribe: Option<bool>,
+    /// Whether it may send data.
+    pub can_publish_data: Option<bool>,
+}
+
+impl Overrides {
+    /// The permissions with these changes.
+    pub(super) fn applied_to(self, permissions: Permissions) -> Permissions {
+        Permissions {
+            admin: self.admin.unwrap_or(permissions.admin),
+            can_publish: self.can_publish.unwrap_or(permissions.can_publish),
+            can_subscribe: self.can_subscribe.unwrap_or(permissions.can_subscribe),
+            can_publish_data: self.can_publish_data.unwrap_or(permissions.can_publish_data),
+            ..permissions
+        }
+    }
+
+    /// Both; the later ones take precedence.
+    pub(super) fn with(self, later: Self) -> Self {
+        Self {
+            admin: later.admin.or(self.admin),
+            can_publish: later.can_publish.or(self.can_publish),
+            can_subscribe: later.can_subscribe.or(self.can_subscribe),
+            can_publish_data: later.can_publish_data.or(self.can_publish_data),
+        }
+    }
+
+    /// What both records of one peer agree about.
+    pub(super) fn and(self, other: Self) -> Self {
+        let both = |one: Option<bool>, two: Option<bool>| one.filter(|_| one == two);
+        Self {
+            admin: both(self.admin, other.admin),
+            can_publish: both(self.can_publish, other.can_publish),
+            can_subscribe: both(self.can_subscribe, other.can_subscribe),
+            can_publish_data: both(self.can_publish_data, other.can_publish_data),
+        }
+    }
+
+    /// For the audit log, without the role, which has an entry of its own.
+    pub(super) fn details(self) -> String {
+        let all = [
+            ("canPublish", self.can_publish),
+            ("canSubscribe", self.can_subscribe),
+            ("canPublishData", self.can_publish_data),
+        ];
+        let texts = all.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?)));
+        texts.collect::<Vec<_>>().join("; ")
+    }
+}
+
 /// What an administrator muted of one peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mute {

@@ -10,7 +10,7 @@ use super::notification_log::NotificationLog;
 use super::observer::Observer;
 use super::outbox::{ConnectionId, Outbox};
 use super::peer_quality::PeerQuality;
-use super::restrictions::{Kicked, Kinds, Mute, Policy, UserHash, WaitingClient};
+use super::restrictions::{Kicked, Kinds, Mute, Overrides, Policy, UserHash, WaitingClient};
 use super::room_key::RoomKey;
 use super::sdp_record::SdpRecord;
 use super::session::{SessionEvent, SessionState};
@@ -160,8 +160,8 @@ pub(super) struct Peer {
     pub(super) metadata: String,
     pub(super) secret_hash: Vec<u8>,
     pub(super) permissions: Permissions,
-    /// Whether it is an administrator, if an administrator decided that; `None`: as its token permits.
-    pub(super) role: Option<bool>,
+    /// What an administrator decided, whatever its token permits.
+    pub(super) overrides: Overrides,
     /// Of the token that admitted it; `None` in development mode.
     pub(super) token: Option<TokenInfo>,
     pub(super) mute: Mute,

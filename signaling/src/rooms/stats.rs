@@ -122,7 +122,8 @@ impl State {
     }
 }
 
-fn stats(item: StatsItem) -> proto::Stats {
+/// Statistics of one object, for clients.
+pub(super) fn stats(item: StatsItem) -> proto::Stats {
     use proto::stats::Of;
     let of = match item {
         StatsItem::Transport(stats) => Of::Transport(transport(&stats)),

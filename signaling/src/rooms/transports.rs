@@ -136,8 +136,11 @@ fn transport_record(
         muted_later_video: peer.mute.later.video,
         subscribers: subscriber_records(peer),
         room: state.rooms.get(&peer.room).and_then(room_record),
-        role: peer.role,
         joined_at_ms: peer.quality.joined_at_ms(),
+        role: peer.overrides.admin,
+        publish_override: peer.overrides.can_publish,
+        subscribe_override: peer.overrides.can_subscribe,
+        data_override: peer.overrides.can_publish_data,
         ..TransportRecord::default()
     };
     record.set_permissions(&peer.permissions);

@@ -1,7 +1,8 @@
 //! The waiting room: clients that an administrator has to admit before they join.
 
+use super::author::Author;
 use super::join::{KeptObjects, NewPeer, shown_name};
-use super::kick::{check_admin, reason};
+use super::kick::reason;
 use super::lookup::{not_joined, parse_id};
 use super::outbox::ConnectionId;
 use super::restrictions::WaitingClient;
@@ -65,7 +66,8 @@ impl Rooms {
     /// Admits a client that waits: it gets `Joined` as a notification.
     pub(super) fn admit_waiting(&self, peer: PeerId, admit: &AdmitPeer) -> Result<(), RequestError> {
         let mut state = self.state();
-        let connection = waiting_client(&state, peer, &admit.waiting_id)?;
+        let author = state.author(peer)?;
+        let connection = waiting_client(&state, &author, &admit.waiting_id)?;
         let client = &state.waiting[&connection];
         let (room, session, display_name) =
             (client.room.clone(), client.session.clone(), client.display_name.clone());
@@ -91,7 +93,7 @@ impl Rooms {
         state.connections.insert(connection, Some(id));
         state.apply(id, SessionEvent::AuthValid);
         tracing::info!(roomId = %room, userId = %client.user, peerId = %id, "a waiting client was admitted");
-        self.record(&state, peer, "waiting.admit", Some(&client.user), String::new(), Vec::new());
+        self.record(&author, "waiting.admit", Some(&client.user), String::new(), Vec::new());
         let joined = self.joined(&state, id, secret, false, KeptObjects::default());
         client.outbox.send(encode(Payload::Joined(joined)));
         Ok(())
@@ -100,9 +102,10 @@ impl Rooms {
     pub(super) fn deny_waiting(&self, peer: PeerId, deny: &DenyPeer) -> Result<(), RequestError> {
         let reason = reason(&deny.reason, "an administrator did not admit you")?;
         let mut state = self.state();
-        let connection = waiting_client(&state, peer, &deny.waiting_id)?;
+        let author = state.author(peer)?;
+        let connection = waiting_client(&state, &author, &deny.waiting_id)?;
         let user = state.waiting.get(&connection).map(|client| client.user.as_str());
-        self.record(&state, peer, "waiting.deny", user, String::new(), Vec::new());
+        self.record(&author, "waiting.deny", user, String::new(), Vec::new());
         state.deny(connection, &reason);
         Ok(())
     }
@@ -148,9 +151,8 @@ impl State {
 }
 
 /// The connection of a client that waits for the room of this administrator.
-fn waiting_client(state: &State, peer: PeerId, id: &str) -> Result<ConnectionId, RequestError> {
-    check_admin(state, peer)?;
-    let room = &state.peers.get(&peer).ok_or_else(not_joined)?.room;
+fn waiting_client(state: &State, author: &Author, id: &str) -> Result<ConnectionId, RequestError> {
+    let room = &author.room;
     let id = parse_id(id);
     let mut waiting = state.rooms.get(room).into_iter().flat_map(|room| room.waiting.iter().copied());
     let found = waiting.find(|connection| state.waiting.get(connection).map(|client| client.id) == id);

@@ -1,6 +1,7 @@
 //! The media types of bodies, and the values of headers.
 
-use super::problem::Problem;
+use super::problem;
+use crate::api::Problem;
 use crate::proto::IceServer;
 use crate::rooms::IfMatch;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -17,18 +18,18 @@ pub(super) fn check_type(headers: &HeaderMap, wanted: &'static str) -> Result<()
     if media_type.eq_ignore_ascii_case(wanted) {
         return Ok(());
     }
-    Err(Problem::media_type(wanted))
+    Err(problem::media_type(wanted))
 }
 
 /// The text of a body.
 pub(super) fn text(body: &[u8]) -> Result<&str, Problem> {
-    std::str::from_utf8(body).map_err(|_| Problem::malformed("the body must be UTF-8"))
+    std::str::from_utf8(body).map_err(|_| problem::malformed("the body must be UTF-8"))
 }
 
 /// The condition of a request (RFC 9110 §13.1.1); `None` without one. RFC 9725 §4.3.3 writes the star in quotes.
 pub(super) fn condition(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
     let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let wrong = || Problem::malformed("If-Match must be * or the ETag of the session, in double quotes");
+    let wrong = || problem::malformed("If-Match must be * or the ETag of the session, in double quotes");
     let value = value.to_str().map_err(|_| wrong())?.trim();
     if matches!(value, "*" | "\"*\"") {
         return Ok(Some(IfMatch::Any));

@@ -1,7 +1,8 @@
 //! Who publishes or plays: a token, or a stream key.
 
 use super::WhipApi;
-use super::problem::Problem;
+use super::problem;
+use crate::api::Problem;
 use crate::auth::session::{RoomClaim, Session, TokenId, TokenInfo};
 use crate::auth::since_1970;
 use crate::auth::token::{NumericDate, Permissions};
@@ -12,7 +13,7 @@ use stores::accounts::StreamKey;
 /// The text after `Bearer`; empty without the header.
 pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok("") };
-    let wrong = || Problem::malformed("Authorization must be: Bearer, a space, and a token or a stream key");
+    let wrong = || problem::malformed("Authorization must be: Bearer, a space, and a token or a stream key");
     let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(wrong)?;
     if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(wrong()) }
 }
@@ -24,9 +25,9 @@ impl WhipApi {
         if !text.starts_with(STREAM_KEY) || text.contains('.') {
             return Ok(None);
         }
-        let accounts = self.accounts.as_ref().ok_or_else(Problem::stream_key)?;
-        let key = accounts.check_stream_key(text).await?;
-        key.filter(|key| key.room == room).map(session).map(Some).ok_or_else(Problem::stream_key)
+        let accounts = self.accounts.as_ref().ok_or_else(problem::stream_key)?;
+        let key = accounts.check_stream_key(text).await.map_err(|error| problem::store_is_away(&error))?;
+        key.filter(|key| key.room == room).map(session).map(Some).ok_or_else(problem::stream_key)
     }
 }
 

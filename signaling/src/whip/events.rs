@@ -3,8 +3,9 @@
 //! A session is looked at once a second, and what has changed is sent. So an event costs nothing while no player
 //! asks for it, and a busy room does not make more of them.
 
-use super::problem::Problem;
+use super::problem;
 use super::{Protocol, WhipApi};
+use crate::api::Problem;
 use crate::limits;
 use crate::rooms::{PlayedMedia, PlayerStatus};
 use axum::Extension;
@@ -33,12 +34,12 @@ pub(super) async fn subscribe(
     body: Bytes,
 ) -> Result<Response, Problem> {
     if !api.rooms.has_resource(protocol.name(&room, &session)) {
-        return Err(Problem::no_session());
+        return Err(problem::no_session());
     }
     super::bodies::check_type(&headers, "application/json")?;
     let wanted: Result<Vec<String>, _> = serde_json::from_slice(&body);
     if wanted.is_err() {
-        return Err(Problem::malformed("the body must be a JSON array with names of events"));
+        return Err(problem::malformed("the body must be a JSON array with names of events"));
     }
     let mut response = StatusCode::CREATED.into_response();
     let location = HeaderValue::from_str(uri.path());
@@ -53,9 +54,9 @@ pub(super) async fn stream(
     Path((room, session)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let name = protocol.name(&room, &session);
-    let number = api.rooms.open_status_stream(name).ok_or_else(Problem::no_session)?;
+    let number = api.rooms.open_status_stream(name).ok_or_else(problem::no_session)?;
     let permit =
-        api.streams.clone().try_acquire_owned().map_err(|_| Problem::too_many(limits::QUOTA_PAUSE))?;
+        api.streams.clone().try_acquire_owned().map_err(|_| problem::too_many(limits::QUOTA_PAUSE))?;
     let watched = Watched { api, protocol, room, session, number, sent: Sent::default(), _permit: permit };
     let body = Body::from_stream(stream::unfold(watched, |mut watched| async {
         let events = watched.next().await?;

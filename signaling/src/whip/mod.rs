@@ -8,8 +8,7 @@ mod events;
 mod problem;
 mod session;
 
-pub use problem::Problem;
-
+use crate::api::Problem;
 use crate::api::accounts::ClientAddress;
 use crate::limits;
 use crate::rooms::{ResourceName, Rooms};
@@ -99,13 +98,13 @@ impl WhipApi {
     /// Counts a request of this address.
     fn count(&self, address: std::net::IpAddr) -> Result<(), Problem> {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.take(address, Instant::now()).map_err(Problem::too_many)
+        requests.take(address, Instant::now()).map_err(problem::too_many)
     }
 
     /// Counts a new session of this address.
     fn count_opened(&self, address: std::net::IpAddr) -> Result<(), Problem> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.take(address, Instant::now()).map_err(Problem::too_many)
+        opened.take(address, Instant::now()).map_err(problem::too_many)
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::bodies::{self, DESCRIPTION, FRAGMENT};
 use super::credentials::bearer;
-use super::problem::Problem;
+use super::problem;
 use super::{Protocol, WhipApi, events};
+use crate::api::Problem;
 use crate::api::accounts::ClientAddress;
 use crate::rooms::{Patched, Plan, Resource, Visitor, WantedLayers};
 use axum::Extension;
@@ -113,7 +114,7 @@ pub(super) async fn close(
     if api.rooms.close_resource(protocol.name(&room, &session)) {
         Ok(StatusCode::OK.into_response())
     } else {
-        Err(Problem::no_session())
+        Err(problem::no_session())
     }
 }
 
@@ -127,19 +128,19 @@ pub(super) async fn patch(
 ) -> Result<Response, Problem> {
     let name = protocol.name(&room, &session);
     if !api.rooms.has_resource(name) {
-        return Err(Problem::no_session());
+        return Err(problem::no_session());
     }
     bodies::check_type(&headers, FRAGMENT)?;
-    let condition = bodies::condition(&headers)?.ok_or_else(Problem::no_condition)?;
+    let condition = bodies::condition(&headers)?.ok_or_else(problem::no_condition)?;
     // A restart of ICE is completed even if the client closes its connection meanwhile.
     let body = bodies::text(&body)?.to_owned();
     let patching = tokio::spawn(async move {
         let name = protocol.name(&room, &session);
         api.rooms.patch_resource(name, &condition, &body).await
     });
-    let patched = patching.await.map_err(|_| Problem::internal())??;
-    match patched.ok_or_else(Problem::no_session)? {
-        Patched::Mismatch => Err(Problem::mismatch()),
+    let patched = patching.await.map_err(|_| problem::internal())??;
+    match patched.ok_or_else(problem::no_session)? {
+        Patched::Mismatch => Err(problem::mismatch()),
         Patched::Candidates => Ok(StatusCode::NO_CONTENT.into_response()),
         Patched::Restarted { fragment, ice_ufrag } => {
             let mut response = (StatusCode::OK, fragment).into_response();
@@ -161,12 +162,12 @@ pub(super) async fn layers(
 ) -> Result<Response, Problem> {
     let name = protocol.name(&room, &session);
     if !api.rooms.has_resource(name) {
-        return Err(Problem::no_session());
+        return Err(problem::no_session());
     }
     bodies::check_type(&headers, "application/json")?;
     let wrong =
         "the body must be a JSON object with mediaId, and encodingId, spatialLayerId or temporalLayerId";
-    let body: LayersBody = serde_json::from_slice(&body).map_err(|_| Problem::malformed(wrong))?;
+    let body: LayersBody = serde_json::from_slice(&body).map_err(|_| problem::malformed(wrong))?;
     let wanted = WantedLayers {
         mid: body.media_id,
         encoding: body.encoding_id,
@@ -176,6 +177,6 @@ pub(super) async fn layers(
     if api.rooms.set_resource_layers(name, &wanted).await? {
         Ok(StatusCode::OK.into_response())
     } else {
-        Err(Problem::no_session())
+        Err(problem::no_session())
     }
 }
