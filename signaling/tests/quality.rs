@@ -74,6 +74,7 @@ impl World {
             sessions: Arc::new(MemorySessions::default()),
             bus: Bus::in_process(),
             accounts: None,
+            webhooks: None,
         };
         let request = Request::get("/metrics").body(Body::empty()).expect("a request");
         let answer = routes(monitored).oneshot(request).await.expect("an answer");

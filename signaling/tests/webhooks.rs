@@ -153,7 +153,7 @@ async fn what_happens_in_a_room_arrives_in_order_and_without_secrets_in_the_log(
     let metrics = free_port();
     let process = Process::start(&folder, &engine.path, metrics, &receiver.url());
     let (ada, joined) = joined(&process, "mill.pond").await;
-    ada.ask(1, &signal(Payload::Leave(proto::Leave {}))).await;
+    ada.ask(1, &signal(Payload::Leave(proto::Leave::default()))).await;
     let requests = receiver.await_requests(4).await;
     assert_eq!(types(&requests), ["room.created", "participant.joined", "participant.left", "room.closed"]);
     let found = event(&requests[1]);
@@ -190,7 +190,7 @@ async fn events_survive_sigkill_between_acceptance_and_delivery() {
     let (ada, _) = joined(&process, "mill").await;
     // The first event is on its way, and not accepted by its target; the others wait in the queue.
     receiver.await_requests(1).await;
-    ada.ask(1, &signal(Payload::Leave(proto::Leave {}))).await;
+    ada.ask(1, &signal(Payload::Leave(proto::Leave::default()))).await;
     let accounts = stores::accounts::Database::Directory(folder.0.join("data"));
     let accounts = stores::accounts::Accounts::open(&accounts).expect("it exists");
     let start = Instant::now();
