@@ -380,7 +380,7 @@ fn a_round_with_a_server_restart_is_void_and_in_no_median() {
     assert_eq!(bench.wait().unwrap().code(), Some(1), "{report}");
     assert!(!Path::new(&format!("/proc/{leat}")).exists(), "it is ended with the round");
     let wanted = format!("A round of leat is void and in no figure: leat-engine ({engine}) ended in it");
-    assert!(report.contains(&wanted) && report.contains("no round counts"), "{report}");
+    assert!(report.contains(&wanted) && report.contains("No round of leat counts"), "{report}");
     let report: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
     let result = &report["results"][0];
     assert_eq!(result["void_rounds"].as_array().map(Vec::len), Some(1), "{result}");

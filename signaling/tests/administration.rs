@@ -379,6 +379,6 @@ fn server_refuses_a_database_that_cannot_be_used_and_works_without_the_default_o
     }
     let elsewhere = Machine { dir: PathBuf::from(&file) };
     let server = Server::start(&elsewhere, &[]);
-    assert!(server.login("ada", "correct horse").starts_with("HTTP/1.1 405"), "there are no accounts");
+    assert!(server.login("ada", "correct horse").starts_with("HTTP/1.1 404"), "there are no accounts");
     std::mem::forget(elsewhere);
 }

@@ -155,7 +155,7 @@ pub(crate) fn load(program: &[Instruction]) -> io::Result<OwnedFd> {
         .with_u32(4, program.len() as u32)
         .with_address(8, program.as_ptr())
         .with_address(16, licence.as_ptr());
-    // SAFETY: the kernel reads as many instructions as it is told, and the text up to its zero byte.
+    // SAFETY: the kernel reads this number of instructions, and the text up to its zero byte.
     unsafe { attributes.call(PROGRAM_LOAD) }.map(owned)
 }
 
