@@ -51,16 +51,28 @@ mod tests {
     fn every_metric_has_a_unique_name_a_help_and_a_type() {
         let mut text = String::new();
         metrics::encode(&mut text, &page(vec![Board::default(), Board::default()]).registry).expect("a text");
-        let lines: Vec<&str> = text.lines().filter(|line| *line != "# EOF").collect();
-        let starts = |prefix: &str| lines.iter().filter(|line| line.starts_with(prefix)).count();
-        let values: Vec<&&str> = lines.iter().filter(|line| !line.starts_with('#')).collect();
-        let names: HashSet<&str> = values.iter().filter_map(|line| line.split(' ').next()).collect();
-        let expected = (values.len(), values.len(), values.len());
-        assert_eq!((starts("# HELP "), starts("# TYPE "), names.len()), expected, "{text}");
+        let named = |prefix: &str| -> Vec<&str> {
+            text.lines().filter_map(|line| line.strip_prefix(prefix)?.split(' ').next()).collect()
+        };
+        let (help, types) = (named("# HELP "), named("# TYPE "));
+        let names: HashSet<&str> = help.iter().copied().collect();
+        assert_eq!((types.len(), names.len()), (help.len(), help.len()), "{text}");
+        let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        let unique: HashSet<&str> = samples.iter().filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(unique.len(), samples.len(), "{text}");
+        let is_known = |sample: &&str| {
+            let name = sample.split([' ', '{']).next().unwrap_or_default();
+            ["", "_total", "_sum", "_count", "_bucket"]
+                .iter()
+                .any(|suffix| name.strip_suffix(suffix).is_some_and(|name| names.contains(name)))
+        };
+        assert!(samples.iter().all(is_known), "{text}");
         assert!(
             text.contains("\nleat_turn_allocations 0\n") && text.contains("\nleat_turn_challenges_total 0\n")
         );
         assert!(text.contains("\nleat_turn_busy_seconds_total 0"), "{text}");
-        assert!(!text.contains('{'), "there are no labels");
+        let of_buckets = samples.iter().filter(|sample| sample.contains("_bucket{le=\"")).count();
+        let with_labels = samples.iter().filter(|sample| sample.contains('{')).count();
+        assert!(of_buckets > 0 && with_labels == of_buckets, "only buckets have a label: {text}");
     }
 }
