@@ -187,6 +187,7 @@ impl What {
         "track.published",
         "track.unpublished",
         "session.state",
+        "session.quality",
     ];
 
     /// The type, as in the field `type`.

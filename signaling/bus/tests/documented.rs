@@ -73,6 +73,16 @@ fn every_event_is_on_the_page_and_no_other() {
 }
 
 #[test]
+fn the_list_of_types_has_every_type_as_it_is_sent() {
+    let names: Vec<&str> = all().iter().map(What::type_name).collect();
+    assert_eq!(names, What::TYPES);
+    for what in all() {
+        let json = serde_json::to_value(&what).expect("JSON");
+        assert_eq!(json["type"], what.type_name());
+    }
+}
+
+#[test]
 fn the_report_of_a_turn_server_is_on_the_page() {
     let report = TurnReport {
         version: TurnReport::VERSION,

@@ -21,8 +21,8 @@ pub struct WebhookOptions {
     /// while the secret is being replaced: then each request has both signatures
     #[arg(long, value_name = "PATH")]
     pub webhook_secret_file: Vec<PathBuf>,
-    /// Type of events that are sent, for example participant.joined. May be given several times [default: all
-    /// but session.state]
+    /// Type of events that are sent, for example participant.joined. May be given several times [default:
+    /// those of rooms, participants and tracks]
     #[arg(long, value_name = "TYPE")]
     pub webhook_event: Vec<String>,
     /// Private addresses to which these requests may be sent: ADDRESS[/BITS], or ADDRESS:FIRST[-LAST] with

@@ -40,7 +40,7 @@ pub enum SettingsError {
 }
 
 impl Settings {
-    /// The types of events that are sent by default: all but changes of sessions, of which each entry has several.
+    /// The types of events that are sent by default: those of rooms, participants and tracks.
     pub const DEFAULT_TYPES: &'static [&'static str] = What::TYPES.split_at(6).0;
 
     /// Whether these settings can be used.
