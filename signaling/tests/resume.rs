@@ -187,16 +187,20 @@ impl Actor {
 
 const SEEDS: u64 = 1_000;
 
+/// A client may stay away for longer than a test takes on a busy machine.
+fn patient() -> signaling::rooms::RoomSettings {
+    signaling::rooms::RoomSettings {
+        timeouts: signaling::rooms::Timeouts { away: harness::LIMIT, ..harness::TIMEOUTS },
+        ..harness::settings()
+    }
+}
+
 /// The connection drops at every notification: in each room, one client reads one notification, drops and
 /// resumes, again and again, and sometimes stays away for a while.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn client_that_drops_at_every_notification_knows_what_another_knows() {
     let engine = Engine::start(&socket_path());
-    let settings = signaling::rooms::RoomSettings {
-        timeouts: signaling::rooms::Timeouts { away: harness::LIMIT, ..harness::TIMEOUTS },
-        ..harness::settings()
-    };
-    let signaling = Signaling::start_with(&engine.path, settings);
+    let signaling = Signaling::start_with(&engine.path, patient());
     let (mut drops, mut replayed) = (0, 0);
     for seed in 0..SEEDS {
         let mut chance = Rng::from_number(seed);
@@ -257,7 +261,7 @@ async fn client_that_drops_at_every_notification_knows_what_another_knows() {
 #[tokio::test]
 async fn client_that_missed_too_much_gets_a_snapshot() {
     let engine = Engine::start(&socket_path());
-    let signaling = Signaling::start(&engine.path, Admission::Development { verifier: None });
+    let signaling = Signaling::start_with(&engine.path, patient());
     let mut ada = Follower::enter(&signaling, "r", "Ada").await;
     let mut bob = Actor::enter(&signaling, "r").await;
     let producer_id = bob.client.produce(&bob.send, "audio").await;
