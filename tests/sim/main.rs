@@ -12,6 +12,7 @@ mod congestion;
 mod containment;
 mod continuity;
 mod data;
+mod data_pace;
 mod estimator;
 mod golden;
 mod grace;

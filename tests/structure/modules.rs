@@ -155,7 +155,7 @@ pub const FLOORS: &[Floors] = &[
         floors: &[
             &["limits"],
             &["channel", "discard", "failed", "packet"],
-            &["dcep", "handshake", "lane", "schedule", "settings"],
+            &["dcep", "handshake", "lane", "round_trip", "schedule", "settings"],
             &["guard"],
             &["link"],
             &["association"],

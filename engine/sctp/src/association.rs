@@ -13,6 +13,7 @@ use crate::limits::{
 };
 use crate::link::Link;
 use crate::packet::{Chunk, Packet, Writer, kind};
+use crate::round_trip::{RoundTripSamples, RoundTrips};
 use crate::schedule::{self, Schedule};
 use crate::settings::Settings;
 use bytes::Bytes;
@@ -85,12 +86,15 @@ pub struct Association {
     queued_len: usize,
     queued_bytes: usize,
     packets: VecDeque<Bytes>,
+    /// Answers to the peer's HEARTBEATs and to its handshake. They do not wait for DATA that the caller delays.
+    replies: VecDeque<Bytes>,
     /// Something has happened since the library was asked for packets: asking costs it a look at all chunks
     /// in flight.
     has_changed: bool,
     events: VecDeque<Event>,
     event_bytes: usize,
     discarded: Discarded,
+    in_flight_max: u32,
     /// Whether the packet that is being handled has been answered by one of ours.
     has_replied: bool,
     now: Instant,
@@ -108,6 +112,9 @@ struct Established {
     sending: BTreeSet<u16>,
     /// Bytes of all of them.
     in_library: usize,
+    /// Bytes of messages that the peer has acknowledged, or that have expired.
+    acknowledged: u64,
+    round_trips: RoundTrips,
     /// Streams whose reset is complete, unless the library has begun another one.
     draining: BTreeSet<u16>,
     /// Streams whose reset has failed, and which cannot be used again.
@@ -133,10 +140,12 @@ impl Association {
             queued_len: 0,
             queued_bytes: 0,
             packets: VecDeque::new(),
+            replies: VecDeque::new(),
             has_changed: true,
             events: VecDeque::new(),
             event_bytes: 0,
             discarded: Discarded::default(),
+            in_flight_max: IN_FLIGHT_MAX,
             has_replied: false,
             now,
         };
@@ -181,10 +190,22 @@ impl Association {
     /// The next packet to send.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
         self.now = self.now.max(now);
+        if let Some(reply) = self.replies.pop_front() {
+            return Some(reply);
+        }
         if self.packets.is_empty() && self.has_changed {
             self.pump();
         }
-        self.packets.pop_front()
+        let packet = self.packets.pop_front()?;
+        if let Some(established) = &mut self.established {
+            let chunks = Packet::unchecked(&packet).into_iter();
+            for tsn in
+                chunks.flat_map(|packet| packet.chunks().filter_map(|chunk| chunk.tsn_of_data()).last())
+            {
+                established.round_trips.on_sent(self.now, tsn);
+            }
+        }
+        Some(packet)
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout).
@@ -339,6 +360,29 @@ impl Association {
         }
     }
 
+    /// Whether something waits to be sent, or for space in the congestion window.
+    pub fn has_backlog(&self) -> bool {
+        let unsent = self.established.as_ref().map_or(0, |established| established.link.unsent());
+        !self.packets.is_empty() || self.queued_len > 0 || unsent > 0
+    }
+
+    /// Bytes of messages that the peer has acknowledged, or that have expired, since the beginning.
+    pub fn acknowledged(&self) -> u64 {
+        self.established.as_ref().map_or(0, |established| established.acknowledged)
+    }
+
+    /// The round trips of DATA since the last call, from when it was polled.
+    pub fn take_round_trips(&mut self) -> Option<RoundTripSamples> {
+        self.established.as_mut()?.round_trips.take()
+    }
+
+    /// For a caller that delays packets: as many DATA chunks as fill its path. Beyond, messages stay in the queues
+    /// of their channels, where a channel of higher priority can overtake them. At most [`IN_FLIGHT_MAX`].
+    pub fn set_in_flight_max(&mut self, chunks: u32) {
+        let before = std::mem::replace(&mut self.in_flight_max, chunks.clamp(1, IN_FLIGHT_MAX));
+        self.has_changed |= self.in_flight_max > before;
+    }
+
     /// Whether the association is established.
     pub fn is_connected(&self) -> bool {
         self.established.is_some()
@@ -362,7 +406,7 @@ impl Association {
     /// Bytes of all messages that wait: for sending, and as events.
     pub fn memory(&self) -> usize {
         let in_library = self.established.as_ref().map_or(0, |established| established.in_library);
-        let packets: usize = self.packets.iter().map(Bytes::len).sum();
+        let packets: usize = self.packets.iter().chain(&self.replies).map(Bytes::len).sum();
         self.queued_bytes + in_library + self.event_bytes + packets
     }
 
@@ -404,7 +448,12 @@ impl Association {
                     admitted.push(&rebuilt_reconfig(chunk.value));
                     is_whole = false;
                 }
-                Verdict::Pass => admitted.push(chunk.whole),
+                Verdict::Pass => {
+                    if let Some(newest) = chunk.newest_acked() {
+                        established.round_trips.on_ack(self.now, newest);
+                    }
+                    admitted.push(chunk.whole);
+                }
                 Verdict::Withhold(discard) => {
                     self.discarded.add(discard);
                     is_whole = false;
@@ -465,11 +514,11 @@ impl Association {
 
     /// One answer for each packet, and none while many packets wait: the peer repeats what it needs.
     fn reply(&mut self, packet: Bytes) {
-        if self.has_replied || self.packets.len() >= PACKETS_TARGET {
+        if self.has_replied || self.replies.len() >= PACKETS_TARGET {
             self.discarded.add(Discard::ReplyBeyondLimits);
         } else {
             self.has_replied = true;
-            self.packets.push_back(packet);
+            self.replies.push_back(packet);
         }
     }
 
@@ -485,6 +534,8 @@ impl Association {
             readable: BTreeSet::new(),
             sending: BTreeSet::new(),
             in_library: 0,
+            acknowledged: 0,
+            round_trips: RoundTrips::default(),
             draining: BTreeSet::new(),
             broken: BTreeSet::new(),
         };
@@ -736,8 +787,8 @@ impl Association {
     /// Looks at how much of each channel is buffered.
     fn measure(&mut self) {
         let Some(established) = &mut self.established else { return };
-        let Established { link, sending, in_library, .. } = established;
-        *in_library = 0;
+        let Established { link, sending, in_library, acknowledged, .. } = established;
+        let before = std::mem::take(in_library);
         sending.retain(|id| {
             let buffered = link.buffered(*id);
             *in_library += buffered;
@@ -750,6 +801,7 @@ impl Association {
             }
             buffered > 0
         });
+        *acknowledged += before.saturating_sub(*in_library) as u64;
         link.bound_unsent(*in_library);
     }
 
@@ -781,8 +833,8 @@ impl Association {
     fn feed(&mut self) -> bool {
         let mut has_changed = false;
         while let Some(established) = &mut self.established {
-            let is_full =
-                established.link.unsent() >= FEED_TARGET || established.guard.in_flight() >= IN_FLIGHT_MAX;
+            let is_full = established.link.unsent() >= FEED_TARGET
+                || established.guard.in_flight() >= self.in_flight_max;
             if is_full || self.schedule.is_empty() {
                 break;
             }
@@ -794,6 +846,7 @@ impl Association {
             self.queued_bytes -= message.payload.len();
             if let Some(reliability) = lane.remaining(self.now, &message) {
                 lane.next = schedule::end(lane.next, message.payload.len(), lane.channel.priority);
+                established.in_library += message.payload.len();
                 established.link.write(id, message.protocol, reliability, message.payload);
             }
             established.sending.insert(id);
@@ -812,6 +865,7 @@ impl Association {
         }
         self.failed = Some(failed);
         self.packets.clear();
+        self.replies.clear();
         if let Some(established) = self.established.take()
             && failed != Failed::AbortedByPeer
         {

@@ -27,6 +27,7 @@ mod lane;
 pub mod limits;
 mod link;
 mod packet;
+mod round_trip;
 mod schedule;
 mod settings;
 
@@ -34,4 +35,5 @@ pub use association::{Association, Event};
 pub use channel::{Channel, Kind, Limit, Reliability, Role, StreamId};
 pub use discard::Discard;
 pub use failed::{Failed, OpenError, SendError};
+pub use round_trip::RoundTripSamples;
 pub use settings::Settings;

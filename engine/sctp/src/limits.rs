@@ -24,6 +24,9 @@ pub const FEED_TARGET: usize = 4 * 1024;
 /// A path with a round trip of 50 ms carries 6 MB/s of long messages.
 pub const IN_FLIGHT_MAX: u32 = 256;
 
+/// DATA chunks of which the round trip is measured at the same time. Those beyond are not measured.
+pub const TIMED_MAX: usize = 256;
+
 /// Bytes that a channel may always have in the send buffer while it is not full: one message of the longest kind.
 /// See [`SEND_BUFFER_SHARED`].
 pub const LANE_BUFFER_MIN: usize = MESSAGE_LEN_MAX;
@@ -33,7 +36,7 @@ pub const LANE_BUFFER_MIN: usize = MESSAGE_LEN_MAX;
 pub const SEND_BUFFER_SHARED: usize = SEND_BUFFER_MAX / 2;
 
 /// Packets that wait to be polled, above which no more are made until the caller has polled them. One message
-/// of [`MESSAGE_LEN_MAX`] may exceed it.
+/// of [`MESSAGE_LEN_MAX`] may exceed it. Answers to the peer are polled first, and that many may wait.
 pub const PACKETS_TARGET: usize = 32;
 
 /// The receive window, in bytes: what the library stores of messages that are incomplete, or that the caller

@@ -56,6 +56,20 @@ pub(crate) struct Chunk<'a> {
     pub(crate) whole: &'a [u8],
 }
 
+impl Chunk<'_> {
+    /// The TSN of a DATA chunk.
+    pub(crate) fn tsn_of_data(&self) -> Option<u32> {
+        be32(self.value, 0).filter(|_| self.kind == kind::DATA)
+    }
+
+    /// The newest TSN that a SACK reports: behind its last gap, if it has any.
+    pub(crate) fn newest_acked(&self) -> Option<u32> {
+        let (cumulative, gaps) = (be32(self.value, 0)?, usize::from(be16(self.value, 8)?));
+        let last_end = gaps.checked_sub(1).and_then(|last| be16(self.value, 12 + 4 * last + 2)).unwrap_or(0);
+        (self.kind == kind::SACK).then_some(cumulative.wrapping_add(last_end.into()))
+    }
+}
+
 impl<'a> Packet<'a> {
     /// `None` if the packet is malformed.
     pub(crate) fn new(bytes: &'a [u8]) -> Option<Self> {

@@ -8,6 +8,7 @@ use super::history::{Outcome, PeerTime, SendHistory, SentPacket};
 use super::limits;
 use super::loss::{LossBound, SendRate};
 use super::probe::{Found, Prober, Situation};
+use crate::base::meter::Meter;
 use machine::{Instant, Tx, meter};
 use rtcp::Twcc;
 use rtp::TwccSeq;
@@ -60,6 +61,8 @@ pub struct Estimator {
     history: SendHistory,
     /// Arrived bytes, by the peer's clock.
     acked: Throughput,
+    /// Bytes of data channels that the peer has acknowledged: they use the same path, and have no numbers.
+    data: Meter<50>,
     /// Sent bytes, by the local clock.
     sent: Throughput,
     delay: DelayDetector,
@@ -113,6 +116,7 @@ impl Estimator {
             bounds,
             history: SendHistory::default(),
             acked: Throughput::default(),
+            data: Meter::default(),
             sent: Throughput::default(),
             delay: DelayDetector::default(),
             aimd: Aimd::new(bounds.start_bps as f64),
@@ -205,6 +209,13 @@ impl Estimator {
         let size = u16::try_from(size).unwrap_or(u16::MAX);
         self.sent.on_packet(PeerTime((now.as_nanos() / 1000) as i64), size);
         self.answers.last_sent_at = Some(now);
+    }
+
+    /// The peer has acknowledged bytes of data channels.
+    pub fn on_data_acknowledged(&mut self, now: Instant, bytes: usize) {
+        if bytes > 0 {
+            self.data.count(now, bytes);
+        }
     }
 
     /// Whether the estimate is the peer's own, which rises without probes.
@@ -385,6 +396,7 @@ impl Estimator {
             Usage::Overusing => self.acked.bps().into_iter().chain(self.acked.recent_bps()).reduce(f64::max),
             Usage::Normal | Usage::Underusing => self.acked.bps(),
         };
+        let acked = acked.map(|acked| acked + self.data.bps(now) as f64);
         let is_given = was_limited && has_just_begun;
         self.aimd.update(now, usage, acked.map(|acked| if is_given { acked.max(given) } else { acked }));
         self.answers.was_limit |= self.aimd.bps() < before;

@@ -77,3 +77,30 @@ pub const RAISE_WAIT: Duration = Duration::from_secs(2);
 /// Packets of padding that are written in one call: those of a whole probe cluster, each of maximum length.
 /// Further padding waits for the pacer's next call.
 pub const PADDING_PACKETS_MAX: usize = PROBE_BYTES_MAX as usize / 255 + 1;
+
+/// The rate of data channels beside media, in bits per second, does not fall below this where the limit of the path is
+/// not known: round trips on a busy machine look like those of a queue, and a file must arrive. A path that carries
+/// less has the queue of SCTP, as without this pace. Where the limit is known, data gets its part of it
+/// ([`DATA_SHARE_MIN`]) …
+pub const DATA_RATE_FLOOR_BPS: f64 = 500_000.0;
+/// … which is not below this one, at which an association does not time out.
+pub const DATA_RATE_MIN_BPS: f64 = 30_000.0;
+/// The rate at the beginning.
+pub const DATA_RATE_START_BPS: f64 = 500_000.0;
+/// The highest rate. Channels of a transport without media have no such limit.
+pub const DATA_RATE_MAX_BPS: f64 = 100_000_000.0;
+
+/// Data sends faster while its packets wait no longer than this in the queue of the path …
+pub const DATA_QUEUE_LOW: Duration = Duration::from_millis(4);
+/// … and slower if they wait longer than this. With the packet that is being sent, and with what is sent until the
+/// queue is seen, audio waits less than 20 ms for data.
+pub const DATA_QUEUE_HIGH: Duration = Duration::from_millis(8);
+
+/// Round trips of which the shortest is judged: one of them may be long because the peer or the engine was busy …
+pub const DATA_SAMPLES_MIN: u32 = 4;
+/// … and this number if they differ by more than [`DATA_QUEUE_HIGH`].
+pub const DATA_SAMPLES_SPREAD_MIN: u32 = 14;
+
+/// The part of the estimate that data gets at least, while it has something to send: video gets the rest. One part
+/// of this number.
+pub const DATA_SHARE_MIN: u64 = 8;

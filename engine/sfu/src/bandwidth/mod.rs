@@ -12,6 +12,7 @@
 mod acked;
 mod aimd;
 mod allocator;
+pub(crate) mod data_pace;
 mod delay;
 mod estimator;
 pub mod history;

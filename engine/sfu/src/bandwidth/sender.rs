@@ -3,6 +3,7 @@
 //! Created when a consumer negotiates transport-wide numbers, or when the peer sends its own estimate. A
 //! transport without either sends packets without pacing.
 
+use crate::bandwidth::limits::DATA_SHARE_MIN;
 use crate::bandwidth::{Bounds, Class, Estimator, Offer, Pacer, Purpose};
 use crate::base::meter::Meter;
 use crate::limits;
@@ -160,6 +161,13 @@ impl SendSide {
     pub fn on_allocated(&mut self, now: Instant, bps: u64) {
         self.allocated_bps = bps;
         self.pacer.set_rate(now, self.estimator.estimate_bps(), bps, self.estimator.is_limit_known());
+    }
+
+    /// The part of the estimate that data channels may always use, if the estimate is the measured limit of the path.
+    pub fn data_share_bps(&self) -> Option<u64> {
+        let is_measured = self.estimator.has_feedback() && self.estimator.is_limit_known();
+        // A little less than what the allocator leaves: the estimate is not exact.
+        is_measured.then(|| self.estimator.estimate_bps() / DATA_SHARE_MIN / 4 * 3)
     }
 
     /// See [`on_allocated`](Self::on_allocated).

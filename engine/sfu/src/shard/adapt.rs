@@ -1,6 +1,7 @@
 //! The send side of a transport: releases paced packets, fills probes with padding, and ten times a second
 //! allocates the estimate to the consumers.
 
+use crate::bandwidth::limits::DATA_SHARE_MIN;
 use crate::bandwidth::oversend::oversend;
 use crate::bandwidth::sender::{Bitrates, SendSide};
 use crate::bandwidth::{Certainty, Demand, LAYERS_MAX, Prefer, Rates};
@@ -199,7 +200,11 @@ fn share(
             }
         }
     }
-    let budget_bps = side.estimator.estimate_bps().saturating_sub(audio_bps);
+    // Data that waits has a share too.
+    let pace = transport.data.as_ref().and_then(|data| data.pace.as_deref());
+    let is_busy = pace.is_some_and(|pace| pace.is_busy(now));
+    let data_bps = if is_busy { side.estimator.estimate_bps() / DATA_SHARE_MIN } else { 0 };
+    let budget_bps = side.estimator.estimate_bps().saturating_sub(audio_bps + data_bps);
     let AllocationScratch { allocator, demands, .. } = sharing;
     // A low resolution arrives soonest, and the capacity of the path is measured a moment later.
     let certainty = side.estimator.certainty(now);

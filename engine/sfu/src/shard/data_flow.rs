@@ -19,7 +19,7 @@ use crate::transport::pipe::{Pipe, Piped};
 use crate::transport::{Link, Transport, WebRtc};
 use bytes::Bytes;
 use control::{Closed, Counter, Discard, Event};
-use machine::{Tx, meter};
+use machine::{Instant, Tx, meter};
 use sctp::StreamId;
 
 /// The timer of the data channels of a transport: delivers what has arrived, and sends what waits.
@@ -37,7 +37,20 @@ pub(super) fn drive_data(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, sl
         return;
     }
     deliver(objects, turn, slot);
+    follow_path(objects, now, slot);
     transmit(objects, turn, slot);
+}
+
+/// Updates the pace of the data of a transport, and tells the estimator of the media what the data uses.
+fn follow_path(objects: &mut Objects, now: Instant, slot: Slot) {
+    let Some(transport) = objects.transports.find_mut(slot) else { return };
+    let has_media = !transport.consumers.is_empty();
+    let share_bps = transport.send_side.as_ref().and_then(|side| side.data_share_bps());
+    let Some(data) = &mut transport.data else { return };
+    let acknowledged = data.follow(now, has_media, share_bps);
+    if let Some(side) = &mut transport.send_side {
+        side.estimator.on_data_acknowledged(now, acknowledged);
+    }
 }
 
 /// Events of an association, up to the bound of one call.
@@ -178,12 +191,23 @@ fn transmit(objects: &mut Objects, turn: &mut Turn<'_, impl Tx>, slot: Slot) {
     let now = turn.now;
     for _ in 0..limits::DATA_PACKETS_PER_TIMEOUT {
         let Some(transport) = objects.transports.find_mut(slot) else { return };
-        let Transport { link: Link::WebRtc(WebRtc { dtls, .. }), data: Some(data), .. } = transport else {
+        let Transport { link: Link::WebRtc(WebRtc { dtls, .. }), data: Some(data), send_side, .. } =
+            transport
+        else {
             return;
         };
+        if !data.admit(now) {
+            return;
+        }
         let (Some(endpoint), Some(association)) = (&mut dtls.endpoint, &mut data.association) else { return };
         let Some(packet) = association.poll_transmit(now) else { return };
         meter::charge(packet.len(), 10);
+        if let Some(pace) = &mut data.pace {
+            pace.on_sent(now, packet.len() + limits::OVERHEAD_LEN);
+        }
+        if let Some(side) = send_side {
+            side.estimator.on_unnumbered(now, packet.len());
+        }
         // What DTLS does not take is lost, as in a network; the association sends it again.
         let sent = endpoint.send(now, &packet);
         drive_dtls(objects, turn, slot, Ok(()));

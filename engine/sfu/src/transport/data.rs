@@ -1,5 +1,6 @@
 //! The data channels of a transport: one SCTP association inside its DTLS session (RFC 8261).
 
+use crate::bandwidth::data_pace::DataPace;
 use crate::base::slots::Slot;
 use control::{AcceptData, Counters, DataChannel, DataReliability, Discard, DtlsRole, Text};
 use machine::{Instant, Rng};
@@ -18,8 +19,12 @@ pub struct Data {
     pub opened: BTreeMap<StreamId, DataChannel>,
     /// It has packets or events, for the next timer call.
     pub is_due: bool,
+    /// When the pace permits the next packet, if one waits for that.
+    pub send_at: Option<Instant>,
     /// The last association has failed, and no channel has been created since.
     pub has_failed: bool,
+    /// While the transport has media too.
+    pub pace: Option<Box<DataPace>>,
     rng: Rng,
 }
 
@@ -51,7 +56,9 @@ impl Data {
             accepted: None,
             opened: BTreeMap::new(),
             is_due: false,
+            send_at: None,
             has_failed: false,
+            pace: None,
             rng,
         }
     }
@@ -116,7 +123,34 @@ impl Data {
         if is_timed_out {
             association.handle_timeout(now);
         }
-        std::mem::take(&mut self.is_due) || is_timed_out
+        let may_send = self.send_at.take_if(|at| *at <= now).is_some();
+        std::mem::take(&mut self.is_due) || is_timed_out || may_send
+    }
+
+    /// Updates the pace. `has_media`: without media, SCTP's own congestion control is sufficient. `share_bps`:
+    /// its part of the bandwidth estimate, if that is the limit of the path. Returns the bytes that the peer has acknowledged since the last call.
+    pub fn follow(&mut self, now: Instant, has_media: bool, share_bps: Option<u64>) -> usize {
+        let Some(association) = self.association.as_mut() else { return 0 };
+        if !has_media {
+            if self.pace.take().is_some() {
+                association.set_in_flight_max(u32::MAX);
+            }
+            return 0;
+        }
+        let pace = self.pace.get_or_insert_with(|| Box::new(DataPace::new(now, association.acknowledged())));
+        let samples = association.take_round_trips();
+        let new = pace.on_feedback(now, association.acknowledged(), samples, share_bps);
+        association.set_in_flight_max(pace.in_flight_max());
+        new
+    }
+
+    /// Whether a packet may leave now. If not, the timer is set.
+    pub fn admit(&mut self, now: Instant) -> bool {
+        let has_backlog = self.association.as_ref().is_some_and(|association| association.has_backlog());
+        let Some(pace) = self.pace.as_deref_mut().filter(|_| has_backlog) else { return true };
+        let admitted = pace.admit(now);
+        self.send_at = admitted.err();
+        admitted.is_ok()
     }
 
     /// Counts what the association has discarded since the last call.
@@ -141,7 +175,7 @@ impl Data {
     /// When it next has work. `now`: at once.
     pub fn next_timeout(&self, now: Instant) -> Option<Instant> {
         let association = self.association.as_ref()?;
-        if self.is_due { Some(now) } else { association.poll_timeout() }
+        if self.is_due { Some(now) } else { association.poll_timeout().into_iter().chain(self.send_at).min() }
     }
 }
 
