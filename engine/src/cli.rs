@@ -8,9 +8,16 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Leat's media plane: forwards RTP between peers. Controlled by leat-signaling over a shared-memory ring.
+///
+/// Every option --a-b is also the environment variable LEAT_A_B and the key a-b of the file of --config. The
+/// command line has precedence over the environment, and the environment over the file.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Cli {
+    /// Configuration file (TOML) with options that are not given here or in the environment: docs/operations.md.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
     /// Worker threads, each pinned to a core with its own UDP port. Default: one per core.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=126))]
     pub workers: Option<u16>,
@@ -93,13 +100,17 @@ pub struct Cli {
     #[arg(long)]
     pub die_with_parent: bool,
 
-    /// Form of the log on standard error. LEAT_LOG sets its level (error, warn, info, debug).
+    /// Form of the log on standard error.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub log: Format,
 
     /// Show the addresses of clients in the log. Without it, they are redacted.
     #[arg(long)]
     pub log_addresses: bool,
+
+    /// What is logged: error, warn, info, debug, or directives such as warn,sfu=debug. Default: info.
+    #[arg(long, value_name = "FILTER", value_parser = leat_log::level)]
+    pub log_level: Option<String>,
 }
 
 /// Parses `--consent-timeout`. A shorter value would close the transports of browsers between two of their
@@ -162,4 +173,19 @@ pub enum DtlsVersion {
     Only12,
     /// The newest version that the peer offers.
     Auto,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use options::OptionsOf;
+    use options::walk::Walk;
+
+    #[test]
+    fn every_option_is_set_by_file_environment_and_command_line() {
+        let walk = Walk::new(OptionsOf::Engine, Cli::command());
+        walk.check_table();
+        assert_eq!(walk.set_each(), Cli::command().get_arguments().count() - 1, "all but --config");
+    }
 }

@@ -8,7 +8,7 @@
 //! each object in the engine ([`rooms::app_data`]).
 //!
 //! The library also contains the parts of the `leat` command: [`supervisor`] starts and restarts the other
-//! processes, and [`admin`] has the commands for accounts.
+//! processes, [`admin`] has the commands for accounts, and [`operate`] the other commands for operators.
 
 #![forbid(unsafe_code)]
 
@@ -21,6 +21,7 @@ pub mod graphql;
 pub mod limits;
 pub mod media_node;
 pub mod metrics;
+pub mod operate;
 pub mod ortc;
 pub mod presence;
 pub mod protocol;
@@ -32,7 +33,7 @@ pub mod supervisor;
 pub mod token_bucket;
 pub mod whip;
 
-/// Default log filter, without `LEAT_LOG`: our own messages from level info, warnings of others.
+/// Default log filter, without `--log-level`: our own messages from level info, warnings of others.
 pub const LOG_FILTER: &str = "warn,signaling=info,leat=info,bus=info,stores=info,client_log=info";
 
 /// Generated from `proto/signal.proto`.

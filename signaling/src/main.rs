@@ -5,8 +5,10 @@
 
 use anyhow::Context;
 use bus::Bus;
+use clap::CommandFactory;
 use leat_log::Format;
 use leat_log::redact::ClientAddresses;
+use options::OptionsOf;
 use signaling::api::accounts::AccountsApi;
 use signaling::api::{audit_writer, quality_writer, stored_keys};
 use signaling::config::cli;
@@ -32,13 +34,21 @@ const PROGRAM: &str = "leat-signaling";
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let options: cli::SignalingOptions =
-        match leat_log::command_line(PROGRAM, &arguments, Format::for_stderr()) {
-            Ok(options) => options,
-            Err(code) => return code,
-        };
+    let command = cli::SignalingOptions::command();
+    let options: cli::SignalingOptions = match options::command_line(
+        OptionsOf::Signaling,
+        PROGRAM,
+        &command,
+        &arguments,
+        1,
+        Format::for_stderr(),
+    ) {
+        Ok((options, _)) => options,
+        Err(code) => return code,
+    };
     let format = options.log.unwrap_or_else(Format::for_stderr);
-    leat_log::start(format, LOG_FILTER, ClientAddresses::shown_if(options.log_addresses));
+    let addresses = ClientAddresses::shown_if(options.log_addresses);
+    leat_log::start(format, options.log_level.as_deref(), LOG_FILTER, addresses);
     let config = match Config::try_from(options) {
         Ok(config) => config,
         Err(error) => return leat_log::fatal(format, PROGRAM, &error, leat_log::EXIT_USAGE),

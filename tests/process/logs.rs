@@ -61,7 +61,7 @@ fn a_fatal_error_is_a_line_of_the_schema_in_every_program() {
         ("leat-engine", format!("{engine} --listen-ip 0.0.0.0"), 2, "--announced-ip"),
         ("leat-engine", format!("{engine} --rtc-port {port}"), 1, "in use"),
         ("leat-turn", "--log json --nonsense".into(), 2, "--nonsense"),
-        ("leat-turn", "--log json".into(), 2, "--secret-file"),
+        ("leat-turn", "--log json".into(), 2, "--turn-secret-file"),
         (
             "leat-turn",
             format!("--log=json --user u:p --listen-ip 127.0.0.1 --port {}", taken_udp.port()),
@@ -106,8 +106,8 @@ impl Drop for TempFile {
 
 #[test]
 fn leat_turn_uses_the_log_format_of_its_file_even_if_the_rest_is_wrong() {
-    for (name, rest, wanted) in [("syntax", "port 4000", "line 2"), ("no-user", "", "--secret-file")] {
-        let file = TempFile::new(name, &format!("log = json\n{rest}\n"));
+    for (name, rest, wanted) in [("syntax", "port 4000", "line 2"), ("no-user", "", "--turn-secret-file")] {
+        let file = TempFile::new(name, &format!("log = 'json'\n{rest}\n"));
         let config = format!("--config {}", file.0.display());
         assert_fails(program("leat-turn", &config), 2, wanted);
         // The command line has precedence.

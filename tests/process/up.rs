@@ -6,10 +6,10 @@ use crate::engine::{binary, socket_path};
 use crate::network::Namespace;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File, Permissions};
-use std::net::UdpSocket;
+use std::net::{TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -147,4 +147,112 @@ fn a_turn_server_that_cannot_start_does_not_end_the_platform() {
     }
     drop(up);
     fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A configuration file, which ends with the test.
+struct ConfigFile(PathBuf);
+
+impl ConfigFile {
+    fn new(text: &str) -> Self {
+        let path = socket_path().with_extension("toml");
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for ConfigFile {
+    fn drop(&mut self) {
+        // It is a temporary file.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn the_configuration_file_is_read_by_leat_up_and_by_its_processes() {
+    let file = ConfigFile::new(
+        "rtc-port = 7100\nturn-port = 3500\nplain-ports = '20000-20099'\nturn-ttl = '2h'\n\
+         [turn]\nmetrics = '127.0.0.1:9555'\n[engine]\nmetrics = '127.0.0.1:9556'\n",
+    );
+    let host = Namespace::new();
+    let mut up = Up::start(&host, &programs(), &["--config", file.path(), "--turn-secret", "s"]);
+    up.await_log("Leat is up");
+    let is_taken = |port: u16| host.live(|| UdpSocket::bind(("127.0.0.1", port)).is_err());
+    assert_eq!([7000, 7100, 3478, 3500].map(is_taken), [false, true, false, true]);
+    let serves = |port: u16| host.live(|| TcpStream::connect(("127.0.0.1", port)).is_ok());
+    // From the sections of the file, of which `leat up` reads nothing.
+    assert_eq!([9555, 9556].map(serves), [true, true]);
+}
+
+#[test]
+fn an_error_in_the_file_is_reported_by_the_process_that_reads_the_key() {
+    for (text, wanted) in [
+        ("http = '127.0.0.1'", "line 1: http: invalid value '127.0.0.1' for '--http <IP:PORT>'"),
+        ("\ndtls = '1.1'", "line 2: dtls: invalid value '1.1' for '--dtls <VERSION>'"),
+        ("[turn]\nport = 4000", "line 2: port: `leat up` sets this option of leat-turn itself"),
+        ("port = 4000", "line 1: port: `leat up` sets this option of leat-turn itself"),
+    ] {
+        let file = ConfigFile::new(text);
+        let folder = socket_path().with_extension("up");
+        let host = Namespace::new();
+        let output = host
+            .command(programs())
+            .args(["up", "--log", "text", "--config", file.path(), "--data-dir"])
+            .arg(&folder)
+            .arg("--control-socket")
+            .arg(folder.join("control.sock"))
+            .env_remove("LEAT_SECRET")
+            .output()
+            .unwrap();
+        let _ = fs::remove_dir_all(&folder);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains(wanted), "{wanted}: {text}");
+        assert!(text.contains(file.path()), "{text}");
+        assert_eq!(output.status.code(), Some(2), "{text}");
+    }
+}
+
+#[test]
+fn leat_config_checks_the_values_of_all_programs_and_shows_no_secret() {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(programs())
+            .args(arguments)
+            .env("LEAT_DATABASE", "postgres://u:hidden@h/d")
+            .env_remove("LEAT_SECRET")
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    };
+    let file =
+        ConfigFile::new("http = '127.0.0.1:1'\nsecret = 'hidden'\n[turn]\nuser = ['a:b']\nworkers = 2\n");
+    let (code, text) = run(&["config", "check", file.path()]);
+    assert_eq!((code, text), (Some(0), format!("{}: 4 options, no error\n", file.path())));
+    let (code, text) = run(&["config", "show", "--config", file.path()]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains(&format!("http\t127.0.0.1:1\t{} line 1\n", file.path())), "{text}");
+    assert!(text.contains("database\t(secret)\tLEAT_DATABASE\n"), "{text}");
+    assert!(text.contains("rtc-port\t7000\tdefault\n") && text.contains("turn-host\t-\tdefault\n"), "{text}");
+    assert!(!text.contains("hidden"), "{text}");
+    let (_, text) = run(&["config", "show", "--json", "--config", file.path()]);
+    let shown: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let database = shown.as_array().unwrap().iter().find(|entry| entry["option"] == "database").unwrap();
+    assert_eq!(database["values"], serde_json::json!(["(secret)"]));
+    assert!(!text.contains("hidden"), "{text}");
+
+    for (text, wanted) in [
+        ("[engine]\ndtls = '1.1'", "line 2: dtls: invalid value '1.1'"),
+        ("[turn]\nport = 0", "line 2: port: invalid value '0'"),
+        ("turn-ttl = 'soon'", "line 1: turn-ttl: invalid value 'soon'"),
+        ("http = 1", "line 1: http: invalid value '1'"),
+        ("htp = 1", "line 1: \"htp\" is not an option of any program; did you mean http?"),
+    ] {
+        let file = ConfigFile::new(text);
+        let (code, text) = run(&["config", "check", file.path()]);
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains(wanted) && text.contains(file.path()), "{wanted}: {text}");
+    }
 }

@@ -62,6 +62,8 @@ pub const PLAN: &[CrateRule] = &[
     machine("leat-control", "engine/control", &[]),
     // The log of every binary.
     top("leat-log", "engine/log", &[]),
+    // The options of every binary.
+    top("leat-options", "engine/options", &["leat-log"]),
     fenced("leat-shm", "engine/shm", &[]),
     fenced("leat-runtime", "engine/runtime", &["leat-machine"]),
     // The page for Prometheus of engine and TURN server.
@@ -95,6 +97,7 @@ pub const PLAN: &[CrateRule] = &[
             "leat-log",
             "leat-machine",
             "leat-metrics",
+            "leat-options",
             "leat-runtime",
             "leat-sfu",
             "leat-shm",
@@ -106,7 +109,7 @@ pub const PLAN: &[CrateRule] = &[
     top(
         "leat-signaling",
         "signaling",
-        &["leat-bus", "leat-control", "leat-log", "leat-sdp", "leat-shm", "leat-stores"],
+        &["leat-bus", "leat-control", "leat-log", "leat-options", "leat-sdp", "leat-shm", "leat-stores"],
     ),
     top(
         "leat-turn",
@@ -118,6 +121,7 @@ pub const PLAN: &[CrateRule] = &[
             "leat-log",
             "leat-machine",
             "leat-metrics",
+            "leat-options",
             "leat-relay",
             "leat-runtime",
         ],
@@ -142,6 +146,7 @@ const EVERYTHING: &[&str] = &[
     "leat-rig",
     "leat-machine",
     "leat-metrics",
+    "leat-options",
     "leat-relay",
     "leat-rtcp",
     "leat-rtp",

@@ -83,6 +83,7 @@ pub const FLOORS: &[Floors] = &[
             &["server"],
             &["config"],
             &["admin", "supervisor"],
+            &["operate"],
             &["bin"],
         ],
     },
@@ -124,7 +125,7 @@ pub const FLOORS: &[Floors] = &[
         floors: &[
             &["limits"],
             &["certificates", "cli", "ledger", "wall_clock"],
-            &["config_file", "control"],
+            &["control"],
             &["bus_thread", "collector", "interfaces"],
             &["config"],
             &["server"],

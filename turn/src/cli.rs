@@ -12,14 +12,14 @@ use std::str::FromStr;
 
 /// Leat's TURN server (RFC 8656): relays for clients that cannot reach their peers directly.
 ///
-/// Every option can also be in the file of --config, one `name = value` per line, without the dashes. The
-/// command line takes precedence; for options that may be repeated, both apply. SIGHUP reads the file, the
-/// secrets and the certificate again; SIGTERM drains, and a second SIGTERM stops the server.
+/// Every option --a-b is also the environment variable LEAT_A_B and the key a-b of the file of --config. The
+/// command line has precedence over the environment, and the environment over the file. SIGHUP reads the file,
+/// the secrets and the certificate again; SIGTERM drains, and a second SIGTERM stops the server.
 #[derive(Debug, Parser)]
 #[command(version, args_override_self = true)]
 pub struct Cli {
-    /// File with options.
-    #[arg(long, value_name = "PATH")]
+    /// Configuration file (TOML) with options that are not given here or in the environment: docs/operations.md.
+    #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
     /// Address to listen on, IPv4 or IPv6; may be repeated. Default: 127.0.0.1, and ::1 where the machine has
@@ -66,10 +66,14 @@ pub struct Cli {
     pub realm: String,
 
     /// File with the secret for time-limited credentials, one line. A second line is a secret that is valid
-    /// too, to replace one by the other. The same as coturn's `static-auth-secret`. LEAT_TURN_SECRET can be
-    /// used instead.
-    #[arg(long, value_name = "PATH")]
-    pub secret_file: Option<PathBuf>,
+    /// too, to replace one by the other. The same as coturn's `static-auth-secret`.
+    #[arg(long, visible_alias = "secret-file", value_name = "PATH", conflicts_with = "turn_secret")]
+    pub turn_secret_file: Option<PathBuf>,
+
+    /// The secret itself. All users of this host can read the command line: use --turn-secret-file or the
+    /// environment variable LEAT_TURN_SECRET.
+    #[arg(long, value_name = "TEXT")]
+    pub turn_secret: Option<String>,
 
     /// A user with a fixed password; may be repeated. All users of this host can read the command line: use
     /// the file.
@@ -141,12 +145,11 @@ pub struct Cli {
 
     /// NATS server, nats://HOST:PORT, or tls://HOST:PORT for TLS; may be repeated for the servers of a
     /// cluster. The server reads revoked credentials from it, and registers there if --announce is given.
-    /// LEAT_NATS can be used instead, with commas between several.
-    #[arg(long, value_name = "URL", env = "LEAT_NATS", hide_env_values = true, value_delimiter = ',')]
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
     pub nats: Vec<String>,
 
     /// File with the credentials for NATS (.creds).
-    #[arg(long, value_name = "PATH", env = "LEAT_NATS_CREDENTIALS")]
+    #[arg(long, value_name = "PATH")]
     pub nats_credentials: Option<PathBuf>,
 
     /// Region of this server: signaling prefers servers of its own region.
@@ -154,7 +157,7 @@ pub struct Cli {
     pub region: Region,
 
     /// URL of this server for clients, such as turn:turn.example.org:3478?transport=udp, which the server
-    /// registers in NATS; may be repeated. Needs --nats and --secret-file.
+    /// registers in NATS; may be repeated. Needs --nats and --turn-secret-file.
     #[arg(long, value_name = "URL")]
     pub announce: Vec<TurnUrl>,
 
@@ -166,14 +169,17 @@ pub struct Cli {
     #[arg(long)]
     pub die_with_parent: bool,
 
-    /// Format of the log on standard error. LEAT_LOG sets its level (error, warn, info, debug). Default:
-    /// text.
+    /// Format of the log on standard error. Default: text.
     #[arg(long, value_name = "FORM")]
     pub log: Option<Format>,
 
     /// Show the addresses of clients in the log. Without it, they are redacted.
     #[arg(long)]
     pub log_addresses: bool,
+
+    /// What is logged: error, warn, info, debug, or directives such as warn,relay=debug. Default: info.
+    #[arg(long, value_name = "FILTER", value_parser = leat_log::level)]
+    pub log_level: Option<String>,
 }
 
 /// A value of `--user`.
@@ -201,5 +207,20 @@ impl FromStr for UserPassword {
             }
             _ => Err("a user is a name and a password, such as alice:wonderland"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use options::OptionsOf;
+    use options::walk::Walk;
+
+    #[test]
+    fn every_option_is_set_by_file_environment_and_command_line() {
+        let walk = Walk::new(OptionsOf::Turn, Cli::command());
+        walk.check_table();
+        assert_eq!(walk.set_each(), Cli::command().get_arguments().count() - 1, "all but --config");
     }
 }

@@ -2,12 +2,11 @@
 
 use crate::bus_thread::BusSettings;
 use crate::cli::Cli;
-use crate::config_file::{self, BadFile};
 use crate::wall_clock::SystemClock;
 use bus::{BusError, NatsOptions};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use host::{BadPorts, GivenTwice, check_once, check_ports, loopback, port_shares, same_family};
-use leat_log::Format;
+use options::{OptionsError, OptionsOf};
 use relay::limits::ALLOCATIONS_MAX;
 use relay::{BadCredentials, Credentials, Policy, Quotas, Settings};
 use runtime::PortPool;
@@ -54,16 +53,11 @@ pub enum BadConfig {
     /// The options themselves.
     #[error("{0}")]
     Options(String),
-    /// The file of options cannot be used.
-    #[error("--config {}", .path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: BadFile,
-    },
+    /// The configuration file or the environment cannot be used.
+    #[error(transparent)]
+    Sources(#[from] OptionsError),
     /// The file of secrets cannot be read.
-    #[error("--secret-file {}: cannot read it", .path.display())]
+    #[error("--turn-secret-file {}: cannot read it", .path.display())]
     SecretFile {
         /// The file.
         path: PathBuf,
@@ -74,7 +68,7 @@ pub enum BadConfig {
     #[error(transparent)]
     Credentials(#[from] BadCredentials),
     /// A certificate without its key, or a key without its certificate.
-    #[error("{given} needs {missing} too, here or in the file of --config")]
+    #[error("{given} needs {missing} too")]
     HalfCertificate {
         /// The option that is given.
         given: &'static str,
@@ -82,7 +76,7 @@ pub enum BadConfig {
         missing: &'static str,
     },
     /// No client could use the server.
-    #[error("no credentials configured: pass --secret-file (or LEAT_TURN_SECRET), or --user")]
+    #[error("no credentials configured: pass --turn-secret-file (or LEAT_TURN_SECRET), or --user")]
     NoCredentials,
     /// The realm is sent with every challenge.
     #[error("--realm has {0} bytes: expected 1 to {max}", max = relay::limits::REALM_LEN_MAX)]
@@ -123,7 +117,7 @@ pub enum BadConfig {
     #[error("--nats")]
     Nats(#[from] BusError),
     /// The server cannot be registered.
-    #[error("--announce needs {0} too, here or in the file of --config")]
+    #[error("--announce needs {0} too")]
     CannotAnnounce(&'static str),
     /// A browser tries each URL.
     #[error("{0} times --announce: at most {max} are possible", max = bus::limits::TURN_URLS_MAX)]
@@ -134,22 +128,12 @@ pub enum BadConfig {
 }
 
 impl Config {
-    /// The log format, also if other options are wrong: from the command line, otherwise from its file.
-    pub fn log(cli: &Cli) -> Format {
-        let in_file = || config_file::log(cli.config.as_deref()?);
-        cli.log.or_else(in_file).unwrap_or(Format::Text)
-    }
-
-    /// Reads the command line and its file of options.
+    /// Reads the command line, the environment and the configuration file.
     pub fn read(arguments: &[OsString]) -> Result<Self, BadConfig> {
-        let parse = |arguments: &[OsString]| {
-            Cli::try_parse_from(arguments).map_err(|error| BadConfig::Options(error.to_string()))
-        };
-        let Some(path) = parse(arguments)?.config else { return Self::of(&parse(arguments)?) };
-        let from_file = config_file::arguments(&path).map_err(|source| BadConfig::File { path, source })?;
-        let (program, rest) = arguments.split_at(arguments.len().min(1));
-        // A later value takes precedence.
-        Self::of(&parse(&[program, &from_file, rest].concat())?)
+        let resolved =
+            options::resolve(OptionsOf::Turn, &Cli::command(), arguments, 1, &options::environment)?;
+        let cli = Cli::try_parse_from(resolved.arguments);
+        Self::of(&cli.map_err(|error| BadConfig::Options(error.to_string()))?)
     }
 
     fn of(cli: &Cli) -> Result<Self, BadConfig> {
@@ -180,7 +164,7 @@ impl Config {
         if bus.as_ref().is_some_and(|bus| !bus.urls.is_empty())
             && settings.credentials.secret_ids().is_empty()
         {
-            return Err(BadConfig::CannotAnnounce("--secret-file"));
+            return Err(BadConfig::CannotAnnounce("--turn-secret-file"));
         }
         Ok(Self {
             workers: workers.collect(),
@@ -267,14 +251,14 @@ fn credentials(cli: &Cli) -> Result<Credentials, BadConfig> {
     let config = cli.config.as_ref().filter(|_| !cli.user.is_empty());
     let files = [
         ("--config", config),
-        ("--secret-file", cli.secret_file.as_ref()),
+        ("--turn-secret-file", cli.turn_secret_file.as_ref()),
         ("--private-key", cli.private_key.as_ref()),
     ];
     files.into_iter().for_each(|(option, path)| path.into_iter().for_each(|path| warn_if_open(option, path)));
-    let secrets = match &cli.secret_file {
+    let secrets = match &cli.turn_secret_file {
         Some(path) => std::fs::read_to_string(path)
             .map_err(|source| BadConfig::SecretFile { path: path.clone(), source })?,
-        None => std::env::var("LEAT_TURN_SECRET").unwrap_or_default(),
+        None => cli.turn_secret.clone().unwrap_or_default(),
     };
     for secret in secrets.lines().map(str::trim).filter(|secret| !secret.is_empty()) {
         credentials = credentials.secret(secret.as_bytes())?;

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-/// Bytes of a configuration file. A longer one is refused.
-pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
-
 /// Messages that wait for one worker: a few per signal. A message beyond the bound is lost, with a line in
 /// the log.
 pub const ORDERS_MAX: usize = 64;

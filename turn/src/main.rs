@@ -7,7 +7,6 @@ mod certificates;
 mod cli;
 mod collector;
 mod config;
-mod config_file;
 mod control;
 mod interfaces;
 mod ledger;
@@ -15,11 +14,13 @@ mod limits;
 mod server;
 mod wall_clock;
 
+use clap::CommandFactory;
 use cli::Cli;
 use config::Config;
 use host::Program;
 use leat_log::Format;
 use leat_log::redact::ClientAddresses;
+use options::OptionsOf;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -27,12 +28,14 @@ const PROGRAM: &str = "leat-turn";
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    // First the command line alone: it names the file.
-    let cli: Cli = match leat_log::command_line(PROGRAM, &arguments, Format::Text) {
-        Ok(cli) => cli,
+    let read = options::command_line(OptionsOf::Turn, PROGRAM, &Cli::command(), &arguments, 1, Format::Text);
+    let cli: Cli = match read {
+        Ok((cli, _)) => cli,
         Err(code) => return code,
     };
-    let program = Program::start(PROGRAM, Config::log(&cli), ClientAddresses::shown_if(cli.log_addresses));
+    let addresses = ClientAddresses::shown_if(cli.log_addresses);
+    let format = cli.log.unwrap_or(Format::Text);
+    let program = Program::start(PROGRAM, format, cli.log_level.as_deref(), addresses);
     let run = |config| server::run(config, &arguments);
     program.run(cli.die_with_parent, || Config::read(&arguments), run)
 }

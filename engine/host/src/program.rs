@@ -6,7 +6,7 @@ use leat_log::redact::ClientAddresses;
 use std::error::Error;
 use std::process::ExitCode;
 
-/// What is logged without `LEAT_LOG`. The client of NATS reports every event at level info; our own messages
+/// What is logged without `--log-level`. The client of NATS reports every event at level info; our own messages
 /// are about the same events.
 const LOG_FILTER: &str = "info,async_nats=warn";
 
@@ -22,8 +22,8 @@ pub struct Program {
 
 impl Program {
     /// Starts the log. From now on panics are logged.
-    pub fn start(name: &'static str, log: Format, addresses: ClientAddresses) -> Self {
-        leat_log::start(log, LOG_FILTER, addresses);
+    pub fn start(name: &'static str, log: Format, level: Option<&str>, addresses: ClientAddresses) -> Self {
+        leat_log::start(log, level, LOG_FILTER, addresses);
         // After the log's own hook, which it replaces: it logs by the same formatter.
         panics::install_hook();
         Self { name, log }

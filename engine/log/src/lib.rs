@@ -53,9 +53,14 @@ impl Format {
         }
     }
 
+    /// The format with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        <Self as clap::ValueEnum>::from_str(name, false).ok()
+    }
+
     /// The value of `--log` among arguments that cannot be parsed as a whole. The last one applies.
-    fn requested_format(arguments: &[OsString]) -> Option<Self> {
-        let named = |text: &str| <Self as clap::ValueEnum>::from_str(text, false).ok();
+    pub fn requested(arguments: &[OsString]) -> Option<Self> {
+        let named = Self::from_name;
         let texts: Vec<&str> =
             arguments.iter().map(|argument| argument.to_str().unwrap_or_default()).collect();
         let joined = texts.iter().filter_map(|text| named(text.strip_prefix("--log=")?)).next_back();
@@ -70,9 +75,20 @@ impl fmt::Display for Format {
     }
 }
 
-/// Starts logging. The environment variable `LEAT_LOG` selects what is logged; without it, `filter` does.
-pub fn start(format: Format, filter: &str, addresses: ClientAddresses) {
-    let filter = EnvFilter::try_from_env("LEAT_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
+/// Checks a value of `--log-level`: directives of [`EnvFilter`].
+pub fn level(text: &str) -> Result<String, String> {
+    let expected = "expected error, warn, info, debug, or directives such as warn,signaling=debug";
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| format!("{error}: {expected}"))
+}
+
+/// Starts logging. `level` selects what is logged, without it the environment variable `LEAT_LOG`, unless that
+/// is a format, and without both `default`.
+pub fn start(format: Format, level: Option<&str>, default: &str, addresses: ClientAddresses) {
+    let variable = std::env::var("LEAT_LOG").ok();
+    let is_filter = |text: &&String| !text.is_empty() && Format::from_name(text).is_none();
+    let chosen = level.or(variable.as_ref().filter(is_filter).map(String::as_str));
+    let filter =
+        chosen.and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new(default));
     let registry = tracing_subscriber::registry().with(filter);
     // A second start, in a test, has no effect.
     let _ = match format {
@@ -104,7 +120,7 @@ pub fn command_line<C: clap::Parser>(
         Ok(cli) => return Ok(cli),
         Err(error) => error,
     };
-    let format = Format::requested_format(arguments).unwrap_or(default);
+    let format = Format::requested(arguments).unwrap_or(default);
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) || format == Format::Text {
         // Standard output may be closed.
         let _ = error.print();

@@ -131,8 +131,7 @@ fn a_stack_belongs_to_its_error() {
 
 #[test]
 fn the_format_is_found_among_arguments_that_are_wrong() {
-    let format =
-        |text: &str| Format::requested_format(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
+    let format = |text: &str| Format::requested(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
     assert_eq!(format("x --unknown --log json"), Some(Format::Json));
     assert_eq!(format("x --log=text --port"), Some(Format::Text));
     assert_eq!(format("x --log xml --log"), None);

@@ -2,7 +2,7 @@
 //! it, and record each change in the audit log with the user of the operating system.
 
 mod backup;
-mod table;
+pub(crate) mod table;
 
 use crate::config::ConfigError;
 use crate::config::store::{

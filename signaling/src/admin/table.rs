@@ -3,27 +3,27 @@
 use std::io::{self, Write};
 
 /// A table with a line of titles.
-pub(super) struct Table<const COLUMNS: usize> {
+pub(crate) struct Table<const COLUMNS: usize> {
     rows: Vec<[String; COLUMNS]>,
 }
 
 impl<const COLUMNS: usize> Table<COLUMNS> {
-    pub(super) fn new(titles: [&str; COLUMNS]) -> Self {
+    pub(crate) fn new(titles: [&str; COLUMNS]) -> Self {
         Self { rows: vec![titles.map(str::to_owned)] }
     }
 
     /// Adds a row. A value cannot end the line or the column.
-    pub(super) fn row(&mut self, values: [String; COLUMNS]) {
+    pub(crate) fn row(&mut self, values: [String; COLUMNS]) {
         self.rows.push(values.map(|value| value.replace(char::is_control, " ")));
     }
 
-    pub(super) fn print(self, out: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn print(self, out: &mut impl Write) -> io::Result<()> {
         self.rows.iter().try_for_each(|row| writeln!(out, "{}", row.join("\t").trim_end()))
     }
 }
 
 /// A time in milliseconds since 1970, in the form of RFC 3339; empty for 0.
-pub(super) fn date(at: i64) -> String {
+pub(crate) fn date(at: i64) -> String {
     if at == 0 {
         return String::new();
     }

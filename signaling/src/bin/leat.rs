@@ -2,12 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+use clap::CommandFactory;
 use leat_log::Format;
+use options::{ConfigFile, OptionsOf};
 use signaling::admin;
 use signaling::auth::dev_key;
 use signaling::auth::token::{self, Audience, Claims, NumericDate, Permissions};
 use signaling::config::cli::{Leat, LeatCommand, TokenOptions};
 use signaling::config::{self, ConfigError};
+use signaling::operate::{self, ConfigCheckError};
 use signaling::supervisor;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -20,14 +23,14 @@ fn main() -> ExitCode {
     // `leat up` writes logs; the other commands write messages for the user.
     let is_up = arguments.get(1).is_some_and(|argument| argument == "up");
     let default = if is_up { Format::for_stderr() } else { Format::Text };
-    let options: Leat = match leat_log::command_line(PROGRAM, &arguments, default) {
-        Ok(options) => options,
+    let (options, file) = match read(&arguments, is_up, default) {
+        Ok(read) => read,
         Err(code) => return code,
     };
     match options.command {
         LeatCommand::Up(options) => {
             let format = options.log.unwrap_or_else(Format::for_stderr);
-            match supervisor::run(options, format) {
+            match supervisor::run(options, format, file.as_ref()) {
                 Ok(code) => ExitCode::from(code),
                 Err(error) => {
                     let code = if error.is::<ConfigError>() { leat_log::EXIT_USAGE } else { 1 };
@@ -42,6 +45,13 @@ fn main() -> ExitCode {
             }
             Err(error) => leat_log::fatal(Format::Text, PROGRAM, &error, leat_log::EXIT_USAGE),
         },
+        LeatCommand::Config { command } => match operate::config(&command, &mut std::io::stdout().lock()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let code = if error.is::<ConfigCheckError>() { leat_log::EXIT_USAGE } else { 1 };
+                leat_log::fatal(Format::Text, PROGRAM, error.as_ref(), code)
+            }
+        },
         LeatCommand::Admin(command) => match admin::run(command, &mut std::io::stdout().lock()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -50,6 +60,20 @@ fn main() -> ExitCode {
             }
         },
     }
+}
+
+/// Reads the command line, the environment and the configuration file.
+fn read(
+    arguments: &[OsString],
+    is_up: bool,
+    default: Format,
+) -> Result<(Leat, Option<ConfigFile>), ExitCode> {
+    let command = Leat::command();
+    let named = arguments.get(1).and_then(|name| command.find_subcommand(name));
+    let Some(named) = named else { return Ok((leat_log::command_line(PROGRAM, arguments, default)?, None)) };
+    let program = if is_up { OptionsOf::Up } else { OptionsOf::Commands };
+    let (options, resolved) = options::command_line(program, PROGRAM, named, arguments, 2, default)?;
+    Ok((options, resolved.file))
 }
 
 fn development_secret() -> Result<Vec<u8>, ConfigError> {

@@ -1,6 +1,6 @@
 //! The command lines of both binaries. [`super`] checks how their values combine.
 
-use super::store::{AdminCommand, StoreOptions};
+use super::store::{AdminCommand, FileOption, StoreOptions};
 use crate::auth::key;
 use crate::auth::token;
 use crate::auth::turn;
@@ -18,9 +18,15 @@ use std::time::Duration;
 pub const HTTP_DEFAULT: &str = "127.0.0.1:7080";
 
 /// The signaling server: rooms, tokens and the object flow over Socket.IO, and the web app.
+///
+/// Every option --a-b is also the environment variable LEAT_A_B and the key a-b of the file of --config. The
+/// command line has precedence over the environment, and the environment over the file.
 #[derive(Debug, Parser)]
 #[command(name = "leat-signaling", version)]
 pub struct SignalingOptions {
+    /// Configuration file (TOML) with options that are not given here or in the environment: docs/operations.md
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// The HTTP server.
     #[command(flatten)]
     pub http: HttpOptions,
@@ -69,6 +75,9 @@ pub struct SignalingOptions {
     /// Show the addresses of clients in the log [default: they are redacted]
     #[arg(long)]
     pub log_addresses: bool,
+    /// What is logged: error, warn, info, debug, or directives such as warn,signaling=debug [default: info]
+    #[arg(long, value_name = "FILTER", value_parser = leat_log::level)]
+    pub log_level: Option<String>,
 }
 
 /// The HTTP server.
@@ -140,22 +149,17 @@ pub struct AccountOptions {
     pub require_token: bool,
 }
 
-/// The environment variable with the URLs of NATS.
-pub const NATS_VARIABLE: &str = "LEAT_NATS";
-/// The environment variable with the file of credentials for NATS.
-pub const NATS_CREDENTIALS_VARIABLE: &str = "LEAT_NATS_CREDENTIALS";
-
 /// Events for other processes, the register of TURN servers, and revoked TURN credentials. Without NATS,
 /// events stay in this process.
 #[derive(Clone, Default, Args)]
 pub struct BusOptions {
     /// NATS server: nats://HOST:PORT, or tls://HOST:PORT for TLS. May be given several times for the servers of
-    /// a cluster. A password in it is visible in the process list: use the variable, with commas between
-    /// several, or --nats-credentials
-    #[arg(long, value_name = "URL", env = NATS_VARIABLE, hide_env_values = true, value_delimiter = ',')]
+    /// a cluster. A password in it is visible in the process list: use the environment variable LEAT_NATS, with
+    /// commas between several, or --nats-credentials
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
     pub nats: Vec<String>,
     /// File with the credentials for NATS (.creds)
-    #[arg(long, value_name = "PATH", env = NATS_CREDENTIALS_VARIABLE, requires = "nats")]
+    #[arg(long, value_name = "PATH", requires = "nats")]
     pub nats_credentials: Option<PathBuf>,
     /// Region of this process: clients get a TURN server of the same region, if one has registered
     #[arg(long, value_name = "NAME")]
@@ -173,30 +177,21 @@ impl std::fmt::Debug for BusOptions {
 #[derive(Clone, Args)]
 pub struct SessionOptions {
     /// Address of Redis, which shares sessions and presence with other signaling processes, for example
-    /// redis://127.0.0.1:6379/0. An address with a password belongs in the environment variable LEAT_REDIS
+    /// redis://127.0.0.1:6379/0. A password in it is visible in the process list: use the environment variable
+    /// LEAT_REDIS
     /// [default: in memory]
     #[arg(long, value_name = "URL")]
     pub redis: Option<String>,
-    /// The address, from the environment
-    #[arg(skip = std::env::var("LEAT_REDIS").ok())]
-    pub redis_of_environment: Option<String>,
     /// Time without activity of a user after which its presence is IDLE: a number and s, m, h or d
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub idle_after: Duration,
-}
-
-impl SessionOptions {
-    /// The address of Redis, if there is one.
-    pub fn redis(&self) -> Option<&String> {
-        self.redis.as_ref().or(self.redis_of_environment.as_ref())
-    }
 }
 
 impl std::fmt::Debug for SessionOptions {
     /// Without the address, which may contain a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SessionOptions")
-            .field("redis", &self.redis().map(|_| "…"))
+            .field("redis", &self.redis.as_ref().map(|_| "…"))
             .field("idle_after", &self.idle_after)
             .finish()
     }
@@ -209,16 +204,34 @@ pub struct TurnOptions {
     /// that register in NATS need none
     #[arg(long, value_name = "URL")]
     pub turn_url: Vec<String>,
-    /// File whose first line is the shared secret for TURN credentials: the same as --secret-file of
-    /// leat-turn, or static-auth-secret of coturn
-    #[arg(long, value_name = "PATH", group = "turn_key")]
-    pub turn_secret_file: Option<PathBuf>,
-    /// The secret itself, from the environment only
-    #[arg(skip = std::env::var("LEAT_TURN_SECRET").ok())]
-    pub turn_secret: Option<String>,
+    /// The secret of the TURN server.
+    #[command(flatten)]
+    pub secret: TurnSecretOptions,
     /// Lifetime of TURN credentials: a number and s, m, h or d. Existing allocations continue after it
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
     pub turn_ttl: Duration,
+}
+
+/// The secret that TURN server and signaling share.
+#[derive(Clone, Default, Args)]
+pub struct TurnSecretOptions {
+    /// File whose first line is the shared secret for TURN credentials: the same as --turn-secret-file of
+    /// leat-turn, or static-auth-secret of coturn
+    #[arg(long, value_name = "PATH", conflicts_with = "turn_secret")]
+    pub turn_secret_file: Option<PathBuf>,
+    /// The secret itself. Other users of this machine can read it in the process list: prefer
+    /// --turn-secret-file or the environment variable LEAT_TURN_SECRET
+    #[arg(long, value_name = "TEXT")]
+    pub turn_secret: Option<String>,
+}
+
+impl std::fmt::Debug for TurnSecretOptions {
+    /// Without the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TurnSecretOptions")
+            .field("turn_secret_file", &self.turn_secret_file)
+            .finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for TurnOptions {
@@ -231,9 +244,6 @@ impl std::fmt::Debug for TurnOptions {
     }
 }
 
-/// The environment variable with the secret for tokens.
-pub const SECRET_VARIABLE: &str = "LEAT_SECRET";
-
 /// The key that verifies tokens. None: development mode, without tokens, on loopback only.
 #[derive(Clone, Default, Args)]
 pub struct KeyOptions {
@@ -244,9 +254,6 @@ pub struct KeyOptions {
     /// --secret-file or the environment variable LEAT_SECRET
     #[arg(long, value_name = "TEXT", group = "token_key")]
     pub secret: Option<String>,
-    /// The secret, from the environment
-    #[arg(skip = std::env::var(SECRET_VARIABLE).ok())]
-    pub secret_of_environment: Option<String>,
     /// PEM file with the public key that verifies tokens: Ed25519 (EdDSA), P-256 (ES256) or RSA (RS256)
     #[arg(long, value_name = "PATH", group = "token_key")]
     pub public_key_file: Option<PathBuf>,
@@ -284,7 +291,6 @@ impl std::fmt::Debug for KeyOptions {
         f.debug_struct("KeyOptions")
             .field("secret_file", &self.secret_file)
             .field("secret", &self.secret.as_ref().map(|_| "…"))
-            .field("secret_of_environment", &self.secret_of_environment.as_ref().map(|_| "…"))
             .field("public_key_file", &self.public_key_file)
             .field("token_keys", &self.token_keys)
             .field("token_audience", &self.token_audience)
@@ -310,14 +316,42 @@ pub enum LeatCommand {
     Up(UpOptions),
     /// Create a token for a user and a room, and print it
     Token(TokenOptions),
+    /// Check the configuration file, or show the options of `leat up`
+    Config {
+        /// What to do.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// Accounts.
     #[command(flatten)]
     Admin(AdminCommand),
 }
 
+/// `leat config`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check a configuration file for all programs
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// Print the options that `leat up` has with this file and this environment, without secrets
+    Show {
+        /// The configuration file.
+        #[command(flatten)]
+        from: FileOption,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// `leat up`.
 #[derive(Clone, Debug, Args)]
 pub struct UpOptions {
+    /// Configuration file (TOML) with options that are not given here or in the environment: docs/operations.md
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// The HTTP server.
     #[command(flatten)]
     pub http: HttpOptions,
@@ -388,6 +422,9 @@ pub struct UpOptions {
     /// PEM file with the private key of that certificate
     #[arg(long, value_name = "PATH", requires = "turn_certificate")]
     pub turn_private_key: Option<PathBuf>,
+    /// The secret of the TURN server [default: a new one at each start].
+    #[command(flatten)]
+    pub turn_secret: TurnSecretOptions,
     /// Host name of the TURN server, as in its certificate, that is announced to clients [default: its
     /// addresses]
     #[arg(long, value_name = "NAME", value_parser = turn::host)]
@@ -412,11 +449,17 @@ pub struct UpOptions {
     /// Show the addresses of clients in the log [default: they are redacted]
     #[arg(long)]
     pub log_addresses: bool,
+    /// What is logged: error, warn, info, debug, or directives such as warn,signaling=debug [default: info]
+    #[arg(long, value_name = "FILTER", value_parser = leat_log::level)]
+    pub log_level: Option<String>,
 }
 
 /// `leat token`.
 #[derive(Clone, Debug, Args)]
 pub struct TokenOptions {
+    /// Configuration file (TOML) with options that are not given here or in the environment: docs/operations.md
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// The key for tokens.
     #[command(flatten)]
     pub key: KeyOptions,
@@ -507,6 +550,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use options::OptionsOf;
+    use options::walk::Walk;
 
     #[test]
     fn command_lines_are_well_formed() {
@@ -514,6 +559,30 @@ mod tests {
         let options = SignalingOptions::try_parse_from(["leat-signaling"]).expect("no option is required");
         assert_eq!(options.sessions.idle_after, limits::IDLE_AFTER);
         Leat::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_is_set_by_file_environment_and_command_line() {
+        let command = SignalingOptions::command();
+        let walk = Walk::new(OptionsOf::Signaling, command.clone());
+        walk.check_table();
+        assert_eq!(walk.set_each(), command.get_arguments().count() - 1, "all but --config");
+        let leat = Leat::command();
+        let up = leat.find_subcommand("up").expect("leat up").clone();
+        let walk = Walk::new(OptionsOf::Up, up.clone());
+        walk.check_table();
+        assert_eq!(walk.set_each(), up.get_arguments().count() - 1, "all but --config");
+        let of_others = leat.get_subcommands().filter(|command| command.get_name() != "up");
+        let counts: Vec<_> = of_others
+            .map(|command| {
+                let walk = Walk::new(OptionsOf::Commands, command.clone());
+                walk.check_table();
+                (command.get_name(), walk.set_each())
+            })
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        let of_store = ["users", "projects", "keys", "stream-keys", "audit", "quality", "backup", "restore"];
+        assert_eq!(counts, [&[("token", 6)][..], &of_store.map(|name| (name, 2))].concat());
     }
 
     #[test]

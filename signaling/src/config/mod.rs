@@ -99,13 +99,17 @@ pub enum ConfigError {
     /// The address of Redis is not valid.
     #[error("--redis (or the environment variable LEAT_REDIS): {0}")]
     Redis(SessionsError),
-    /// Two keys, one by option and one by the environment.
-    #[error(
-        "the environment variable LEAT_SECRET is set, and {option} is given too: unset LEAT_SECRET, or omit {option}"
-    )]
-    TwoKeys {
-        /// The option.
-        option: &'static str,
+    /// A key in the configuration file of `leat up`, which it would ignore.
+    #[error("{} line {line}: {key}: `leat up` sets this option of {program} itself; `leat up --help` has the options that it can have", path.display())]
+    SetByUp {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// The key.
+        key: &'static str,
+        /// The name of the program.
+        program: &'static str,
     },
     /// A public key can only verify tokens.
     #[error(
@@ -189,9 +193,10 @@ impl TryFrom<cli::SignalingOptions> for Config {
 
     fn try_from(cli: cli::SignalingOptions) -> Result<Self, ConfigError> {
         let http = cli.http.http;
-        for (option, path) in
-            [("--secret-file", &cli.key.secret_file), ("--turn-secret-file", &cli.turn.turn_secret_file)]
-        {
+        for (option, path) in [
+            ("--secret-file", &cli.key.secret_file),
+            ("--turn-secret-file", &cli.turn.secret.turn_secret_file),
+        ] {
             path.iter().for_each(|path| warn_if_open(option, path));
         }
         for cli::TokenKey { path, .. } in &cli.key.token_keys {
@@ -222,7 +227,7 @@ impl TryFrom<cli::SignalingOptions> for Config {
                 quality_retention: cli.accounts.quality_retention,
                 parties: TokenParties { audience: cli.key.token_audience, issuer: cli.key.token_issuer },
             },
-            redis: cli.sessions.redis().cloned(),
+            redis: cli.sessions.redis,
             idle_after: cli.sessions.idle_after,
             control_socket: cli.control_socket.unwrap_or_else(control_socket),
             metrics: cli.metrics,
@@ -264,20 +269,19 @@ pub fn nats(cli: &cli::BusOptions) -> Result<Option<NatsOptions>, ConfigError> {
 
 /// The TURN servers, if there are URLs, or a register and a secret for credentials.
 fn turn(cli: cli::TurnOptions, has_register: bool) -> Result<Option<TurnServer>, ConfigError> {
-    let has_secret = cli.turn_secret_file.is_some() || cli.turn_secret.is_some();
+    let has_secret = cli.secret.turn_secret_file.is_some() || cli.secret.turn_secret.is_some();
     if cli.turn_url.is_empty() && !(has_register && has_secret) {
         return Ok(None);
     }
-    let secret = match &cli.turn_secret_file {
+    let secret = match &cli.secret.turn_secret_file {
         Some(path) => String::from_utf8_lossy(&read("--turn-secret-file", path)?).into_owned(),
-        None => cli.turn_secret.unwrap_or_default(),
+        None => cli.secret.turn_secret.unwrap_or_default(),
     };
     Ok(Some(TurnServer::new(cli.turn_url, &secret, cli.turn_ttl)?))
 }
 
 /// Who may join with these keys. With `require_token`, keys of the database are sufficient.
 pub fn admission(keys: &cli::KeyOptions, require_token: bool) -> Result<Admission, ConfigError> {
-    check_one(keys)?;
     let unnamed = match &keys.public_key_file {
         Some(path) => {
             let option = "--public-key-file";
@@ -317,19 +321,6 @@ pub fn token_key_secret(keys: &cli::KeyOptions, id: &str) -> Result<Option<Vec<u
     Ok(Some(content.trim_ascii().to_vec()))
 }
 
-/// clap checks that the options exclude each other; the environment variable needs this check.
-fn check_one(key: &cli::KeyOptions) -> Result<(), ConfigError> {
-    let given = [
-        ("--secret-file", key.secret_file.is_some()),
-        ("--secret", key.secret.is_some()),
-        ("--public-key-file", key.public_key_file.is_some()),
-    ];
-    match given.into_iter().find(|(_, is_given)| *is_given && key.secret_of_environment.is_some()) {
-        Some((option, _)) => Err(ConfigError::TwoKeys { option }),
-        None => Ok(()),
-    }
-}
-
 /// Warns if other users of this machine have access to a file with a secret.
 fn warn_if_open(option: &str, path: &Path) {
     // If its metadata cannot be read, reading the file fails too, with its own error.
@@ -345,15 +336,13 @@ fn warn_if_open(option: &str, path: &Path) {
     }
 }
 
-/// The secret, and the option or variable that gave it.
+/// The secret, and its option.
 pub fn secret(key: &cli::KeyOptions) -> Result<Option<(&'static str, Vec<u8>)>, ConfigError> {
-    check_one(key)?;
     if let Some(path) = &key.secret_file {
         let bytes = read("--secret-file", path)?;
         return Ok(Some(("--secret-file", bytes.trim_ascii_end().to_vec())));
     }
-    let given = [("--secret", &key.secret), (cli::SECRET_VARIABLE, &key.secret_of_environment)];
-    Ok(given.into_iter().find_map(|(from, secret)| Some((from, secret.clone()?.into_bytes()))))
+    Ok(key.secret.clone().map(|secret| ("--secret", secret.into_bytes())))
 }
 
 #[cfg(test)]

@@ -6,9 +6,6 @@ use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use stores::accounts::{DEFAULT_PROJECT, Database};
 
-/// The environment variable with the URL of the database.
-pub const DATABASE_VARIABLE: &str = "LEAT_DATABASE";
-
 /// The database of accounts.
 #[derive(Clone, Default, Args)]
 pub struct StoreOptions {
@@ -20,9 +17,6 @@ pub struct StoreOptions {
     /// machine can read it in the process list: prefer the environment variable LEAT_DATABASE
     #[arg(long, value_name = "URL", global = true)]
     pub database: Option<String>,
-    /// The URL, from the environment; an option takes precedence
-    #[arg(skip = std::env::var(DATABASE_VARIABLE).ok())]
-    pub database_of_environment: Option<String>,
 }
 
 impl std::fmt::Debug for StoreOptions {
@@ -33,25 +27,27 @@ impl std::fmt::Debug for StoreOptions {
 }
 
 impl StoreOptions {
-    /// The URL of PostgreSQL, if one is given.
-    pub fn url(&self) -> Option<&str> {
-        let of_environment = self.database_of_environment.as_deref().filter(|_| self.data_dir.is_none());
-        self.database.as_deref().or(of_environment)
-    }
-
     /// Whether the operator has chosen a database.
     pub fn is_chosen(&self) -> bool {
-        self.data_dir.is_some() || self.url().is_some()
+        self.data_dir.is_some() || self.database.is_some()
     }
 
     /// The database.
     pub fn database(&self) -> Result<Database, ConfigError> {
-        if let Some(url) = self.url() {
-            return Ok(Database::Postgres(url.to_owned()));
+        if let Some(url) = &self.database {
+            return Ok(Database::Postgres(url.clone()));
         }
         let dir = self.data_dir.clone().or_else(state_dir).ok_or(ConfigError::NoDataDir)?;
         Ok(Database::Directory(dir))
     }
+}
+
+/// The configuration file of a command.
+#[derive(Clone, Debug, Default, Args)]
+pub struct FileOption {
+    /// Configuration file (TOML) with the database, unless that is given here or in the environment
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
 }
 
 /// The project of a command.
@@ -199,6 +195,9 @@ pub struct Administer<C: Subcommand> {
     /// The database of accounts.
     #[command(flatten)]
     pub store: StoreOptions,
+    /// The configuration file.
+    #[command(flatten)]
+    pub from: FileOption,
 }
 
 /// A command that works on the database of accounts, also while a server uses it.
@@ -223,6 +222,9 @@ pub enum AdminCommand {
         /// The database of accounts.
         #[command(flatten)]
         store: StoreOptions,
+        /// The configuration file.
+        #[command(flatten)]
+        from: FileOption,
     },
     /// Print the quality of the calls that have ended, the latest session first
     Quality {
@@ -235,6 +237,9 @@ pub enum AdminCommand {
         /// The database of accounts.
         #[command(flatten)]
         store: StoreOptions,
+        /// The configuration file.
+        #[command(flatten)]
+        from: FileOption,
     },
     /// Write everything in the database to a file, which contains secrets
     Backup {
@@ -243,6 +248,9 @@ pub enum AdminCommand {
         /// The database of accounts.
         #[command(flatten)]
         store: StoreOptions,
+        /// The configuration file.
+        #[command(flatten)]
+        from: FileOption,
     },
     /// Read a backup into an empty database
     Restore {
@@ -251,6 +259,9 @@ pub enum AdminCommand {
         /// The database of accounts.
         #[command(flatten)]
         store: StoreOptions,
+        /// The configuration file.
+        #[command(flatten)]
+        from: FileOption,
     },
 }
 

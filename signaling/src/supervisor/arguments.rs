@@ -18,6 +18,7 @@ pub(super) fn engine_arguments(
     push("--rtc-port", options.rtc_port.to_string().into());
     push("--control-socket", control_socket.into());
     push("--log", format.name().into());
+    options.log_level.iter().for_each(|level| push("--log-level", level.into()));
     metrics(options, 0).into_iter().for_each(|address| push("--metrics", address));
     listen_ips(options).iter().for_each(|ip| push("--listen-ip", ip.to_string().into()));
     options.announced_ip.iter().for_each(|host| push("--announced-ip", host.into()));
@@ -158,6 +159,7 @@ pub(super) fn turn_arguments(
     let mut push = |option: &str, value: OsString| arguments.extend([option.into(), value]);
     push("--port", addresses.port.to_string().into());
     push("--log", format.name().into());
+    options.log_level.iter().for_each(|level| push("--log-level", level.into()));
     metrics(options, 2).into_iter().for_each(|address| push("--metrics", address));
     addresses.listen_ips.iter().for_each(|ip| push("--listen-ip", ip.to_string().into()));
     addresses.relay_ips.iter().for_each(|ip| push("--relay-ip", ip.to_string().into()));
@@ -170,6 +172,8 @@ pub(super) fn turn_arguments(
         let announced = addresses.announced_ips.iter().find(|ip| ip.is_ipv6() == is_ipv6);
         announced.into_iter().for_each(|ip| push("--announced-ip", ip.to_string().into()));
     }
+    let secret_file = options.turn_secret.turn_secret_file.as_ref();
+    secret_file.into_iter().for_each(|path| push("--turn-secret-file", path.into()));
     // The same default as in the engine.
     let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get() as u16);
     let ports = if options.rtc_shared_port { 1 } else { options.workers.unwrap_or_else(cores) };
@@ -256,6 +260,7 @@ pub(super) fn signaling_arguments(
     push("--http", options.http.http.to_string().into());
     push("--control-socket", control_socket.into());
     push("--log", format.name().into());
+    options.log_level.iter().for_each(|level| push("--log-level", level.into()));
     metrics(options, 1).into_iter().for_each(|address| push("--metrics", address));
     if let Some(path) = &options.key.secret_file {
         push("--secret-file", path.into());
@@ -289,12 +294,12 @@ pub(super) fn signaling_arguments(
     }
     push("--spread-above", options.rooms.spread_above.to_string().into());
     push("--peers-per-user", options.rooms.peers_per_user.to_string().into());
-    // An address from the environment is inherited.
-    options.sessions.redis.iter().for_each(|address| push("--redis", address.into()));
     push("--idle-after", format!("{}s", options.sessions.idle_after.as_secs()).into());
     push("--connections-per-address", options.edge.connections_per_address.to_string().into());
     options.edge.trusted_proxy.iter().for_each(|it| push("--trusted-proxy", it.to_string().into()));
     options.edge.allow_origin.iter().for_each(|it| push("--allow-origin", it.to_string().into()));
+    let secret_file = options.turn_secret.turn_secret_file.as_ref().filter(|_| turn.is_some());
+    secret_file.into_iter().for_each(|path| push("--turn-secret-file", path.into()));
     for url in turn.into_iter().flat_map(|addresses| turn_urls(options, addresses)) {
         push("--turn-url", url.into());
     }

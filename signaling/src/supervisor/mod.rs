@@ -10,7 +10,6 @@ mod process;
 pub use process::{die_with_parent, termination};
 
 use crate::auth::dev_key::private_dir;
-use crate::config::store::DATABASE_VARIABLE;
 use crate::config::{self, ConfigError, cli};
 use crate::rooms::Admission;
 use anyhow::Context;
@@ -19,6 +18,7 @@ use arguments::{
 };
 use leat_log::Format;
 use leat_log::redact::ClientAddresses;
+use options::{ConfigFile, OptionsOf};
 use process::{QUICK_EXIT, Supervised, died, until_ready};
 use std::ffi::OsString;
 use std::io;
@@ -29,14 +29,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs until SIGINT or SIGTERM, or until the first start of a child fails. Returns the exit code, which in
 /// the second case is that of the child.
-pub fn run(options: cli::UpOptions, format: Format) -> anyhow::Result<u8> {
-    leat_log::start(format, crate::LOG_FILTER, ClientAddresses::shown_if(options.log_addresses));
+pub fn run(options: cli::UpOptions, format: Format, file: Option<&ConfigFile>) -> anyhow::Result<u8> {
+    let addresses = ClientAddresses::shown_if(options.log_addresses);
+    leat_log::start(format, options.log_level.as_deref(), crate::LOG_FILTER, addresses);
     check(&options)?;
     // One thread, which lives as long as the process: the parent-death signal of the kernel depends on the
     // thread that started the child.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    runtime.block_on(supervise(options, format))
+    runtime.block_on(supervise(options, format, file))
 }
 
 /// Checks what the children would refuse, to report it once and with the right option.
@@ -65,7 +66,7 @@ fn check_relay_ips(options: &cli::UpOptions) -> Result<(), ConfigError> {
     Ok(())
 }
 
-async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8> {
+async fn supervise(options: cli::UpOptions, format: Format, file: Option<&ConfigFile>) -> anyhow::Result<u8> {
     let mut ended = std::pin::pin!(termination().context("cannot listen for signals")?);
     // Without a handler, SIGHUP would end only this process.
     let mut hangups = signal(SignalKind::hangup()).context("cannot listen for signals")?;
@@ -78,13 +79,7 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
         "leat-signaling",
         signaling_arguments(&options, turn_addresses.as_ref(), &control_socket, format),
     )?;
-    if let Some(secret) = options.key.secret.as_ref().or(options.key.secret_of_environment.as_ref()) {
-        // As an argument, every user of the machine could read it.
-        signaling.environment.push((cli::SECRET_VARIABLE.into(), secret.into()));
-    }
-    if let Some(url) = options.accounts.store.url() {
-        signaling.environment.push((DATABASE_VARIABLE.into(), url.into()));
-    }
+    signaling.environment.extend(secret_environment(&options));
     let of_bus = bus_environment(&options.bus);
     signaling.environment.extend(of_bus.clone());
     let mut turn = match &turn_addresses {
@@ -93,14 +88,22 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
     };
     if let Some(turn) = &mut turn {
         // Generated here, if only these two processes use it. It stays the same when one of them is restarted.
-        let of_operator = std::env::var_os(TURN_SECRET_VARIABLE).filter(|secret| !secret.is_empty());
-        let secret: OsString = match of_operator {
-            Some(secret) => secret,
-            None => random_secret().context("the system provides no random numbers")?.into(),
+        let secret: Option<OsString> = match &options.turn_secret {
+            cli::TurnSecretOptions { turn_secret_file: Some(_), .. } => None,
+            cli::TurnSecretOptions { turn_secret: Some(secret), .. } => Some(secret.into()),
+            _ => Some(random_secret().context("the system provides no random numbers")?.into()),
         };
-        turn.environment.push((TURN_SECRET_VARIABLE.into(), secret.clone()));
+        let secret = secret.map(|secret| ("LEAT_TURN_SECRET".into(), secret));
+        turn.environment.extend(secret.clone());
         turn.environment.extend(of_bus);
-        signaling.environment.push((TURN_SECRET_VARIABLE.into(), secret));
+        signaling.environment.extend(secret);
+    }
+    if let Some(file) = file {
+        engine.read_file(file, OptionsOf::Engine)?;
+        signaling.read_file(file, OptionsOf::Signaling)?;
+        turn.as_mut().map(|turn| turn.read_file(file, OptionsOf::Turn)).transpose()?;
+    }
+    if let Some(turn) = &mut turn {
         turn.start()?;
     }
     engine.start()?;
@@ -153,11 +156,21 @@ async fn supervise(options: cli::UpOptions, format: Format) -> anyhow::Result<u8
     Ok(code)
 }
 
+/// What signaling needs and other users of the machine could read as arguments.
+fn secret_environment(options: &cli::UpOptions) -> impl Iterator<Item = (OsString, OsString)> {
+    let given = [
+        ("LEAT_SECRET", &options.key.secret),
+        ("LEAT_DATABASE", &options.accounts.store.database),
+        ("LEAT_REDIS", &options.sessions.redis),
+    ];
+    given.into_iter().filter_map(|(name, value)| Some((name.into(), value.clone()?.into())))
+}
+
 /// How the processes reach NATS. As arguments, every user of the machine could read a password in a URL.
 fn bus_environment(options: &cli::BusOptions) -> Vec<(OsString, OsString)> {
-    let urls = (!options.nats.is_empty()).then(|| (cli::NATS_VARIABLE.into(), options.nats.join(",").into()));
+    let urls = (!options.nats.is_empty()).then(|| ("LEAT_NATS".into(), options.nats.join(",").into()));
     let credentials = options.nats_credentials.as_ref();
-    let credentials = credentials.map(|path| (cli::NATS_CREDENTIALS_VARIABLE.into(), path.into()));
+    let credentials = credentials.map(|path| ("LEAT_NATS_CREDENTIALS".into(), path.into()));
     urls.into_iter().chain(credentials).collect()
 }
 
@@ -195,9 +208,6 @@ fn address(http: SocketAddr) -> String {
         format!("http://{http}")
     }
 }
-
-/// The environment variable with the secret that the TURN server and signaling share.
-const TURN_SECRET_VARIABLE: &str = "LEAT_TURN_SECRET";
 
 #[cfg(test)]
 mod tests {

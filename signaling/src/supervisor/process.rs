@@ -1,10 +1,9 @@
 //! One child process: started, watched, restarted after a pause, and ended.
 
-use super::TURN_SECRET_VARIABLE;
-use crate::config::cli::SECRET_VARIABLE;
-use crate::config::store::DATABASE_VARIABLE;
+use crate::config::ConfigError;
 use crate::limits;
 use anyhow::{Context, bail};
+use options::{ConfigFile, OPTIONS, OptionsOf, PARENT_VARIABLE, Row};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsString;
 use std::io;
@@ -33,9 +32,6 @@ const _: () = assert!(
 /// Interval of the health checks at the start.
 const READY_POLL: Duration = Duration::from_millis(50);
 
-/// The environment variable with the process id of `leat up`.
-const PARENT_VARIABLE: &str = "LEAT_PARENT";
-
 /// One child process and its restarts.
 pub(super) struct Supervised {
     pub(super) name: &'static str,
@@ -51,6 +47,35 @@ pub(super) struct Supervised {
 }
 
 impl Supervised {
+    /// Checks that the file does not set options of this process that `leat up` sets itself, and passes it on.
+    pub(super) fn read_file(&mut self, file: &ConfigFile, program: OptionsOf) -> Result<(), ConfigError> {
+        let set = |row: &Row| {
+            let (option, variable) =
+                (OsString::from(format!("--{}", row.name)), OsString::from(row.variable()));
+            // The secret is generated, or is an option of `leat up`.
+            let is_turn_secret = row.name.starts_with("turn-secret");
+            self.arguments.contains(&option)
+                || self.environment.iter().any(|(name, _)| *name == variable)
+                || is_turn_secret
+        };
+        for entry in file.entries() {
+            let is_read = match entry.section {
+                Some(section) => section == program,
+                None => entry.row.is_of(program) && !entry.row.is_of(OptionsOf::Up),
+            };
+            if is_read && set(entry.row) {
+                return Err(ConfigError::SetByUp {
+                    path: file.path().to_path_buf(),
+                    line: entry.line,
+                    key: entry.row.name,
+                    program: program.name(),
+                });
+            }
+        }
+        self.environment.push(("LEAT_CONFIG".into(), file.path().into()));
+        Ok(())
+    }
+
     /// The program with this name in the directory of the running program.
     pub(super) fn new(name: &'static str, arguments: Vec<OsString>) -> anyhow::Result<Self> {
         let own = std::env::current_exe().context("cannot determine the path of this program")?;
@@ -79,13 +104,15 @@ impl Supervised {
 
     pub(super) fn start(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(&self.program);
-        // Only processes that need the secrets get them. The child has its own process group: Ctrl-C reaches
-        // only this process, which then ends the others in order.
+        // The options in the environment are those of this process. The child gets its own: a secret only if it
+        // needs it, and another number of workers, for example.
+        OPTIONS.iter().map(Row::variable).filter(|name| name != "LEAT_LOG").for_each(|name| {
+            command.env_remove(name);
+        });
+        // The child has its own process group: Ctrl-C reaches only this process, which then ends the others in
+        // order.
         command
             .args(&self.arguments)
-            .env_remove(SECRET_VARIABLE)
-            .env_remove(DATABASE_VARIABLE)
-            .env_remove(TURN_SECRET_VARIABLE)
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .process_group(0)

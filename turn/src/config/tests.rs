@@ -43,7 +43,7 @@ fn invalid_options_are_reported_with_the_expected_value() {
         ("--allowed-peers-only", "add --allow-peer"),
         ("--certificate x.pem", "--certificate needs --private-key too"),
         ("--private-key x.pem", "--private-key needs --certificate too"),
-        ("--secret-file /nowhere", "--secret-file /nowhere: cannot read it"),
+        ("--secret-file /nowhere", "--turn-secret-file /nowhere: cannot read it"),
         ("--config /nowhere", "--config /nowhere"),
         ("--relay-ports 9", "a range is two ports"),
         ("--user ab", "a user is a name and a password"),
@@ -51,7 +51,7 @@ fn invalid_options_are_reported_with_the_expected_value() {
         ("--nats http://127.0.0.1", "expected nats://HOST:PORT"),
         ("--nats nats://127.0.0.1:1 --nats-credentials /nowhere", "/nowhere: cannot use these credentials"),
         ("--announce turn:a", "--announce needs --nats too"),
-        ("--nats nats://127.0.0.1:1 --announce turn:a", "--announce needs --secret-file too"),
+        ("--nats nats://127.0.0.1:1 --announce turn:a", "--announce needs --turn-secret-file too"),
         ("--announce http://a", "expected turn:HOST:PORT"),
         ("--region e.u", "a region is 1 to 32 letters"),
     ] {

@@ -28,14 +28,17 @@ fn help_lists_every_option_with_its_unit_and_default() {
 #[test]
 fn an_invalid_option_causes_exit_code_2_and_a_hint() {
     let folder = Folder::new();
-    let file = folder.write("turn.conf", "realm = leat\nallow-peer = nowhere\n");
+    let file = folder.write("turn.toml", "realm = 'leat'\nallow-peer = 'nowhere'\n");
     for (flags, wanted) in [
         (&["--port", "0"][..], "--port <PORT>"),
         (&["--listen-ip", "127.0.0.1"], "no credentials configured"),
         (&["--user", "u:p", "--allowed-peers-only"], "add --allow-peer"),
         (&["--user", "a\u{7}:p"], "RFC 8265"),
         (&["--user", "u:p", "--realm", "a\u{7}"], "--realm has a character that RFC 8265 does not allow"),
-        (&["--config", &file], "line 2: invalid value 'nowhere' for '--allow-peer <PEERS>'"),
+        (
+            &["--config", &file],
+            "turn.toml line 2: allow-peer: invalid value 'nowhere' for '--allow-peer <PEERS>'",
+        ),
         (&["--user", "u:p", "--listen-ip", "0.0.0.0"], "give --relay-ip"),
     ] {
         let output = command().args(flags).output().unwrap();
@@ -73,7 +76,7 @@ fn a_port_in_use_causes_exit_code_1_and_is_reported() {
 #[test]
 fn sighup_reloads_users_and_certificate_and_an_error_changes_nothing() {
     let folder = Folder::new();
-    let config = folder.write("turn.conf", "user = alice:one\n");
+    let config = folder.write("turn.toml", "user = 'alice:one'\n");
     folder.make_certificate("first");
     let (certificate, key) = (folder.argument("cert.pem"), folder.argument("key.pem"));
     let flags = ["--config", &config, "--certificate", &certificate, "--private-key", &key];
@@ -82,13 +85,13 @@ fn sighup_reloads_users_and_certificate_and_an_error_changes_nothing() {
     alice.allocate().unwrap();
     assert_eq!(name_in_certificate(server.tls_port), "first");
 
-    server.folder().write("turn.conf", "user = alice\n");
+    server.folder().write("turn.toml", "user = 'alice'\n");
     server.signal(Signal::HUP);
     server.await_log("reload failed");
     assert_eq!(alice.refresh(600), 0);
 
     server.folder().make_certificate("second");
-    server.folder().write("turn.conf", "user = bob:two\n");
+    server.folder().write("turn.toml", "user = 'bob:two'\n");
     server.signal(Signal::HUP);
     server.await_log("have been reloaded");
     Client::new(server.port, "bob", "two").allocate().unwrap();
@@ -120,7 +123,7 @@ fn the_certificate_may_be_an_option_and_its_key_in_the_file() {
     let folder = Folder::new();
     folder.make_certificate("here");
     let (certificate, key) = (folder.argument("cert.pem"), folder.argument("key.pem"));
-    let config = folder.write("turn.conf", &format!("private-key = {key}\n"));
+    let config = folder.write("turn.toml", &format!("private-key = '{key}'\nuser = 'u:p'\n"));
     let server = Server::start_in(folder, &["--config", &config, "--certificate", &certificate]);
     assert_eq!(name_in_certificate(server.tls_port), "here");
     for option in ["--certificate", "--private-key"] {
@@ -134,12 +137,12 @@ fn the_certificate_may_be_an_option_and_its_key_in_the_file() {
 #[test]
 fn sighup_reloads_the_drain_deadline_and_keeps_the_sockets() {
     let folder = Folder::new();
-    let config = folder.write("turn.conf", "drain-deadline = 600\n");
+    let config = folder.write("turn.toml", "drain-deadline = 600\nuser = 'u:p'\n");
     let mut server = Server::start_in(folder, &["--config", &config]);
     let mut client = Client::new(server.port, "u", "p");
     client.allocate().unwrap();
     server.await_metric("allocations", 1);
-    server.folder().write("turn.conf", "drain-deadline = 0\nworkers = 2\n");
+    server.folder().write("turn.toml", "drain-deadline = 0\nworkers = 2\nuser = 'u:p'\n");
     server.signal(Signal::HUP);
     server.await_log("have been reloaded");
     server.await_log("restart to change them");

@@ -28,7 +28,8 @@ impl Server {
         Self::start_in(Folder::new(), flags)
     }
 
-    /// The same, with files that the flags name.
+    /// The same, with files that the flags name. With a configuration file, its users are those of the file:
+    /// the command line would replace them.
     pub fn start_in(folder: Folder, flags: &[&str]) -> Self {
         let [port, tls_port, metrics_port] = free_ports();
         let log = File::create(folder.path("log")).unwrap();
@@ -42,7 +43,8 @@ impl Server {
                 &tls_port.to_string(),
             ])
             .args(["--metrics", &format!("127.0.0.1:{metrics_port}")])
-            .args(["--allow-peer", "127.0.0.1", "--user", "u:p"])
+            .args(["--allow-peer", "127.0.0.1"])
+            .args(if flags.contains(&"--config") { &[][..] } else { &["--user", "u:p"] })
             .args(flags)
             .stderr(log)
             .spawn()
