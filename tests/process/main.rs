@@ -17,6 +17,7 @@ mod commands;
 mod connecting;
 mod containment;
 mod controllers;
+mod doctor;
 mod dtls_programs;
 mod full_ring;
 mod hostile_ring;

@@ -109,7 +109,16 @@ pub const PLAN: &[CrateRule] = &[
     top(
         "leat-signaling",
         "signaling",
-        &["leat-bus", "leat-control", "leat-log", "leat-options", "leat-sdp", "leat-shm", "leat-stores"],
+        &[
+            "leat-bus",
+            "leat-control",
+            "leat-log",
+            "leat-options",
+            "leat-sdp",
+            "leat-shm",
+            "leat-stores",
+            "leat-stun",
+        ],
     ),
     top(
         "leat-turn",

@@ -45,6 +45,11 @@ fn main() -> ExitCode {
             }
             Err(error) => leat_log::fatal(Format::Text, PROGRAM, &error, leat_log::EXIT_USAGE),
         },
+        LeatCommand::Doctor(options) => match operate::doctor(&options, &mut std::io::stdout().lock()) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => leat_log::fatal(Format::Text, PROGRAM, error.as_ref(), 1),
+        },
         LeatCommand::Config { command } => match operate::config(&command, &mut std::io::stdout().lock()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -71,7 +76,9 @@ fn read(
     let command = Leat::command();
     let named = arguments.get(1).and_then(|name| command.find_subcommand(name));
     let Some(named) = named else { return Ok((leat_log::command_line(PROGRAM, arguments, default)?, None)) };
-    let program = if is_up { OptionsOf::Up } else { OptionsOf::Commands };
+    // The doctor checks what `leat up` would use.
+    let is_doctor = named.get_name() == "doctor";
+    let program = if is_up || is_doctor { OptionsOf::Up } else { OptionsOf::Commands };
     let (options, resolved) = options::command_line(program, PROGRAM, named, arguments, 2, default)?;
     Ok((options, resolved.file))
 }

@@ -1,5 +1,6 @@
 //! The command lines of both binaries. [`super`] checks how their values combine.
 
+use super::clock_source::ClockSource;
 use super::store::{AdminCommand, FileOption, StoreOptions};
 use crate::auth::key;
 use crate::auth::token;
@@ -7,7 +8,7 @@ use crate::auth::turn;
 use crate::limits;
 use crate::server::cors::AllowedOrigin;
 use crate::server::edge::Network;
-use bus::Region;
+use bus::{Region, TurnUrl};
 use clap::{Args, Parser, Subcommand};
 use leat_log::Format;
 use std::net::{IpAddr, SocketAddr};
@@ -316,6 +317,8 @@ pub enum LeatCommand {
     Up(UpOptions),
     /// Create a token for a user and a room, and print it
     Token(TokenOptions),
+    /// Check this machine for what `leat up` needs with the same options; the exit code is 1 if it cannot run
+    Doctor(DoctorOptions),
     /// Check the configuration file, or show the options of `leat up`
     Config {
         /// What to do.
@@ -325,6 +328,25 @@ pub enum LeatCommand {
     /// Accounts.
     #[command(flatten)]
     Admin(AdminCommand),
+}
+
+/// `leat doctor`.
+#[derive(Clone, Debug, Args)]
+pub struct DoctorOptions {
+    /// The options of `leat up`.
+    #[command(flatten)]
+    pub up: UpOptions,
+    /// Server that knows the time: ntp://HOST[:PORT], or http://HOST[:PORT]/PATH for the Date of its answer; none:
+    /// the clock is not checked
+    #[arg(long, value_name = "URL", default_value = "ntp://pool.ntp.org")]
+    pub clock: ClockSource,
+    /// URL of a TURN server to check with --turn-secret-file, for example turn:192.0.2.1:3478?transport=udp. May be
+    /// given several times [default: the server of `leat up`, while that runs]
+    #[arg(long, value_name = "URL")]
+    pub turn_url: Vec<TurnUrl>,
+    /// Print JSON: an array of objects with check, level (ok, unknown, warning, error), message and advice
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `leat config`.
@@ -572,7 +594,8 @@ mod tests {
         let walk = Walk::new(OptionsOf::Up, up.clone());
         walk.check_table();
         assert_eq!(walk.set_each(), up.get_arguments().count() - 1, "all but --config");
-        let of_others = leat.get_subcommands().filter(|command| command.get_name() != "up");
+        let of_others =
+            leat.get_subcommands().filter(|command| !["up", "doctor"].contains(&command.get_name()));
         let counts: Vec<_> = of_others
             .map(|command| {
                 let walk = Walk::new(OptionsOf::Commands, command.clone());

@@ -2,6 +2,7 @@
 
 mod addresses;
 pub mod cli;
+pub mod clock_source;
 mod paths;
 pub mod store;
 

@@ -57,7 +57,7 @@ fn metrics(options: &cli::UpOptions, number: u16) -> Option<OsString> {
 }
 
 /// Addresses on which the engine receives media.
-pub(super) fn listen_ips(options: &cli::UpOptions) -> Vec<IpAddr> {
+pub(crate) fn listen_ips(options: &cli::UpOptions) -> Vec<IpAddr> {
     if options.listen_ip.is_empty() { default_listen_ips() } else { options.listen_ip.clone() }
 }
 

@@ -7,15 +7,14 @@
 mod arguments;
 mod process;
 
+pub(crate) use arguments::listen_ips;
 pub use process::{die_with_parent, termination};
 
 use crate::auth::dev_key::private_dir;
 use crate::config::{self, ConfigError, cli};
 use crate::rooms::Admission;
 use anyhow::Context;
-use arguments::{
-    engine_arguments, has_turn_option, listen_ips, signaling_arguments, turn_addresses, turn_arguments,
-};
+use arguments::{engine_arguments, has_turn_option, signaling_arguments, turn_addresses, turn_arguments};
 use leat_log::Format;
 use leat_log::redact::ClientAddresses;
 use options::{ConfigFile, OptionsOf};
